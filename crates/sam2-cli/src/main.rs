@@ -1,0 +1,2 @@
+//! The `sam2` command-line tool.
+fn main() {}

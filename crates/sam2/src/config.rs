@@ -1,0 +1,86 @@
+//! A network's shape as data. The fields and their names are those of the official YAML files
+//! (facebookresearch/sam2, `sam2/configs`); what is equal in all of them is not a field.
+
+use serde::{Deserialize, Serialize};
+
+/// Which release's semantics: they differ in how occlusion and object pointers enter the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// SAM 2, July 2024.
+    #[serde(rename = "2.0")]
+    V2_0,
+    /// SAM 2.1, September 2024.
+    #[serde(rename = "2.1")]
+    V2_1,
+}
+
+/// Everything that is needed to build a network from its tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sam2Config {
+    /// `tiny`, `small`, `base_plus`, `large`, or what the file calls itself.
+    pub name: String,
+    /// SAM 2 or SAM 2.1.
+    pub version: Version,
+    /// Side in pixels of the square that a picture is resized to.
+    pub image_size: usize,
+    /// The hierarchical vision transformer.
+    pub trunk: HieraConfig,
+    /// The feature pyramid over it.
+    pub neck: FpnNeckConfig,
+    /// How many of the pyramid's deepest levels are dropped after the neck.
+    pub scalp: usize,
+    /// Conditions a frame's features on the memory bank.
+    pub memory_attention: MemoryAttentionConfig,
+    /// Turns a frame's mask into a memory.
+    pub memory_encoder: MemoryEncoderConfig,
+    /// Frames in the memory bank, the prompted one included.
+    pub num_maskmem: usize,
+}
+
+/// `sam2.modeling.backbones.hieradet.Hiera`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HieraConfig {
+    /// Channels of the first stage; each later stage has twice the one before.
+    pub embed_dim: usize,
+    /// Attention heads of the first stage; each later stage has twice the one before.
+    pub num_heads: usize,
+    /// Blocks in each of the four stages.
+    pub stages: [usize; 4],
+    /// Indices of the blocks that attend globally.
+    pub global_att_blocks: Vec<usize>,
+    /// Window side, in tokens, of each stage.
+    pub window_spec: [usize; 4],
+    /// Height and width of the background position table.
+    pub window_pos_embed_bkg_spatial_size: [usize; 2],
+}
+
+/// `sam2.modeling.backbones.image_encoder.FpnNeck`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FpnNeckConfig {
+    /// Channels of every level, and of the whole decoder.
+    pub d_model: usize,
+    /// Channels that the trunk gives, deepest level first.
+    pub backbone_channel_list: [usize; 4],
+    /// Levels (0 = finest) that receive the level above them.
+    pub fpn_top_down_levels: Vec<usize>,
+}
+
+/// `sam2.modeling.memory_attention.MemoryAttention`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryAttentionConfig {
+    /// Layers of self-attention, cross-attention to the memory, and MLP.
+    pub num_layers: usize,
+    /// Hidden width of the MLP.
+    pub dim_feedforward: usize,
+    /// Base of the rotary position encoding.
+    pub rope_theta: f64,
+}
+
+/// `sam2.modeling.memory_encoder.MemoryEncoder`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryEncoderConfig {
+    /// Channels of a memory.
+    pub out_dim: usize,
+    /// ConvNeXt blocks that fuse the mask with the frame's features.
+    pub fuser_layers: usize,
+}

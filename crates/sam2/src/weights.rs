@@ -1,0 +1,72 @@
+//! How a network gets its tensors: by official name, from anything that has them.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// What goes wrong while a network is built from tensors.
+#[derive(Debug, thiserror::Error, Clone, PartialEq)]
+pub enum WeightsError {
+    /// The checkpoint lacks a tensor that the configuration asks for.
+    #[error("the weights have no tensor `{name}` (shape {shape:?}): the file is incomplete or of another variant")]
+    Missing {
+        /// Official name.
+        name: String,
+        /// The shape that the configuration asks for.
+        shape: Vec<usize>,
+    },
+    /// A tensor is there with another shape.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}: the file is of another variant than the configuration")]
+    Shape {
+        /// Official name.
+        name: String,
+        /// By the configuration.
+        expected: Vec<usize>,
+        /// In the file.
+        found: Vec<usize>,
+    },
+}
+
+/// Anything that gives tensors by their official name: a checkpoint, or a test's recipe.
+pub trait TensorSource {
+    /// The tensor as f32, row-major, with the shape asked for. Each is asked for once.
+    ///
+    /// # Errors
+    /// [`WeightsError::Missing`] and [`WeightsError::Shape`].
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError>;
+}
+
+/// A place in the official module tree from which a block takes its tensors.
+pub struct Weights<'a> {
+    source: &'a mut dyn TensorSource,
+    prefix: String,
+    device: &'a Device,
+}
+
+impl<'a> Weights<'a> {
+    /// The root of the tree; tensors go to `device`.
+    pub fn new(source: &'a mut dyn TensorSource, device: &'a Device) -> Self {
+        Self { source, prefix: String::new(), device }
+    }
+
+    /// The submodule `name` (dots allowed).
+    pub fn at(&mut self, name: impl std::fmt::Display) -> Weights<'_> {
+        Weights {
+            prefix: format!("{}{name}.", self.prefix),
+            source: &mut *self.source,
+            device: self.device,
+        }
+    }
+
+    /// The parameter `name` of this module.
+    ///
+    /// # Errors
+    /// As [`TensorSource::take`].
+    pub fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, WeightsError> {
+        let data = self.source.take(&format!("{}{name}", self.prefix), &shape)?;
+        Ok(Tensor::from_data(data, self.device))
+    }
+
+    /// Where the tensors go.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+}
