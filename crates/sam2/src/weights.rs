@@ -6,7 +6,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 #[derive(Debug, thiserror::Error, Clone, PartialEq)]
 pub enum WeightsError {
     /// The checkpoint lacks a tensor that the configuration asks for.
-    #[error("the weights have no tensor `{name}` (shape {shape:?}): the file is incomplete or of another variant")]
+    #[error(
+        "the weights have no tensor `{name}` (shape {shape:?}): the file is incomplete or of another variant"
+    )]
     Missing {
         /// Official name.
         name: String,
@@ -14,7 +16,9 @@ pub enum WeightsError {
         shape: Vec<usize>,
     },
     /// A tensor is there with another shape.
-    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}: the file is of another variant than the configuration")]
+    #[error(
+        "tensor `{name}` has shape {found:?}, expected {expected:?}: the file is of another variant than the configuration"
+    )]
     Shape {
         /// Official name.
         name: String,
@@ -44,7 +48,11 @@ pub struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// The root of the tree; tensors go to `device`.
     pub fn new(source: &'a mut dyn TensorSource, device: &'a Device) -> Self {
-        Self { source, prefix: String::new(), device }
+        Self {
+            source,
+            prefix: String::new(),
+            device,
+        }
     }
 
     /// The submodule `name` (dots allowed).
@@ -60,7 +68,11 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// As [`TensorSource::take`].
-    pub fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, WeightsError> {
+    pub fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Tensor<D>, WeightsError> {
         let data = self.source.take(&format!("{}{name}", self.prefix), &shape)?;
         Ok(Tensor::from_data(data, self.device))
     }

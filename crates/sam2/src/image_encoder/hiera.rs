@@ -1,0 +1,318 @@
+//! Hiera, the trunk (`sam2.modeling.backbones.hieradet`). Channels come last throughout.
+
+use burn::tensor::{Device, Tensor, TensorData, module, ops::AttentionModuleOptions, ops::ConvOptions};
+
+use crate::config::HieraConfig;
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, join_heads};
+use crate::weights::{Weights, WeightsError};
+
+/// The official class's defaults, which no published configuration changes.
+const EPS: f64 = 1e-6;
+const MLP_RATIO: usize = 4;
+const Q_STRIDE: usize = 2;
+const PATCH_KERNEL: usize = 7;
+const PATCH_STRIDE: usize = 4;
+const PATCH_PADDING: usize = 3;
+
+/// Four stages of blocks, each stage at half the resolution and twice the width of the one before.
+#[derive(Debug)]
+pub struct Hiera {
+    /// The strided convolution that makes tokens of pixels.
+    pub patch_embed: PatchEmbed,
+    /// `[1, s/4, s/4, embed_dim]`, computed once from the two learned tables.
+    pub pos_embed: Tensor<4>,
+    /// All blocks of all stages.
+    pub blocks: Vec<MultiScaleBlock>,
+    stage_ends: Vec<usize>,
+}
+
+impl Hiera {
+    /// Takes `patch_embed`, `pos_embed`, `pos_embed_window` and `blocks`, for pictures of `image_size` pixels.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(config: &HieraConfig, image_size: usize, mut weights: Weights) -> Result<Self, WeightsError> {
+        let patch_embed = PatchEmbed::load(weights.at("patch_embed"), config.embed_dim)?;
+        let pos_embed = load_pos_embed(config, image_size / PATCH_STRIDE, &mut weights)?;
+
+        let stage_ends = config.stage_ends();
+        let mut blocks = Vec::new();
+        let (mut dim, mut heads) = (config.embed_dim, config.num_heads);
+        for index in 0..config.stages.iter().sum() {
+            let previous_stage_ended = index > 0 && stage_ends.contains(&(index - 1));
+            // The window of a stage's first block is still the stage's before: it pools inside that window.
+            let stage = stage_ends.iter().filter(|&&end| end < index).count();
+            let window_size = match config.global_att_blocks.contains(&index) {
+                true => 0,
+                false => config.window_spec[if previous_stage_ended { stage - 1 } else { stage }],
+            };
+            let (dim_out, heads_out) = if previous_stage_ended {
+                (dim * 2, heads * 2)
+            } else {
+                (dim, heads)
+            };
+            blocks.push(MultiScaleBlock::load(
+                weights.at(format_args!("blocks.{index}")),
+                dim,
+                dim_out,
+                heads_out,
+                window_size,
+            )?);
+            (dim, heads) = (dim_out, heads_out);
+        }
+        Ok(Self {
+            patch_embed,
+            pos_embed,
+            blocks,
+            stage_ends,
+        })
+    }
+
+    /// `[b, 3, s, s]` to the four stages' outputs, finest first: `[b, s/4, s/4, c]` … `[b, s/32, s/32, 8c]`.
+    pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = self.patch_embed.forward(x) + self.pos_embed.clone();
+        let mut stages = Vec::with_capacity(self.stage_ends.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x);
+            if self.stage_ends.contains(&index) {
+                stages.push(x.clone());
+            }
+        }
+        stages
+    }
+}
+
+impl HieraConfig {
+    /// Index of each stage's last block.
+    pub fn stage_ends(&self) -> Vec<usize> {
+        self.stages
+            .iter()
+            .scan(0, |sum, &blocks| {
+                *sum += blocks;
+                Some(*sum - 1)
+            })
+            .collect()
+    }
+}
+
+/// `sam2.modeling.backbones.utils.PatchEmbed`: a 7x7 convolution of stride 4.
+#[derive(Debug)]
+pub struct PatchEmbed {
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+}
+
+impl PatchEmbed {
+    /// Takes `proj`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(mut weights: Weights, embed_dim: usize) -> Result<Self, WeightsError> {
+        let mut proj = weights.at("proj");
+        Ok(Self {
+            weight: proj.tensor("weight", [embed_dim, 3, PATCH_KERNEL, PATCH_KERNEL])?,
+            bias: proj.tensor("bias", [embed_dim])?,
+        })
+    }
+
+    /// `[b, 3, s, s]` to `[b, s/4, s/4, embed_dim]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let options = ConvOptions::new([PATCH_STRIDE; 2], [PATCH_PADDING; 2], [1, 1], 1);
+        module::conv2d(x, self.weight.clone(), Some(self.bias.clone()), options).permute([0, 2, 3, 1])
+    }
+}
+
+/// Attention (in windows, or over all) and an MLP; a stage's first block also halves the resolution.
+#[derive(Debug)]
+pub struct MultiScaleBlock {
+    norm1: LayerNorm,
+    attn: MultiScaleAttention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+    /// Only where the width grows, which is also where queries are pooled.
+    proj: Option<Linear>,
+    window_size: usize,
+}
+
+impl MultiScaleBlock {
+    fn load(
+        mut weights: Weights,
+        dim: usize,
+        dim_out: usize,
+        num_heads: usize,
+        window_size: usize,
+    ) -> Result<Self, WeightsError> {
+        let pools = dim != dim_out;
+        Ok(Self {
+            norm1: LayerNorm::load(weights.at("norm1"), dim, EPS)?,
+            attn: MultiScaleAttention::load(weights.at("attn"), dim, dim_out, num_heads, pools)?,
+            norm2: LayerNorm::load(weights.at("norm2"), dim_out, EPS)?,
+            mlp: Mlp::load(
+                weights.at("mlp"),
+                &[dim_out, dim_out * MLP_RATIO, dim_out],
+                Activation::Gelu,
+            )?,
+            proj: pools
+                .then(|| Linear::load(weights.at("proj"), dim, dim_out))
+                .transpose()?,
+            window_size,
+        })
+    }
+
+    /// `[b, h, w, dim]` to the same, or to `[b, h/2, w/2, 2 dim]` in a stage's first block.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let normed = self.norm1.forward(x.clone());
+        let shortcut = match &self.proj {
+            // The official code projects the normed tokens here, not the block's input.
+            Some(proj) => max_pool(proj.forward(normed.clone())),
+            None => x,
+        };
+        let [_, h, w, _] = shortcut.dims();
+        let attended = if self.window_size == 0 {
+            self.attn.forward(normed)
+        } else {
+            let (windows, [b, rows, columns]) = window_partition(normed, self.window_size);
+            window_unpartition(self.attn.forward(windows), [b, rows, columns], [h, w])
+        };
+        let x = shortcut + attended;
+        x.clone() + self.mlp.forward(self.norm2.forward(x))
+    }
+}
+
+/// `hieradet.MultiScaleAttention`: multi-head attention whose queries may be pooled 2x2.
+#[derive(Debug)]
+pub struct MultiScaleAttention {
+    qkv: Linear,
+    proj: Linear,
+    num_heads: usize,
+    pools: bool,
+}
+
+impl MultiScaleAttention {
+    fn load(
+        mut weights: Weights,
+        dim: usize,
+        dim_out: usize,
+        num_heads: usize,
+        pools: bool,
+    ) -> Result<Self, WeightsError> {
+        Ok(Self {
+            qkv: Linear::load(weights.at("qkv"), dim, 3 * dim_out)?,
+            proj: Linear::load(weights.at("proj"), dim_out, dim_out)?,
+            num_heads,
+            pools,
+        })
+    }
+
+    /// `[b, h, w, dim]` to `[b, h, w, dim_out]`, halved where queries are pooled.
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [b, h, w, _] = x.dims();
+        let qkv = self.qkv.forward(x);
+        let dim = qkv.dims()[3] / 3;
+        let part = |i: usize| qkv.clone().narrow(3, i * dim, dim);
+        let heads = |x: Tensor<4>| {
+            let [b, h, w, c] = x.dims();
+            x.reshape([b, h * w, self.num_heads, c / self.num_heads])
+                .swap_dims(1, 2)
+        };
+        let q = if self.pools { max_pool(part(0)) } else { part(0) };
+        let (h, w) = if self.pools {
+            (h / Q_STRIDE, w / Q_STRIDE)
+        } else {
+            (h, w)
+        };
+        let (k, v) = (heads(part(1)), heads(part(2)));
+        let x = module::attention(heads(q), k, v, None, None, AttentionModuleOptions::default());
+        self.proj.forward(join_heads(x).reshape([b, h, w, dim]))
+    }
+}
+
+/// 2x2 maximum over channels-last pictures of even height and width.
+fn max_pool(x: Tensor<4>) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    let columns = x.reshape([b * h * w / 2, 2, c]);
+    let columns = pair_max(columns).reshape([b * h / 2, 2, w / 2 * c]);
+    pair_max(columns).reshape([b, h / 2, w / 2, c])
+}
+
+/// `[n, 2, c]` to `[n, c]`.
+fn pair_max(x: Tensor<3>) -> Tensor<3> {
+    x.clone().narrow(1, 0, 1).max_pair(x.narrow(1, 1, 1))
+}
+
+/// Cuts `[b, h, w, c]` into `[b * rows * columns, size, size, c]`, padding with zeros at the bottom and right.
+/// The padding is attended to, as in the official code. Also returns `[b, rows, columns]`.
+fn window_partition(x: Tensor<4>, size: usize) -> (Tensor<4>, [usize; 3]) {
+    let [b, h, w, c] = x.dims();
+    let (rows, columns) = (h.div_ceil(size), w.div_ceil(size));
+    let (pad_h, pad_w) = (rows * size - h, columns * size - w);
+    let x = if pad_h + pad_w > 0 {
+        x.pad([(0, pad_h), (0, pad_w), (0, 0)], 0.0)
+    } else {
+        x
+    };
+    let windows: Tensor<6> = x
+        .reshape([b, rows, size, columns, size, c])
+        .permute([0, 1, 3, 2, 4, 5]);
+    (
+        windows.reshape([b * rows * columns, size, size, c]),
+        [b, rows, columns],
+    )
+}
+
+/// Undoes [`window_partition`] and drops what lies beyond `[h, w]`.
+fn window_unpartition(x: Tensor<4>, [b, rows, columns]: [usize; 3], [h, w]: [usize; 2]) -> Tensor<4> {
+    let [_, size, _, c] = x.dims();
+    let windows: Tensor<6> = x
+        .reshape([b, rows, columns, size, size, c])
+        .permute([0, 1, 3, 2, 4, 5]);
+    let x: Tensor<4> = windows.reshape([b, rows * size, columns * size, c]);
+    if [rows * size, columns * size] == [h, w] {
+        x
+    } else {
+        x.slice([0..b, 0..h, 0..w, 0..c])
+    }
+}
+
+/// The background table, stretched over the whole grid, plus the window's table, repeated over it
+/// (`Hiera._get_pos_embed`): `[1, side, side, embed_dim]`.
+fn load_pos_embed(
+    config: &HieraConfig,
+    side: usize,
+    weights: &mut Weights,
+) -> Result<Tensor<4>, WeightsError> {
+    let [bkg_h, bkg_w] = config.window_pos_embed_bkg_spatial_size;
+    let (dim, window) = (config.embed_dim, config.window_spec[0]);
+    let background = weights.tensor::<4>("pos_embed", [1, dim, bkg_h, bkg_w])?;
+    let tile = weights.tensor::<4>("pos_embed_window", [1, dim, window, window])?;
+    let device = weights.device();
+
+    let rows = bicubic_matrix(bkg_h, side, device).reshape([1, 1, side, bkg_h]);
+    let columns = bicubic_matrix(bkg_w, side, device).reshape([1, 1, side, bkg_w]);
+    let background = rows.matmul(background).matmul(columns.swap_dims(2, 3));
+
+    let repeats = side.div_ceil(window);
+    let tile = tile
+        .repeat(&[1, 1, repeats, repeats])
+        .slice([0..1, 0..dim, 0..side, 0..side]);
+    Ok((background + tile).permute([0, 2, 3, 1]))
+}
+
+/// `[output, input]`: what `F.interpolate(mode="bicubic")` does along one axis, as a matrix.
+fn bicubic_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
+    const A: f64 = -0.75;
+    let near = |t: f64| ((A + 2.0) * t - (A + 3.0)) * t * t + 1.0;
+    let far = |t: f64| ((A * t - 5.0 * A) * t + 8.0 * A) * t - 4.0 * A;
+
+    let mut matrix = vec![0f32; output * input];
+    for (i, row) in matrix.chunks_exact_mut(input).enumerate() {
+        let position = (i as f64 + 0.5) * input as f64 / output as f64 - 0.5;
+        let t = position - position.floor();
+        let taps = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
+        for (k, weight) in taps.into_iter().enumerate() {
+            let index = position.floor() as i64 - 1 + k as i64;
+            row[index.clamp(0, input as i64 - 1) as usize] += weight as f32;
+        }
+    }
+    Tensor::from_data(TensorData::new(matrix, [output, input]), device)
+}

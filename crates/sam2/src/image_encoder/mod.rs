@@ -1,0 +1,47 @@
+//! The image encoder: Hiera and the feature pyramid over it
+//! (`sam2.modeling.backbones.image_encoder.ImageEncoder`).
+
+mod hiera;
+mod neck;
+mod position;
+
+pub use hiera::{Hiera, MultiScaleAttention, MultiScaleBlock, PatchEmbed};
+pub use neck::FpnNeck;
+pub use position::position_embedding_sine;
+
+use burn::tensor::Tensor;
+
+use crate::config::Sam2Config;
+use crate::weights::{Weights, WeightsError};
+
+/// A picture in, three levels of features out.
+#[derive(Debug)]
+pub struct ImageEncoder {
+    /// The hierarchical vision transformer.
+    pub trunk: Hiera,
+    /// The feature pyramid.
+    pub neck: FpnNeck,
+    scalp: usize,
+}
+
+impl ImageEncoder {
+    /// Takes `trunk` and `neck`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(config: &Sam2Config, mut weights: Weights) -> Result<Self, WeightsError> {
+        Ok(Self {
+            trunk: Hiera::load(&config.trunk, config.image_size, weights.at("trunk"))?,
+            neck: FpnNeck::load(&config.neck, weights.at("neck"))?,
+            scalp: config.scalp,
+        })
+    }
+
+    /// `[b, 3, s, s]`, normalised, to the pyramid's levels without the `scalp` deepest, finest first:
+    /// `[b, s/4, s/4, d]`, `[b, s/8, s/8, d]`, `[b, s/16, s/16, d]`.
+    pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut levels = self.neck.forward(self.trunk.forward(x));
+        levels.truncate(levels.len() - self.scalp);
+        levels
+    }
+}

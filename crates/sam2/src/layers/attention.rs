@@ -1,0 +1,58 @@
+//! Multi-head attention with projections, as in `sam2.modeling.sam.transformer.Attention`.
+
+use burn::tensor::{Tensor, module, ops::AttentionModuleOptions};
+
+use super::Linear;
+use crate::weights::{Weights, WeightsError};
+
+/// Attention whose inner width may be a fraction of the tokens'.
+#[derive(Debug)]
+pub struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    num_heads: usize,
+}
+
+impl Attention {
+    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`; `internal` is the width of all heads together.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(
+        mut weights: Weights,
+        dim: usize,
+        internal: usize,
+        num_heads: usize,
+    ) -> Result<Self, WeightsError> {
+        Ok(Self {
+            q_proj: Linear::load(weights.at("q_proj"), dim, internal)?,
+            k_proj: Linear::load(weights.at("k_proj"), dim, internal)?,
+            v_proj: Linear::load(weights.at("v_proj"), dim, internal)?,
+            out_proj: Linear::load(weights.at("out_proj"), internal, dim)?,
+            num_heads,
+        })
+    }
+
+    /// `q` `[b, n, dim]`, `k` and `v` `[b, m, dim]` to `[b, n, dim]`.
+    pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        let q = split_heads(self.q_proj.forward(q), self.num_heads);
+        let k = split_heads(self.k_proj.forward(k), self.num_heads);
+        let v = split_heads(self.v_proj.forward(v), self.num_heads);
+        let x = module::attention(q, k, v, None, None, AttentionModuleOptions::default());
+        self.out_proj.forward(join_heads(x))
+    }
+}
+
+/// `[b, n, heads * d]` to `[b, heads, n, d]`.
+pub fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [b, n, c] = x.dims();
+    x.reshape([b, n, heads, c / heads]).swap_dims(1, 2)
+}
+
+/// `[b, heads, n, d]` to `[b, n, heads * d]`.
+pub fn join_heads(x: Tensor<4>) -> Tensor<3> {
+    let [b, heads, n, d] = x.dims();
+    x.swap_dims(1, 2).reshape([b, n, heads * d])
+}

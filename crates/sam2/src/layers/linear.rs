@@ -1,0 +1,48 @@
+//! A linear layer, which is also what a 1x1 convolution is when channels come last.
+
+use burn::tensor::{Tensor, module};
+
+use crate::weights::{Weights, WeightsError};
+
+/// `nn.Linear`, or an `nn.Conv2d` of kernel 1 over channels-last pictures.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+}
+
+impl Linear {
+    /// Takes `weight` `[output, input]` and `bias` `[output]`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
+        let weight = weights.tensor::<2>("weight", [output, input])?.transpose();
+        Ok(Self {
+            weight,
+            bias: weights.tensor("bias", [output])?,
+        })
+    }
+
+    /// The same from a 1x1 convolution's `weight` `[output, input, 1, 1]`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load_conv_1x1(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
+        let weight = weights.tensor::<4>("weight", [output, input, 1, 1])?;
+        Ok(Self {
+            weight: weight.reshape([output, input]).transpose(),
+            bias: weights.tensor("bias", [output])?,
+        })
+    }
+
+    /// From a weight already laid out as `[input, output]`.
+    pub(super) fn from_parts(weight: Tensor<2>, bias: Tensor<1>) -> Self {
+        Self { weight, bias }
+    }
+
+    /// `[..., input]` to `[..., output]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        module::linear(x, self.weight.clone(), Some(self.bias.clone()))
+    }
+}

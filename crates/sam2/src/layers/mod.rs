@@ -1,0 +1,13 @@
+//! What several blocks share.
+
+mod attention;
+mod layer_norm;
+mod linear;
+mod mlp;
+mod patches;
+
+pub use attention::{Attention, join_heads, split_heads};
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use mlp::{Activation, Mlp};
+pub use patches::{PatchExpand, PatchMerge};

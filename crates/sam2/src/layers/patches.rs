@@ -1,0 +1,70 @@
+//! Convolutions whose kernel is as wide as their stride: each output (or input) pixel is one patch,
+//! so that over channels-last pictures they are linear layers between two rearrangements.
+
+use burn::tensor::Tensor;
+
+use super::Linear;
+use crate::weights::{Weights, WeightsError};
+
+/// `nn.Conv2d(input, output, kernel_size=2, stride=2)`.
+#[derive(Debug)]
+pub struct PatchMerge {
+    linear: Linear,
+    input: usize,
+}
+
+impl PatchMerge {
+    /// Takes `weight` `[output, input, 2, 2]` and `bias` `[output]`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
+        let weight = weights.tensor::<4>("weight", [output, input, 2, 2])?;
+        // Rows in the order in which a patch's values are gathered below: row, column, channel.
+        let weight = weight.permute([2, 3, 1, 0]).reshape([4 * input, output]);
+        Ok(Self {
+            linear: Linear::from_parts(weight, weights.tensor("bias", [output])?),
+            input,
+        })
+    }
+
+    /// `[b, h, w, input]` to `[b, h/2, w/2, output]`; `h` and `w` are even.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [b, h, w, c] = x.dims();
+        debug_assert_eq!(c, self.input);
+        let patches: Tensor<6> = x.reshape([b, h / 2, 2, w / 2, 2, c]).permute([0, 1, 3, 2, 4, 5]);
+        self.linear.forward(patches.reshape([b, h / 2, w / 2, 4 * c]))
+    }
+}
+
+/// `nn.ConvTranspose2d(input, output, kernel_size=2, stride=2)`.
+#[derive(Debug)]
+pub struct PatchExpand {
+    linear: Linear,
+    output: usize,
+}
+
+impl PatchExpand {
+    /// Takes `weight` `[input, output, 2, 2]` and `bias` `[output]`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
+        let weight = weights.tensor::<4>("weight", [input, output, 2, 2])?;
+        let weight = weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]);
+        let bias = weights.tensor::<1>("bias", [output])?.repeat(&[4]);
+        Ok(Self {
+            linear: Linear::from_parts(weight, bias),
+            output,
+        })
+    }
+
+    /// `[b, h, w, input]` to `[b, 2h, 2w, output]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [b, h, w, _] = x.dims();
+        let patches: Tensor<6> = self.linear.forward(x).reshape([b, h, w, 2, 2, self.output]);
+        patches
+            .permute([0, 1, 3, 2, 4, 5])
+            .reshape([b, 2 * h, 2 * w, self.output])
+    }
+}
