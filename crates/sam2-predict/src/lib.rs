@@ -1,1 +1,16 @@
-//! sam2-predict
+//! What people do with SAM 2: a picture and prompts in, masks out, all in the picture's own pixels.
+
+mod error;
+mod image_predictor;
+mod mask;
+mod picture;
+mod prompt;
+mod rle;
+mod upscale;
+
+pub use error::PredictError;
+pub use image_predictor::{ImageEmbedding, ImagePredictor, Prediction};
+pub use mask::{Mask, rle_of_bits};
+pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
+pub use prompt::{BoxPrompt, PointPrompt, Prompt};
+pub use rle::{Rle, RleError};

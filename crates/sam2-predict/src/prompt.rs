@@ -1,0 +1,203 @@
+//! What a person points at, in the picture's pixels.
+
+use sam2::prompt_encoder::{Point, PointLabel};
+
+use crate::PredictError;
+
+/// A click.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointPrompt {
+    /// From the left edge, in pixels of the picture.
+    pub x: f32,
+    /// From the top edge, in pixels of the picture.
+    pub y: f32,
+    /// 1 on the object, 0 not on it; -1 says nothing and is there to fill up batches.
+    pub label: i32,
+}
+
+/// A box around the object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoxPrompt {
+    /// Left, in pixels of the picture.
+    pub x0: f32,
+    /// Top.
+    pub y0: f32,
+    /// Right.
+    pub x1: f32,
+    /// Bottom.
+    pub y1: f32,
+}
+
+/// Points, a box and a mask, in any combination.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prompt {
+    /// Clicks on and off the object.
+    pub points: Vec<PointPrompt>,
+    /// A box around it.
+    pub box_: Option<BoxPrompt>,
+    /// Logits of an earlier prediction, `side * side` of the model's low resolution, row-major.
+    pub mask: Option<Vec<f32>>,
+    /// Three candidates instead of one mask: for prompts that may mean several things, such as one click.
+    pub multimask: bool,
+}
+
+impl Prompt {
+    /// Points as the network takes them, the box's corners first
+    /// (`SAM2ImagePredictor._prep_prompts` and `_predict`).
+    pub(crate) fn to_points(
+        &self,
+        width: usize,
+        height: usize,
+        image_size: usize,
+    ) -> Result<Vec<Point>, PredictError> {
+        let place = |x: f32, y: f32, label| Point {
+            x: x / width as f32 * image_size as f32,
+            y: y / height as f32 * image_size as f32,
+            label,
+        };
+        let mut points = Vec::with_capacity(self.points.len() + 2);
+        if let Some(b) = self.box_ {
+            check_place("the box", b.x0, b.y0, width, height)?;
+            check_place("the box", b.x1, b.y1, width, height)?;
+            if b.x0 >= b.x1 || b.y0 >= b.y1 {
+                return Err(PredictError::EmptyBox {
+                    x0: b.x0,
+                    y0: b.y0,
+                    x1: b.x1,
+                    y1: b.y1,
+                });
+            }
+            points.push(place(b.x0, b.y0, PointLabel::BoxTopLeft));
+            points.push(place(b.x1, b.y1, PointLabel::BoxBottomRight));
+        }
+        for (index, point) in self.points.iter().enumerate() {
+            let label = match point.label {
+                1 => PointLabel::Positive,
+                0 => PointLabel::Negative,
+                -1 => PointLabel::Padding,
+                label => return Err(PredictError::Label { index, label }),
+            };
+            if label != PointLabel::Padding {
+                check_place(&format!("point {index}"), point.x, point.y, width, height)?;
+            }
+            points.push(place(point.x, point.y, label));
+        }
+        Ok(points)
+    }
+
+    /// The mask prompt, checked to be of `side * side` finite values.
+    pub(crate) fn checked_mask(&self, side: usize) -> Result<Option<&[f32]>, PredictError> {
+        let Some(mask) = &self.mask else { return Ok(None) };
+        if mask.len() != side * side {
+            return Err(PredictError::MaskSize {
+                side,
+                found: mask.len(),
+            });
+        }
+        match mask.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(PredictError::MaskNotFinite { index }),
+            None => Ok(Some(mask)),
+        }
+    }
+}
+
+fn check_place(what: &str, x: f32, y: f32, width: usize, height: usize) -> Result<(), PredictError> {
+    if !x.is_finite() || !y.is_finite() {
+        return Err(PredictError::NotFinite {
+            what: what.into(),
+            x,
+            y,
+        });
+    }
+    let inside = (0.0..=width as f32).contains(&x) && (0.0..=height as f32).contains(&y);
+    if inside {
+        Ok(())
+    } else {
+        Err(PredictError::Outside {
+            what: what.into(),
+            x,
+            y,
+            width,
+            height,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn click(x: f32, y: f32, label: i32) -> Prompt {
+        Prompt {
+            points: vec![PointPrompt { x, y, label }],
+            ..Prompt::default()
+        }
+    }
+
+    #[test]
+    fn wrong_prompts_say_why() {
+        let check = |prompt: Prompt| prompt.to_points(100, 50, 256).unwrap_err();
+        assert!(matches!(
+            check(click(f32::NAN, 1.0, 1)),
+            PredictError::NotFinite { .. }
+        ));
+        assert!(matches!(
+            check(click(101.0, 1.0, 1)),
+            PredictError::Outside { .. }
+        ));
+        assert!(matches!(check(click(1.0, -0.5, 0)), PredictError::Outside { .. }));
+        assert!(matches!(
+            check(click(1.0, 1.0, 7)),
+            PredictError::Label { index: 0, label: 7 }
+        ));
+        let upside_down = BoxPrompt {
+            x0: 50.0,
+            y0: 10.0,
+            x1: 20.0,
+            y1: 40.0,
+        };
+        let prompt = Prompt {
+            box_: Some(upside_down),
+            ..Prompt::default()
+        };
+        assert!(matches!(check(prompt), PredictError::EmptyBox { .. }));
+
+        let mask = |mask: Vec<f32>| Prompt {
+            mask: Some(mask),
+            ..Prompt::default()
+        };
+        assert!(matches!(
+            mask(vec![0.0; 3]).checked_mask(2),
+            Err(PredictError::MaskSize { .. })
+        ));
+        let nan = mask(vec![0.0, f32::NAN, 0.0, 0.0]);
+        assert!(matches!(
+            nan.checked_mask(2),
+            Err(PredictError::MaskNotFinite { index: 1 })
+        ));
+    }
+
+    #[test]
+    fn the_box_comes_first_and_places_scale_by_axis() {
+        let prompt = Prompt {
+            box_: Some(BoxPrompt {
+                x0: 10.0,
+                y0: 10.0,
+                x1: 100.0,
+                y1: 50.0,
+            }),
+            ..click(50.0, 25.0, 0)
+        };
+        let points = prompt.to_points(100, 50, 256).unwrap();
+        assert_eq!(
+            points.iter().map(|p| p.label).collect::<Vec<_>>(),
+            [
+                PointLabel::BoxTopLeft,
+                PointLabel::BoxBottomRight,
+                PointLabel::Negative
+            ]
+        );
+        assert_eq!((points[1].x, points[1].y), (256.0, 256.0));
+        assert_eq!((points[2].x, points[2].y), (128.0, 128.0));
+    }
+}

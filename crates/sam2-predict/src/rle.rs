@@ -1,0 +1,152 @@
+//! COCO's run-length encoding of masks (cocoapi, `maskApi.c`): runs down the columns, background first.
+
+/// A mask as run lengths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rle {
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+    /// Lengths of background, object, background, … in column-major order; their sum is width * height.
+    pub counts: Vec<u32>,
+}
+
+/// The text is not a run-length encoding of that size.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a COCO run-length encoding of {width}x{height} pixels: {reason}")]
+pub struct RleError {
+    width: usize,
+    height: usize,
+    reason: &'static str,
+}
+
+impl Rle {
+    /// From a mask's pixels, asked for by column and row.
+    pub(crate) fn from_pixels(width: usize, height: usize, pixel: impl Fn(usize, usize) -> bool) -> Self {
+        let (mut counts, mut run, mut current) = (Vec::new(), 0u32, false);
+        for x in 0..width {
+            for y in 0..height {
+                if pixel(x, y) != current {
+                    counts.push(run);
+                    (run, current) = (0, !current);
+                }
+                run += 1;
+            }
+        }
+        counts.push(run);
+        Self {
+            width,
+            height,
+            counts,
+        }
+    }
+
+    /// COCO's compressed `counts` text: six bits a character, most runs as differences to the run before the last.
+    pub fn to_compressed(&self) -> String {
+        let mut text = String::new();
+        for (i, &count) in self.counts.iter().enumerate() {
+            let mut value = i64::from(count);
+            if i > 2 {
+                value -= i64::from(self.counts[i - 2]);
+            }
+            loop {
+                let mut digit = (value & 0x1f) as u8;
+                value >>= 5;
+                let sign_bit = digit & 0x10 != 0;
+                let more = if sign_bit { value != -1 } else { value != 0 };
+                if more {
+                    digit |= 0x20;
+                }
+                text.push((digit + 48) as char);
+                if !more {
+                    break;
+                }
+            }
+        }
+        text
+    }
+
+    /// Reads COCO's compressed `counts` text.
+    ///
+    /// # Errors
+    /// The text has other characters, ends within a number, or its runs do not add up to the size.
+    pub fn from_compressed(text: &str, width: usize, height: usize) -> Result<Self, RleError> {
+        let error = |reason| RleError {
+            width,
+            height,
+            reason,
+        };
+        let (mut counts, mut bytes) = (Vec::<u32>::new(), text.bytes());
+        while let Some(first) = bytes.next() {
+            let (mut value, mut shift, mut byte) = (0i64, 0u32, first);
+            loop {
+                let digit = byte
+                    .checked_sub(48)
+                    .filter(|d| *d < 64)
+                    .ok_or(error("unknown character"))?;
+                if shift > 30 {
+                    return Err(error("a number is too long"));
+                }
+                value |= i64::from(digit & 0x1f) << shift;
+                shift += 5;
+                if digit & 0x20 == 0 {
+                    if digit & 0x10 != 0 {
+                        value |= -1 << shift;
+                    }
+                    break;
+                }
+                byte = bytes.next().ok_or(error("the text ends within a number"))?;
+            }
+            if counts.len() > 2 {
+                value += i64::from(counts[counts.len() - 2]);
+            }
+            counts.push(u32::try_from(value).map_err(|_| error("a run is negative or too long"))?);
+        }
+        let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+        if total != (width * height) as u64 {
+            return Err(error("the runs do not add up to the size"));
+        }
+        Ok(Self {
+            width,
+            height,
+            counts,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_text_of_the_official_tools() {
+        // pycocotools.mask.encode of a 6x5 (width x height) mask with columns 1..4, rows 1..3 set.
+        let rle = Rle::from_pixels(6, 5, |x, y| (1..4).contains(&x) && (1..3).contains(&y));
+        assert_eq!(rle.counts, [6, 2, 3, 2, 3, 2, 12]);
+        assert_eq!(rle.to_compressed(), "6230009");
+        assert_eq!(
+            Rle::from_compressed("6230008", 6, 5).unwrap_err().reason,
+            "the runs do not add up to the size"
+        );
+    }
+
+    #[test]
+    fn text_round_trips() {
+        let mut state = 1u64;
+        for (width, height) in [(1, 1), (7, 3), (64, 64), (300, 200)] {
+            let pixels: Vec<bool> = (0..width * height)
+                .map(|_| {
+                    state = state
+                        .wrapping_mul(6364136223846793005)
+                        .wrapping_add(1442695040888963407);
+                    state >> 60 > 9
+                })
+                .collect();
+            let rle = Rle::from_pixels(width, height, |x, y| pixels[y * width + x]);
+            let text = rle.to_compressed();
+            assert_eq!(Rle::from_compressed(&text, width, height), Ok(rle));
+        }
+        assert!(Rle::from_compressed("\u{7f}", 1, 1).is_err());
+        assert!(Rle::from_compressed("oooooooooooo", 1, 1).is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! Low-resolution logits to the picture's size, and over the threshold to bits
+//! (`SAM2Transforms.postprocess_masks`: bilinear, corners not aligned).
+
+/// A mask pixel is on the object where its logit is above this (`SAM2ImagePredictor.mask_threshold`).
+const MASK_THRESHOLD: f32 = 0.0;
+
+/// Where an output pixel lies between two source pixels.
+#[derive(Clone, Copy)]
+struct Tap {
+    low: usize,
+    high: usize,
+    weight_high: f32,
+}
+
+fn taps(input: usize, output: usize) -> Vec<Tap> {
+    let scale = input as f32 / output as f32;
+    (0..output)
+        .map(|i| {
+            let position = (scale * (i as f32 + 0.5) - 0.5).max(0.0);
+            let low = (position as usize).min(input - 1);
+            Tap {
+                low,
+                high: (low + 1).min(input - 1),
+                weight_high: position - low as f32,
+            }
+        })
+        .collect()
+}
+
+/// `logits` of `from` (height, width) as bits of `to`: row-major, the first pixel in the lowest bit.
+pub(crate) fn upscale_to_bits(logits: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
+    debug_assert_eq!(logits.len(), from[0] * from[1]);
+    let (rows, columns) = (taps(from[0], to[0]), taps(from[1], to[1]));
+    // Each source row is stretched once, then rows are mixed two by two.
+    let stretched: Vec<f32> = logits
+        .chunks_exact(from[1])
+        .flat_map(|row| {
+            columns
+                .iter()
+                .map(move |tap| row[tap.low] * (1.0 - tap.weight_high) + row[tap.high] * tap.weight_high)
+        })
+        .collect();
+    let mut bits = vec![0u8; (to[0] * to[1]).div_ceil(8)];
+    let mut pixel = 0;
+    for tap in rows {
+        let low = &stretched[tap.low * to[1]..][..to[1]];
+        let high = &stretched[tap.high * to[1]..][..to[1]];
+        for (low, high) in low.iter().zip(high) {
+            let logit = low * (1.0 - tap.weight_high) + high * tap.weight_high;
+            bits[pixel >> 3] |= u8::from(logit > MASK_THRESHOLD) << (pixel & 7);
+            pixel += 1;
+        }
+    }
+    bits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_size_is_the_threshold() {
+        let bits = upscale_to_bits(&[1.0, -1.0, 0.0, 2.0], [2, 2], [2, 2]);
+        assert_eq!(bits, [0b1001]);
+    }
+
+    #[test]
+    fn halves_of_a_step_grow_to_halves() {
+        let bits = upscale_to_bits(&[-1.0, 1.0], [1, 2], [3, 8]);
+        assert_eq!(bits, [0b1111_0000; 3]);
+    }
+}
