@@ -1,0 +1,84 @@
+import { Engine } from "./engine.js";
+import { fromPlain, Sam2Error } from "./errors.js";
+import type { CallContext, Connection, Reply, Request } from "./protocol.js";
+import type { WasmModule } from "./wasm-module.js";
+
+export function connectLocal(wasm: WasmModule): Connection {
+  const engine = new Engine(wasm);
+  return {
+    call: (method, args, context) => engine.call(method, args, context),
+    close: () => engine.close(),
+  };
+}
+
+interface Pending {
+  context: CallContext;
+  resolve(result: never): void;
+  reject(error: Sam2Error): void;
+}
+
+/**
+ * Requests with ids over `postMessage`. (Comlink would not do: when a worker dies its calls hang for ever, and an
+ * error's code does not cross.)
+ */
+export function connectWorker(worker: Worker): Connection {
+  const pending = new Map<number, Pending>();
+  let nextId = 1;
+  let heard = false;
+  let dead: Sam2Error | undefined;
+
+  worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => {
+    heard = true;
+    const call = pending.get(data.id);
+    if (!call) return;
+    if ("progress" in data) {
+      call.context.onProgress?.(data.progress);
+      return;
+    }
+    pending.delete(data.id);
+    if ("error" in data) call.reject(fromPlain(data.error));
+    else call.resolve(data.result as never);
+  });
+
+  const die = (error: Sam2Error) => {
+    dead ??= error;
+    worker.terminate();
+    for (const call of pending.values()) call.reject(dead);
+    pending.clear();
+  };
+  worker.addEventListener("error", (event) => {
+    event.preventDefault();
+    die(
+      heard
+        ? new Sam2Error("INTERNAL", `The worker failed: ${event.message}. Call Sam2.load again.`)
+        : new Sam2Error(
+            "NETWORK",
+            "The worker could not be started. Check that its script is served from the page's own origin and that " +
+              `the worker-src policy allows it.${event.message ? ` (${event.message})` : ""}`,
+          ),
+    );
+  });
+  worker.addEventListener("messageerror", () => {
+    die(new Sam2Error("INTERNAL", "A message from the worker could not be read. Call Sam2.load again."));
+  });
+
+  return {
+    call(method, args, context = {}, transfer = []) {
+      return new Promise((resolve, reject) => {
+        if (dead) return reject(dead);
+        const id = nextId++;
+        worker.postMessage({ id, method, args } satisfies Request, transfer);
+        pending.set(id, { context, resolve, reject });
+        // The worker drops the call if it has not begun; otherwise its result comes and is discarded.
+        context.signal?.addEventListener("abort", () => {
+          if (pending.has(id)) worker.postMessage({ id, abort: true } satisfies Request);
+        });
+      });
+    },
+    close() {
+      dead ??= new Sam2Error("DISPOSED", "The model has been disposed of.");
+      worker.terminate();
+      pending.clear();
+    },
+  };
+}

@@ -1,0 +1,189 @@
+import { isOutOfMemory, isTrap, Sam2Error, toSam2Error } from "./errors.js";
+import { cutOut, toRgba } from "./pixels.js";
+import type { CallContext, Calls, Method, Picture } from "./protocol.js";
+import { readWeights } from "./read-weights.js";
+import { check } from "./until.js";
+import type { WasmEmbedding, WasmModel, WasmModule } from "./wasm-module.js";
+
+type Handlers = {
+  [M in Method]: (args: Calls[M]["args"], context: CallContext) => Promise<Calls[M]["result"]>;
+};
+
+/** A wasm memory this full at a trap was most likely the trap's cause. */
+const NEARLY_FULL_BYTES = 3 * 2 ** 30;
+
+/**
+ * The model and its embeddings, behind the calls of {@link Calls}. Lives in a worker or on the page's own thread;
+ * knows nothing of either.
+ */
+export class Engine {
+  readonly #wasm: WasmModule;
+  #memory: WebAssembly.Memory | undefined;
+  #model: WasmModel | undefined;
+  readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture }>();
+  #nextImage = 1;
+  /** One call at a time: a wasm object cannot be freed or entered again while a call on it is under way. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #busy = 0;
+  #fatal: Sam2Error | undefined;
+  #reportFatal!: (error: Sam2Error) => void;
+  readonly #death = new Promise<never>((_, reject) => {
+    this.#reportFatal = reject;
+  });
+
+  constructor(wasm: WasmModule) {
+    this.#wasm = wasm;
+    this.#death.catch(() => {});
+    // A panic inside a wasm future surfaces here, and the future's own promise then never settles.
+    globalThis.addEventListener?.("error", this.#onGlobalError);
+    globalThis.addEventListener?.("unhandledrejection", this.#onGlobalError);
+  }
+
+  async call<M extends Method>(
+    method: M,
+    args: Calls[M]["args"],
+    context: CallContext = {},
+  ): Promise<Calls[M]["result"]> {
+    const turn = this.#queue.then(async () => {
+      if (this.#fatal) throw this.#fatal;
+      check(context.signal);
+      return (this.#handlers as Handlers)[method](args, context);
+    });
+    this.#queue = turn.catch(() => {});
+    this.#busy++;
+    try {
+      return await Promise.race([turn, this.#death]);
+    } catch (thrown) {
+      if (isTrap(thrown)) throw this.#die(thrown);
+      throw toSam2Error(thrown);
+    } finally {
+      this.#busy--;
+    }
+  }
+
+  /** Frees everything once the call under way has ended. */
+  close(): void {
+    globalThis.removeEventListener?.("error", this.#onGlobalError);
+    globalThis.removeEventListener?.("unhandledrejection", this.#onGlobalError);
+    this.#queue = this.#queue.then(() => {
+      if (this.#fatal) return;
+      this.#fatal = new Sam2Error("DISPOSED", "The model has been disposed of.");
+      for (const id of [...this.#images.keys()]) this.#release(id);
+      this.#model?.free();
+      this.#model = undefined;
+    });
+  }
+
+  readonly #handlers: Handlers = {
+    load: async ({ weights }, { signal, onProgress }) => {
+      const step = (phase: "verify" | "compile" | "upload" | "ready", loaded: 0 | 1) =>
+        onProgress?.({ phase, loaded, total: 1 });
+      const started = this.#start();
+      started.catch(() => {}); // It may fail while the download still runs; awaited below.
+      const bytes = await readWeights(weights, { signal, onProgress });
+      step("verify", 1);
+      check(signal);
+      step("compile", 0);
+      await started;
+      step("compile", 1);
+      check(signal);
+      step("upload", 0);
+      const model = await this.#wasm.Model.load(bytes);
+      step("upload", 1);
+      this.#model = model;
+      step("ready", 1);
+      const { name, version, imageSize, parameters, device } = model;
+      return { name, version, imageSize, parameters, device };
+    },
+
+    setImage: async ({ picture }, { signal }) => {
+      try {
+        const model = this.#loaded();
+        const { data, width, height } = await toRgba(picture);
+        check(signal);
+        const start = performance.now();
+        const embedding = await model.setImage(new Uint8Array(data.buffer), width, height);
+        const encodeMs = performance.now() - start;
+        const image = this.#nextImage++;
+        this.#images.set(image, { embedding, picture });
+        return { image, width, height, encodeMs, encodes: model.encodes };
+      } catch (error) {
+        closePicture(picture);
+        throw error;
+      }
+    },
+
+    predict: async ({ image, prompts }) => {
+      const { embedding } = this.#image(image);
+      const start = performance.now();
+      const predictions = await embedding.predictBatch(prompts);
+      return { predictions, decodeMs: performance.now() - start };
+    },
+
+    cutout: async ({ image, bits, crop }) => cutOut(this.#image(image).picture, bits, crop),
+
+    rle: async ({ bits, width, height }) => this.#wasm.maskToRle(bits, width, height),
+
+    release: async ({ image }) => this.#release(image),
+  };
+
+  async #start(): Promise<void> {
+    try {
+      this.#memory = (await this.#wasm.default()).memory;
+    } catch (cause) {
+      if (cause instanceof Error && isOutOfMemory(cause)) throw toSam2Error(cause);
+      throw new Sam2Error(
+        "NETWORK",
+        "The wasm module could not be started. Check that sam2_web_bg.wasm is served beside its script, " +
+          "and that the page's script-src policy has 'wasm-unsafe-eval'.",
+        { cause },
+      );
+    }
+  }
+
+  #loaded(): WasmModel {
+    if (!this.#model) throw new Sam2Error("INTERNAL", "No model is loaded. Call Sam2.load again.");
+    return this.#model;
+  }
+
+  #image(id: number) {
+    const held = this.#images.get(id);
+    if (!held) throw new Sam2Error("DISPOSED", "The image has been disposed of. Call setImage again.");
+    return held;
+  }
+
+  #release(id: number): undefined {
+    const held = this.#images.get(id);
+    this.#images.delete(id);
+    held?.embedding.free();
+    if (held) closePicture(held.picture);
+  }
+
+  #onGlobalError = (event: Event) => {
+    const thrown = (event as ErrorEvent).error ?? (event as PromiseRejectionEvent).reason;
+    // A trap of some other module while we are idle is not ours.
+    if (this.#busy && isTrap(thrown)) this.#die(thrown);
+  };
+
+  #die(trap: WebAssembly.RuntimeError): Sam2Error {
+    const full = (this.#memory?.buffer.byteLength ?? 0) > NEARLY_FULL_BYTES;
+    this.#fatal ??=
+      full || isOutOfMemory(trap)
+        ? new Sam2Error(
+            "OUT_OF_MEMORY",
+            "The model ran out of memory. Call Sam2.load again, with a smaller model or picture.",
+            { cause: trap },
+          )
+        : new Sam2Error(
+            "INTERNAL",
+            `The engine stopped on a fault of its own (${trap.message}). Call Sam2.load again.`,
+            { cause: trap },
+          );
+    this.#reportFatal(this.#fatal);
+    return this.#fatal;
+  }
+}
+
+function closePicture(picture: Picture): void {
+  if ("close" in picture) picture.close();
+}

@@ -1,0 +1,77 @@
+/**
+ * What went wrong, for code to branch on. The message of the error says what to do about it.
+ *
+ * - `WEIGHTS_*`: the model file is damaged, carries code, is of an unknown kind, or does not fit the configuration.
+ * - `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`: the picture. `INVALID_PROMPT`: the prompt.
+ * - `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `INTERNAL`: the engine; after the last three, load again.
+ * - `NETWORK`: a file could not be fetched.
+ * - `ABORTED`: your `AbortSignal` fired. `DISPOSED`: the object was used after `dispose()`.
+ */
+export type Sam2ErrorCode =
+  | "WEIGHTS_CORRUPT"
+  | "WEIGHTS_UNSAFE"
+  | "WEIGHTS_UNSUPPORTED"
+  | "WEIGHTS_MISMATCH"
+  | "INVALID_IMAGE"
+  | "IMAGE_TOO_LARGE"
+  | "UNSUPPORTED_INPUT"
+  | "INVALID_PROMPT"
+  | "DEVICE_UNAVAILABLE"
+  | "DEVICE_LOST"
+  | "OUT_OF_MEMORY"
+  | "NETWORK"
+  | "ABORTED"
+  | "DISPOSED"
+  | "INTERNAL";
+
+/** Every error this package throws. `name` is `"AbortError"` for `ABORTED`, as the platform's own, else `"Sam2Error"`. */
+export class Sam2Error extends Error {
+  readonly code: Sam2ErrorCode;
+
+  constructor(code: Sam2ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = code === "ABORTED" ? "AbortError" : "Sam2Error";
+  }
+}
+
+/** An error as it crosses from the worker: structured clone would drop the class and the code. */
+export interface PlainError {
+  code: Sam2ErrorCode;
+  message: string;
+  cause?: string;
+}
+
+export function toPlain(error: Sam2Error): PlainError {
+  const { code, message, cause } = error;
+  return cause === undefined ? { code, message } : { code, message, cause: String(cause) };
+}
+
+export function fromPlain({ code, message, cause }: PlainError): Sam2Error {
+  return new Sam2Error(code, message, cause === undefined ? undefined : { cause });
+}
+
+/** The engine's errors are plain `Error`s with a `code`; anything else thrown is a fault of ours or of the browser's. */
+export function toSam2Error(thrown: unknown): Sam2Error {
+  if (thrown instanceof Sam2Error) return thrown;
+  if (thrown instanceof Error) {
+    const code = (thrown as { code?: unknown }).code;
+    if (typeof code === "string")
+      return new Sam2Error(code as Sam2ErrorCode, thrown.message, { cause: thrown });
+    if (isOutOfMemory(thrown)) {
+      const message = "The browser ran out of memory. Use a smaller picture or model, or close other tabs.";
+      return new Sam2Error("OUT_OF_MEMORY", message, { cause: thrown });
+    }
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new Sam2Error("INTERNAL", `Unexpected error: ${message}`, { cause: thrown });
+}
+
+export function isOutOfMemory(error: Error): boolean {
+  return /out of memory|allocat|memory.*grow|array length|maximum memory/i.test(error.message);
+}
+
+/** After a trap the wasm instance's memory cannot be trusted, so this one ends the engine. */
+export function isTrap(thrown: unknown): thrown is WebAssembly.RuntimeError {
+  return thrown instanceof WebAssembly.RuntimeError;
+}

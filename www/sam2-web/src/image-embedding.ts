@@ -1,0 +1,99 @@
+import { Sam2Error } from "./errors.js";
+import { Mask } from "./mask.js";
+import { checkPrompt } from "./prompt.js";
+import type { Calls, Connection } from "./protocol.js";
+import type { PredictOptions, Prompt } from "./types.js";
+import { check, until } from "./until.js";
+import type { WasmPrediction } from "./wasm-module.js";
+
+/** The model's answer to one prompt. */
+export interface Prediction {
+  /** One mask or three candidates, in the network's order; compare their `score`. */
+  masks: Mask[];
+  /** Logit of whether there is an object at all: below 0, probably not. */
+  objectScore: number;
+  /** Milliseconds the engine took; in a batch, for the whole batch. */
+  decodeMs: number;
+}
+
+/**
+ * A picture the model has seen. Its features stay on the device, so a prompt costs milliseconds. Made by
+ * {@link Sam2.setImage}; call `dispose()` when done, as the device's memory is not garbage-collected.
+ */
+export class ImageEmbedding {
+  /** Picture width in pixels. */
+  readonly width: number;
+  /** Picture height in pixels. */
+  readonly height: number;
+  /** Milliseconds the encoder took. */
+  readonly encodeMs: number;
+  readonly #connection: Connection;
+  readonly #id: number;
+  readonly #disposed = new AbortController();
+  readonly #modelGone: AbortSignal;
+
+  /** @internal */
+  constructor(connection: Connection, modelGone: AbortSignal, made: Calls["setImage"]["result"]) {
+    this.#connection = connection;
+    this.#modelGone = modelGone;
+    this.#id = made.image;
+    this.width = made.width;
+    this.height = made.height;
+    this.encodeMs = made.encodeMs;
+  }
+
+  /**
+   * Masks for one prompt. Calls are answered in order; abort one that is no longer wanted and it costs nothing if it
+   * has not begun.
+   *
+   * @throws {@link Sam2Error} `INVALID_PROMPT`, `ABORTED`, `DISPOSED`, or what befell the device.
+   */
+  async predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction> {
+    const [prediction] = await this.predictBatch([prompt], options);
+    if (!prediction) throw new Sam2Error("INTERNAL", "The engine gave no prediction for the prompt.");
+    return prediction;
+  }
+
+  /** Masks for several independent prompts, in their order. */
+  async predictBatch(prompts: readonly Prompt[], { signal }: PredictOptions = {}): Promise<Prediction[]> {
+    this.#check(signal);
+    if (!Array.isArray(prompts))
+      throw new Sam2Error("INVALID_PROMPT", "predictBatch takes an array of prompts.");
+    for (const prompt of prompts) checkPrompt(prompt);
+    const call = this.#connection.call("predict", { image: this.#id, prompts }, { signal });
+    const { predictions, decodeMs } = await until(call, [signal, ...this.#gone]);
+    return predictions.map((prediction) => this.#read(prediction, decodeMs));
+  }
+
+  /** Frees the features on the device. Calls under way and later ones reject with `DISPOSED`. */
+  dispose(): void {
+    if (this.#disposed.signal.aborted) return;
+    this.#disposed.abort(new Sam2Error("DISPOSED", "The image has been disposed of. Call setImage again."));
+    if (!this.#modelGone.aborted) this.#connection.call("release", { image: this.#id }).catch(() => {});
+  }
+
+  get #gone(): readonly AbortSignal[] {
+    return [this.#disposed.signal, this.#modelGone];
+  }
+
+  #check(signal?: AbortSignal): void {
+    check(...this.#gone, signal);
+  }
+
+  #read({ masks, objectScore, logitsWidth, logitsHeight }: WasmPrediction, decodeMs: number): Prediction {
+    const { width, height } = this;
+    const size = { width, height, logitsWidth, logitsHeight };
+    return { masks: masks.map((mask) => new Mask(mask, size, this.#tools)), objectScore, decodeMs };
+  }
+
+  readonly #tools = {
+    rle: async (bits: Uint8Array, width: number, height: number): Promise<string> => {
+      check(this.#modelGone);
+      return until(this.#connection.call("rle", { bits, width, height }), [this.#modelGone]);
+    },
+    cutout: async (bits: Uint8Array, crop: Calls["cutout"]["args"]["crop"]): Promise<Blob> => {
+      this.#check();
+      return until(this.#connection.call("cutout", { image: this.#id, bits, crop }), this.#gone);
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import { imageDimensionsFromStream } from "image-dimensions";
+import { Sam2Error } from "./errors.js";
+import type { Picture, RawPicture } from "./protocol.js";
+import { checkSize } from "./size.js";
+import type { Box } from "./types.js";
+
+// Drawn in strips because a canvas of the whole picture would triple its memory, and iOS limits it to 16 megapixels.
+const STRIP_PIXELS = 4e6;
+
+/** The picture's pixels. The caller's `picture` stays as it is. */
+export async function toRgba(picture: Picture): Promise<RawPicture> {
+  if ("data" in picture) return picture;
+  if (!(picture instanceof Blob)) return draw(picture);
+  const bitmap = await decode(picture);
+  try {
+    return draw(bitmap);
+  } finally {
+    bitmap.close();
+  }
+}
+
+async function decode(blob: Blob): Promise<ImageBitmap> {
+  // The header tells the size, so that a picture too large is refused before its pixels take memory.
+  const header = await imageDimensionsFromStream(blob.stream()).catch(() => undefined);
+  if (header) checkSize(header.width, header.height);
+  return createImageBitmap(blob, { imageOrientation: "from-image" }).catch((cause) => {
+    throw new Sam2Error(
+      "INVALID_IMAGE",
+      `The file ${blob.type ? `(${blob.type}) ` : ""}is not a picture this browser can decode. ` +
+        "Use a PNG, JPEG, WebP, AVIF or GIF.",
+      { cause },
+    );
+  });
+}
+
+function draw(bitmap: ImageBitmap): RawPicture {
+  const { width, height } = bitmap;
+  checkSize(width, height);
+  const data = new Uint8ClampedArray(width * height * 4);
+  const rows = Math.min(height, Math.max(1, Math.floor(STRIP_PIXELS / width)));
+  const context = canvas2d(width, rows);
+  for (let top = 0; top < height; top += rows) {
+    context.clearRect(0, 0, width, rows);
+    context.drawImage(bitmap, 0, -top);
+    data.set(readPixels(context, width, Math.min(rows, height - top)), top * width * 4);
+  }
+  return { data, width, height };
+}
+
+function readPixels(context: OffscreenCanvasRenderingContext2D, width: number, height: number) {
+  try {
+    return context.getImageData(0, 0, width, height, { colorSpace: "srgb" }).data;
+  } catch (cause) {
+    throw new Sam2Error(
+      "UNSUPPORTED_INPUT",
+      "The browser does not let this picture's pixels be read: it comes from another site. " +
+        'Load it with crossOrigin="anonymous" from a server that allows it.',
+      { cause },
+    );
+  }
+}
+
+/** The picture where the mask is set, as a PNG of the `crop` region (inclusive pixels). */
+export async function cutOut(picture: Picture, bits: Uint8Array, [x0, y0, x1, y1]: Box): Promise<Blob> {
+  const { data, width } = await toRgba(picture);
+  const cut = new ImageData(x1 - x0 + 1, y1 - y0 + 1);
+  for (let y = y0, to = 0; y <= y1; y++) {
+    for (let x = x0; x <= x1; x++, to += 4) {
+      const pixel = y * width + x;
+      if (!(((bits[pixel >> 3] ?? 0) >> (pixel & 7)) & 1)) continue;
+      const from = pixel * 4;
+      for (let channel = 0; channel < 4; channel++) cut.data[to + channel] = data[from + channel] ?? 0;
+    }
+  }
+  return toPng(cut);
+}
+
+export function toPng(image: ImageData): Promise<Blob> {
+  const context = canvas2d(image.width, image.height);
+  context.putImageData(image, 0, 0);
+  return context.canvas.convertToBlob({ type: "image/png" });
+}
+
+function canvas2d(width: number, height: number): OffscreenCanvasRenderingContext2D {
+  const context = new OffscreenCanvas(width, height).getContext("2d", {
+    colorSpace: "srgb",
+    willReadFrequently: true,
+  });
+  if (!context) {
+    throw new Sam2Error(
+      "OUT_OF_MEMORY",
+      `The browser refused a canvas of ${width} x ${height} pixels. Use a smaller picture.`,
+    );
+  }
+  return context;
+}

@@ -1,0 +1,27 @@
+import { Sam2Error } from "./errors.js";
+import type { Prompt } from "./types.js";
+
+/** Checks JavaScript's types only; what the numbers may be (labels, inside the picture) is the engine's to say. */
+export function checkPrompt(prompt: Prompt): void {
+  if (typeof prompt !== "object" || prompt === null)
+    fail("A prompt is an object with points, a box or a mask.");
+  const { points, box, mask, multimask } = prompt;
+  if (points !== undefined) {
+    const valid = Array.isArray(points) && points.every((p) => p && areNumbers([p.x, p.y, p.label]));
+    if (!valid) fail("points is an array of { x, y, label }, all numbers.");
+  }
+  if (box !== undefined && !(Array.isArray(box) && box.length === 4 && areNumbers(box))) {
+    fail("box is an array of four numbers, [x0, y0, x1, y1].");
+  }
+  if (mask !== undefined && !(mask instanceof Float32Array))
+    fail("mask is a Float32Array: an earlier mask's logits.");
+  if (multimask !== undefined && typeof multimask !== "boolean") fail("multimask is true or false.");
+}
+
+function areNumbers(values: readonly unknown[]): boolean {
+  return values.every((value) => typeof value === "number");
+}
+
+function fail(message: string): never {
+  throw new Sam2Error("INVALID_PROMPT", message);
+}

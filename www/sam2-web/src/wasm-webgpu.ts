@@ -1,0 +1,4 @@
+import init, { Model, maskToRle } from "../wasm/webgpu/sam2_web.js";
+import type { WasmModule } from "./wasm-module.js";
+
+export const wasm: WasmModule = { default: init, Model, maskToRle };

@@ -1,0 +1,29 @@
+import { serve } from "../src/serve.js";
+import type { WasmModule } from "../src/wasm-module.js";
+
+/** A `Worker` whose other side runs here, over a real message channel, so that cloning and transfer are real too. */
+export class FakeWorker extends EventTarget {
+  readonly #channel = new MessageChannel();
+  terminated = false;
+
+  constructor(wasm: WasmModule | undefined) {
+    super();
+    const { port1, port2 } = this.#channel;
+    port1.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
+    if (wasm) serve(wasm, port2 as never);
+  }
+
+  postMessage(message: unknown, transfer: Transferable[] = []): void {
+    this.#channel.port1.postMessage(message, transfer as never);
+  }
+
+  terminate(): void {
+    this.terminated = true;
+    this.#channel.port1.close();
+  }
+
+  /** As the browser does when the script cannot be fetched or throws at top level. */
+  fail(message: string): void {
+    this.dispatchEvent(Object.assign(new Event("error"), { message }));
+  }
+}

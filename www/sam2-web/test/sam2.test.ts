@@ -1,0 +1,238 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type LoadOptions, Sam2, Sam2Error } from "../src/index.js";
+import { alive, fakeWasm, hooks } from "./fake-wasm.js";
+import { FakeWorker } from "./fake-worker.js";
+
+const weights = new ArrayBuffer(64);
+const click = { points: [{ x: 20, y: 15, label: 1 as const }] };
+const picture = () => new ImageData(40, 30);
+
+let workers: FakeWorker[] = [];
+let makeWorker = () => new FakeWorker(fakeWasm);
+
+beforeEach(() => {
+  workers = [];
+  makeWorker = () => new FakeWorker(fakeWasm);
+  vi.stubGlobal(
+    "Worker",
+    class {
+      constructor() {
+        const worker = makeWorker();
+        workers.push(worker);
+        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
+        return worker;
+      }
+    },
+  );
+});
+
+afterEach(() => {
+  delete hooks.beforeEncode;
+  delete hooks.beforeDecode;
+  for (const worker of workers) worker.terminate();
+  vi.unstubAllGlobals();
+});
+
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<Sam2Error> {
+  const error = await promise.then(
+    () => undefined,
+    (thrown) => thrown,
+  );
+  expect(error).toBeInstanceOf(Sam2Error);
+  return error as Sam2Error;
+}
+
+const codeOf = async (promise: Promise<unknown>) => (await errorOf(promise)).code;
+
+describe.each([
+  ["in a worker", true],
+  ["on this thread", false],
+])("Sam2 %s", (_, worker) => {
+  const load = (options: LoadOptions = {}) =>
+    Sam2.load({ model: weights, device: "cpu", worker, ...options });
+
+  it("answers a click with masks, without encoding again", async () => {
+    const sam = await load();
+    expect(sam.device).toBe("cpu");
+    expect(sam.model).toEqual({ name: "fake", version: "2.1", imageSize: 512, parameters: 1_234_567 });
+    const image = await sam.setImage(picture());
+    const { masks, decodeMs } = await image.predict(click);
+    await image.predict({ box: [5, 5, 20, 20], multimask: false });
+    expect(masks).toHaveLength(3);
+    const [mask] = masks;
+    expect(mask?.has(20, 15)).toBe(true);
+    expect(mask?.has(0, 0)).toBe(false);
+    expect(mask?.logits).toHaveLength(64 * 64);
+    expect(decodeMs).toBeGreaterThanOrEqual(0);
+    expect(await mask?.toRle()).toEqual({ size: [30, 40], counts: "150:40x30" });
+    expect(sam.encodes).toBe(1);
+    sam.dispose();
+  });
+
+  it("answers a batch in order, over one embedding", async () => {
+    const sam = await load();
+    const image = await sam.setImage(picture());
+    const answers = await image.predictBatch([click, { box: [5, 5, 20, 20], multimask: false }]);
+    expect(answers.map(({ masks }) => masks.length)).toEqual([3, 1]);
+    expect(sam.encodes).toBe(1);
+    sam.dispose();
+  });
+
+  it("copies pixels unless told to transfer", async () => {
+    const sam = await load();
+    const kept = picture();
+    await sam.setImage(kept);
+    expect(kept.data.length).toBe(4800);
+    if (worker) {
+      const given = picture();
+      await sam.setImage(given, { transfer: true });
+      expect(given.data.length).toBe(0);
+    }
+    sam.dispose();
+  });
+
+  it("reports progress in order", async () => {
+    const phases: string[] = [];
+    const sam = await load({ onProgress: ({ phase }) => phases.at(-1) === phase || phases.push(phase) });
+    expect(phases).toEqual(["verify", "compile", "upload", "ready"]);
+    sam.dispose();
+  });
+
+  it("rejects bad input with typed errors, and the next good call works", async () => {
+    expect(await codeOf(load({ model: new ArrayBuffer(4) }))).toBe("WEIGHTS_CORRUPT");
+    const sam = await load();
+    expect(await codeOf(sam.setImage({} as ImageData))).toBe("UNSUPPORTED_INPUT");
+    expect(
+      await codeOf(sam.setImage({ [Symbol.toStringTag]: "ImageData", width: 0, height: 0 } as never)),
+    ).toBe("INVALID_IMAGE");
+    const huge = { [Symbol.toStringTag]: "ImageData", width: 12_000, height: 9_000 } as never;
+    const tooLarge = await errorOf(sam.setImage(huge));
+    expect(tooLarge.code).toBe("IMAGE_TOO_LARGE");
+    expect(tooLarge.message).toMatch(/64.*scale it down/i);
+    const image = await sam.setImage(picture());
+    expect(await codeOf(image.predict({}))).toBe("INVALID_PROMPT");
+    expect(await codeOf(image.predict({ points: [{ x: 99, y: 1, label: 1 }] }))).toBe("INVALID_PROMPT");
+    expect(await codeOf(image.predict({ points: [{ x: "1", y: 1, label: 1 }] } as never))).toBe(
+      "INVALID_PROMPT",
+    );
+    expect(await codeOf(image.predict({ box: [1, 2, 3] } as never))).toBe("INVALID_PROMPT");
+    expect((await image.predict(click)).masks).toHaveLength(3);
+    sam.dispose();
+  });
+
+  it("aborts at once, skips what had not begun, and frees what comes late", async () => {
+    const sam = await load();
+    const image = await sam.setImage(picture());
+    const before = alive.embeddings;
+    const { open, opened } = gate();
+    hooks.beforeEncode = () => opened;
+    const encoding = new AbortController();
+    const queued = new AbortController();
+    const first = errorOf(sam.setImage(picture(), { signal: encoding.signal }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const second = errorOf(image.predict(click, { signal: queued.signal }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    let decodes = 0;
+    hooks.beforeDecode = async () => void decodes++;
+    encoding.abort();
+    queued.abort();
+    expect(await first).toMatchObject({ code: "ABORTED", name: "AbortError" });
+    expect((await second).code).toBe("ABORTED");
+    open();
+    await image.predict(click);
+    await vi.waitFor(() => expect(alive.embeddings).toBe(before));
+    expect(decodes).toBe(1);
+    expect(await codeOf(sam.setImage(picture(), { signal: AbortSignal.abort() }))).toBe("ABORTED");
+    expect(await codeOf(load({ signal: AbortSignal.abort() }))).toBe("ABORTED");
+    sam.dispose();
+  });
+
+  it("disposes: in-flight and later calls reject, twice is once", async () => {
+    const sam = await load();
+    const image = await sam.setImage(picture());
+    const { open, opened } = gate();
+    hooks.beforeDecode = () => opened;
+    const inFlight = codeOf(image.predict(click));
+    image.dispose();
+    image.dispose();
+    expect(await inFlight).toBe("DISPOSED");
+    expect(await codeOf(image.predict(click))).toBe("DISPOSED");
+    open();
+    delete hooks.beforeDecode;
+    const other = await sam.setImage(picture());
+    sam.dispose();
+    sam.dispose();
+    expect(await codeOf(other.predict(click))).toBe("DISPOSED");
+    expect(await codeOf(sam.setImage(picture()))).toBe("DISPOSED");
+  });
+
+  it("after a trap every call rejects and says to load again", async () => {
+    const sam = await load();
+    const image = await sam.setImage(picture());
+    hooks.beforeDecode = async () => {
+      throw new WebAssembly.RuntimeError("unreachable");
+    };
+    const [first, queued] = await Promise.all([
+      errorOf(image.predict(click)),
+      errorOf(sam.setImage(picture())),
+    ]);
+    delete hooks.beforeDecode;
+    for (const error of [first, queued, await errorOf(image.predict(click))]) {
+      expect(error.code).toBe("INTERNAL");
+      expect(error.message).toMatch(/load again/);
+    }
+    sam.dispose();
+  });
+});
+
+describe("Sam2", () => {
+  it("frees everything on this thread when disposed of", async () => {
+    const before = { ...alive };
+    const sam = await Sam2.load({ model: weights, device: "cpu", worker: false });
+    await sam.setImage(picture());
+    sam.dispose();
+    await vi.waitFor(() => expect(alive).toEqual(before));
+  });
+
+  it("rejects what is pending when the worker dies, and says why when it never started", async () => {
+    const sam = await Sam2.load({ model: weights, device: "cpu" });
+    const { opened } = gate();
+    hooks.beforeEncode = () => opened;
+    const pending = codeOf(sam.setImage(picture()));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    workers[0]?.fail("boom");
+    expect(await pending).toBe("INTERNAL");
+    expect(await codeOf(sam.setImage(picture()))).toBe("INTERNAL");
+
+    makeWorker = () => new FakeWorker(undefined);
+    const loading = errorOf(Sam2.load({ model: weights, device: "cpu" }));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    workers.at(-1)?.fail("");
+    expect(await loading).toMatchObject({ code: "NETWORK", message: expect.stringMatching(/worker-src/) });
+  });
+
+  it("says when WebGPU is missing, and auto then takes the CPU", async () => {
+    vi.stubGlobal("navigator", {});
+    expect(await codeOf(Sam2.load({ model: weights, device: "webgpu" }))).toBe("DEVICE_UNAVAILABLE");
+    expect((await Sam2.load({ model: weights })).device).toBe("cpu");
+  });
+
+  it("takes WebGPU only on a real adapter", async () => {
+    const withAdapter = (adapter: unknown) =>
+      vi.stubGlobal("navigator", { gpu: { requestAdapter: async () => adapter } });
+    withAdapter({ info: { isFallbackAdapter: false, architecture: "ampere" } });
+    expect((await Sam2.load({ model: weights })).device).toBe("webgpu");
+    withAdapter({ info: { isFallbackAdapter: true } });
+    expect((await Sam2.load({ model: weights })).device).toBe("cpu");
+    withAdapter({ info: { isFallbackAdapter: false, architecture: "swiftshader" } });
+    expect((await Sam2.load({ model: weights })).device).toBe("cpu");
+  });
+});

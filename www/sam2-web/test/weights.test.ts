@@ -1,0 +1,86 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { readWeights } from "../src/read-weights.js";
+import type { Progress } from "../src/types.js";
+import { weightsSource } from "../src/weights-source.js";
+
+afterEach(() => vi.unstubAllGlobals());
+
+const url = "https://example.test/tiny.safetensors";
+const body = (length: number) => new Uint8Array(length).fill(7);
+const answer = (response: Response | Error) =>
+  vi.stubGlobal("fetch", async () => {
+    if (response instanceof Error) throw response;
+    return response;
+  });
+
+describe("weightsSource", () => {
+  it("knows the models by name", () => {
+    expect(weightsSource({})).toMatchObject({
+      url: expect.stringMatching(/weights\/nano\.safetensors$/),
+      cache: false,
+    });
+    expect(weightsSource({ model: "base-plus" })).toEqual({
+      url: "https://huggingface.co/facebook/sam2.1-hiera-base-plus/resolve/main/model.safetensors",
+      cache: true,
+    });
+    expect(weightsSource({ model: "tiny", baseUrl: "https://example.test/", cache: "none" })).toEqual({
+      url,
+      cache: false,
+    });
+    expect(weightsSource({ model: url })).toEqual({ url, cache: false });
+  });
+
+  it("refuses what is neither", () => {
+    expect(() => weightsSource({ model: 3 as never })).toThrow(
+      expect.objectContaining({ code: "UNSUPPORTED_INPUT" }),
+    );
+    expect(() => weightsSource({ model: "http://" })).toThrow(
+      expect.objectContaining({ code: "UNSUPPORTED_INPUT" }),
+    );
+  });
+});
+
+describe("readWeights", () => {
+  it("reads bytes, blobs and downloads, with progress", async () => {
+    expect(await readWeights(body(9).buffer, {})).toHaveLength(9);
+    expect(await readWeights(new Blob([body(9)]), {})).toHaveLength(9);
+    const seen: Progress[] = [];
+    answer(new Response(body(9), { headers: { "Content-Length": "9" } }));
+    expect(
+      await readWeights({ url, cache: false }, { onProgress: (progress) => seen.push(progress) }),
+    ).toEqual(body(9));
+    expect(seen.at(0)).toEqual({ phase: "download", loaded: 0, total: 9 });
+    expect(seen.at(-1)).toEqual({ phase: "download", loaded: 9, total: 9 });
+  });
+
+  it("grows its buffer when the length is unknown", async () => {
+    answer(new Response(body(3 << 20)));
+    expect(await readWeights({ url, cache: false }, {})).toHaveLength(3 << 20);
+  });
+
+  it.each([
+    ["a refused connection", new TypeError("Failed to fetch"), /CORS/],
+    ["a missing file", new Response("", { status: 404 }), /404/],
+    ["a start page", new Response("<html>", { headers: { "Content-Type": "text/html" } }), /web page/],
+    ["half a file", new Response(body(4), { headers: { "Content-Length": "9" } }), /4 of 9/],
+  ])("says so on %s", async (_, response, message) => {
+    answer(response);
+    await expect(readWeights({ url, cache: false }, {})).rejects.toMatchObject({
+      code: "NETWORK",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it("fetches once when it may cache", async () => {
+    const kept = new Map<string, Response>();
+    const cache = {
+      match: async (key: string) => kept.get(key)?.clone(),
+      put: async (key: string, r: Response) => void kept.set(key, r),
+    };
+    vi.stubGlobal("caches", { open: async () => cache });
+    answer(new Response(body(9)));
+    await readWeights({ url, cache: true }, {});
+    answer(new TypeError("offline"));
+    expect(await readWeights({ url, cache: true }, {})).toEqual(body(9));
+  });
+});
