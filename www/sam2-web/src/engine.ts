@@ -44,7 +44,10 @@ export class Engine {
     args: Calls[M]["args"],
     context: CallContext = {},
   ): Promise<Calls[M]["result"]> {
+    const waits = this.#busy > 0;
     const turn = this.#queue.then(async () => {
+      // An abort sent while the thread was computing is still on its way: let it arrive.
+      if (waits) await new Promise((resolve) => setTimeout(resolve));
       if (this.#fatal) throw this.#fatal;
       check(context.signal);
       return (this.#handlers as Handlers)[method](args, context);
