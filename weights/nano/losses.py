@@ -1,0 +1,52 @@
+"""SAM 2's losses: focal and dice on the best of three masks, L1 on the predicted IoU, BCE on the object score."""
+import torch
+import torch.nn.functional as F
+
+FOCAL, DICE, IOU, OBJECT = 20.0, 1.0, 1.0, 0.5
+OTHERS = 0.03  # a little of the loss reaches the masks that were not best, so that none dies
+
+
+def mask_losses(logits, wanted, valid):
+    """Focal and dice of each mask, (N, M). `wanted` is the covered part of each cell, so it may be between 0 and 1."""
+    wanted, valid = wanted[:, None], valid[:, None]
+    area = valid.sum((-1, -2)).clamp(min=1)
+    p = logits.sigmoid()
+    bce = F.binary_cross_entropy_with_logits(logits, wanted.expand_as(logits), reduction="none")
+    wrong = p * (1 - wanted) + (1 - p) * wanted
+    alpha = 0.25 * wanted + 0.75 * (1 - wanted)
+    focal = (alpha * wrong.square() * bce * valid).sum((-1, -2)) / area
+    overlap = (p * wanted * valid).sum((-1, -2))
+    total = ((p + wanted) * valid).sum((-1, -2))
+    dice = 1 - (2 * overlap + 1) / (total + 1)
+    return focal, dice
+
+
+@torch.no_grad()
+def true_ious(logits, wanted, valid):
+    a = (logits > 0) & (valid > 0.5)[:, None]
+    b = ((wanted >= 0.5) & (valid > 0.5))[:, None]
+    return (a & b).sum((-1, -2)) / (a | b).sum((-1, -2)).clamp(min=1)
+
+
+def total(logits, predicted_ious, objects, wanted, valid, present):
+    """The loss of one prompt round, and the figures worth printing. Mask 0 is the single mask, 1 to 3 the multimask."""
+    focal, dice = mask_losses(logits, wanted, valid)
+    each = FOCAL * focal + DICE * dice
+    best, best_index = each[:, 1:].min(1)
+    masks = best + each[:, 0] + OTHERS * each[:, 1:].sum(1)
+    actual = true_ious(logits, wanted, valid)
+    score = (predicted_ious - actual).abs().mean(1)
+    count = present.sum().clamp(min=1)
+    loss = ((masks + IOU * score) * present).sum() / count
+    loss = loss + OBJECT * F.binary_cross_entropy_with_logits(objects[:, 0], present)
+    with torch.no_grad():
+        chosen = actual[:, 1:].gather(1, predicted_ious[:, 1:].argmax(1, keepdim=True))[:, 0]
+        figures = dict(
+            single=((actual[:, 0] * present).sum() / count).item(),
+            best=((actual[:, 1:].max(1).values * present).sum() / count).item(),
+            chosen=((chosen * present).sum() / count).item(),
+            score=((score * present).sum() / count).item(),
+            focal=((focal[:, 0] * present).sum() / count).item(),
+            dice=((dice[:, 0] * present).sum() / count).item(),
+        )
+    return loss, figures

@@ -1,0 +1,62 @@
+"""Builds nano from its YAML with the official SAM 2 classes, at any picture size that is a multiple of 256."""
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+CONFIG = Path(__file__).with_name("nano.yaml")
+
+# What the official build_sam adds for inference (dynamic multimask by stability).
+POSTPROCESSING = dict(
+    dynamic_multimask_via_stability=True,
+    dynamic_multimask_stability_delta=0.05,
+    dynamic_multimask_stability_thresh=0.98,
+)
+
+
+def build(image_size=None, postprocessing=False):
+    """The official SAM2Base. No weight depends on the size, so one state_dict fits every `image_size`."""
+    model = OmegaConf.load(CONFIG).model
+    if image_size is not None:
+        model.image_size = image_size
+        grid = [image_size // 16] * 2
+        model.memory_attention.layer.self_attention.feat_sizes = grid
+        model.memory_attention.layer.cross_attention.feat_sizes = grid
+    if postprocessing:
+        model.sam_mask_decoder_extra_args = POSTPROCESSING
+    return instantiate(model, _recursive_=True)
+
+
+def image_features(model, pictures):
+    """Normalised pictures (B,3,S,S) -> (stride 4, stride 8, embedding with no_mem_embed), as set_image makes them."""
+    fpn = model.forward_image(pictures)["backbone_fpn"]
+    embedding = fpn[2] + model.no_mem_embed.reshape(1, -1, 1, 1)
+    return fpn[0], fpn[1], embedding
+
+
+def decode(model, features, points, labels, mask_input=None):
+    """One prompt a row. Returns logits (N,4,h,w), predicted IoUs (N,4) and object scores (N,1): token 0 is the single mask."""
+    s0, s1, embedding = features
+    sparse, dense = model.sam_prompt_encoder(points=(points, labels), boxes=None, masks=mask_input)
+    masks, ious, _, objects = model.sam_mask_decoder.predict_masks(
+        image_embeddings=embedding,
+        image_pe=model.sam_prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        repeat_image=False,
+        high_res_features=[s0, s1],
+    )
+    return masks, ious, objects
+
+
+def load(model, path):
+    """Reads exported safetensors or a training checkpoint (its averaged weights)."""
+    if str(path).endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        state = {k: v.float() for k, v in load_file(path).items()}
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
+    model.load_state_dict(state, strict=True)
+    return model

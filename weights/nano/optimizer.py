@@ -1,0 +1,56 @@
+"""Muon for the weight matrices (orthogonalised momentum), AdamW for everything else; both take AdamW's learning rate."""
+import torch
+
+
+def orthogonalise(g):
+    """Newton-Schulz iteration towards the nearest orthogonal matrix, for a stack of matrices."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = g.shape[-2] <= g.shape[-1]
+    x = g if wide else g.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(5):
+        s = x @ x.mT
+        x = a * x + (b * s + c * s @ s) @ x
+    return x if wide else x.mT
+
+
+class Muon(torch.optim.Optimizer):
+    def __init__(self, params, lr=1e-3, momentum=0.95, weight_decay=0.0):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            by_shape = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    by_shape.setdefault(p.shape, []).append(p)
+            for shape, params in by_shape.items():
+                updates = []
+                for p in params:
+                    state = self.state[p]
+                    if not state:
+                        state["momentum"] = torch.zeros_like(p)
+                    state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                    updates.append(p.grad.lerp(state["momentum"], group["momentum"]))
+                # Scaled so that an entry moves as far as AdamW would move it.
+                updates = orthogonalise(torch.stack(updates)) * (0.2 * max(shape) ** 0.5)
+                for p, update in zip(params, updates):
+                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+
+
+def make(model, lr, weight_decay, muon=True):
+    """The optimizers for the trainable parameters."""
+    matrices, vectors, rest = [], [], []
+    for name, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
+        embedding = "embed" in name or "token" in name
+        if p.ndim == 2 and min(p.shape) >= 16 and not embedding and muon:
+            matrices.append(p)
+        elif p.ndim == 1 or embedding:
+            vectors.append(p)
+        else:
+            rest.append(p)
+    adam = torch.optim.AdamW([dict(params=rest, weight_decay=weight_decay), dict(params=vectors, weight_decay=0.0)], lr=lr, betas=(0.9, 0.98))
+    return [adam, Muon(matrices, lr=lr, weight_decay=weight_decay)] if matrices else [adam]

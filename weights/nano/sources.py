@@ -1,0 +1,82 @@
+"""The training data in memory: everything is decoded once, and what val_split.json lists is left out."""
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from PIL import Image
+
+import split
+
+IGNORE = 255
+
+
+@dataclass
+class Photo:
+    rgb: np.ndarray
+    labels: np.ndarray  # 0 background, 1.. instances, 255 ignore
+    source: str
+
+
+@dataclass
+class Sources:
+    photos: dict = field(default_factory=dict)  # source -> [Photo]
+    clips: list = field(default_factory=list)  # [[Photo]]
+    sprites: dict = field(default_factory=dict)  # source -> [RGBA]
+    cuts: list = field(default_factory=list)  # RGBA, instances cut out of training photos
+    backgrounds: list = field(default_factory=list)  # [RGB]
+
+
+def read_rgb(path):
+    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def read_labels(path):
+    """The PNG's palette indices (OpenCV would turn them into colours)."""
+    return np.array(Image.open(path))
+
+
+def crop_to_alpha(rgba):
+    ys, xs = np.nonzero(rgba[..., 3] > 127)
+    return np.ascontiguousarray(rgba[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1])
+
+
+def cut_instances(photo):
+    """Whole instances big enough to look like something: not touching the border, 1.5 to 60 % of the picture."""
+    h, w = photo.labels.shape
+    for i in np.unique(photo.labels):
+        if i in (0, IGNORE):
+            continue
+        mask = (photo.labels == i).astype(np.uint8)
+        x, y, bw, bh = cv2.boundingRect(mask)
+        inside = x > 0 and y > 0 and x + bw < w and y + bh < h
+        if inside and 0.015 < mask.mean() < 0.6:
+            alpha = cv2.GaussianBlur(mask * 255, (3, 3), 0)
+            yield crop_to_alpha(np.dstack([photo.rgb, alpha]))
+
+
+def load(data, video=True):
+    held_out = split.read()
+    out = Sources()
+    for folder in sorted((data / "images").iterdir()):
+        skip = held_out[f"images/{folder.name}"]
+        out.photos[folder.name] = [
+            Photo(read_rgb(p), read_labels(p.with_suffix(".png")), folder.name)
+            for p in sorted(folder.glob("*.jpg"))
+            if p.stem not in skip
+        ]
+    if video:
+        for clip in sorted((data / "video" / "ycb_synth").iterdir()):
+            if clip.name in held_out["video/ycb_synth"]:
+                continue
+            frames = sorted(clip.glob("*.jpg"))
+            out.clips.append([Photo(read_rgb(p), read_labels(p.with_suffix(".png")), "ycb_synth") for p in frames])
+    # Cut-outs carry the id of the photo they come from.
+    photo_ids = held_out["images/clothing_cc0"] | held_out["images/trashnet_photos"]
+    for folder in sorted((data / "sprites").iterdir()):
+        rgba = [np.array(Image.open(p).convert("RGBA")) for p in sorted(folder.glob("*.webp")) if p.stem not in photo_ids]
+        out.sprites[folder.name] = [crop_to_alpha(s) for s in rgba if (s[..., 3] > 127).sum() > 400]
+    for name in ("openimages_animals", "coco_ccby"):
+        for photo in out.photos[name]:
+            out.cuts.extend(cut_instances(photo))
+    out.backgrounds = [read_rgb(p) for p in sorted((data / "backgrounds").rglob("*.jpg"))]
+    return out

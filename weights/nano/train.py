@@ -1,0 +1,234 @@
+"""Trains nano's image parts on prompted pictures. Resumable: run the same command again.
+
+    python train.py --data DIR --out RUN --size 256 --batch 6 --minutes 60
+    python train.py --data DIR --out RUN --size 512 --batch 4 --minutes 20 --decay-minutes 10
+
+The learning rate warms up once, stays constant, and falls in the last --decay-minutes. RUN/last.pt is always before
+the fall, so a later run goes on from there; RUN/final.pt is after it, the one to export.
+"""
+import argparse
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import batches
+import evaluate
+import losses
+import model as nano
+import optimizer
+import pictures
+import prompts
+
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+# Rounds of clicks after a click, and after a box.
+CLICK_ROUNDS = [(1, 0.35), (2, 0.35), (3, 0.2), (5, 0.1)]
+BOX_ROUNDS = [(1, 0.75), (2, 0.25)]
+# These take part in video only.
+MEMORY = ("memory_attention", "memory_encoder", "maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial", "obj_ptr", "mask_downsample")
+
+
+def draw(rng, table):
+    return rng.choice([v for v, _ in table], p=[p for _, p in table])
+
+
+def normalise(rgb):
+    return (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
+
+
+def correct(rng, logits, wanted, valid, present):
+    """One more click for each prompt, from where its mask is wrong. In picture pixels."""
+    stride = batches.LOGIT_STRIDE
+    points, labels = [], []
+    for p, w, v in zip((logits > 0).numpy(), (wanted >= 0.5).numpy(), (valid > 0.5).numpy()):
+        x, y, label = prompts.correction(rng, p, w, v)
+        points.append([x * stride + (stride - 1) / 2, y * stride + (stride - 1) / 2])
+        labels.append(label)
+    return torch.tensor(points)[:, None], torch.tensor(labels, dtype=torch.int32)[:, None]
+
+
+def rounds(rng, model, features, batch, rows, kind, count):
+    """The prompt rounds of some rows of the batch: a first click or box, then corrections. Returns loss and figures."""
+    per_picture = len(batch["click"]) // len(batch["rgb"])
+    features = [f[rows // per_picture] for f in features]
+    wanted = torch.from_numpy(batch["wanted"])[rows].float() / 255
+    valid = torch.from_numpy(batch["valid"])[rows // per_picture].float()
+    present = torch.from_numpy(batch["present"])[rows].float()
+    if kind == "box":
+        points = torch.from_numpy(batch["box"])[rows].view(-1, 2, 2)
+        labels = torch.tensor([[2, 3]], dtype=torch.int32).repeat(len(rows), 1)
+    else:
+        points = torch.from_numpy(batch["click"])[rows].view(-1, 1, 2)
+        labels = torch.ones(len(rows), 1, dtype=torch.int32)
+    total, figures, mask_input = 0.0, {}, None
+    for r in range(count):
+        logits, ious, objects = nano.decode(model, features, points, labels, mask_input)
+        loss, f = losses.total(logits, ious, objects, wanted, valid, present)
+        total = total + loss
+        figures[f"{kind}{r + 1}"] = f
+        if r + 1 == count:
+            break
+        with torch.no_grad():
+            # The mask a user would see: the best of three after one click, mostly the single mask later.
+            best = 1 + ious[:, 1:].argmax(1)
+            if r > 0 and rng.random() < 0.5:
+                best = torch.zeros_like(best)
+            seen = logits[torch.arange(len(rows)), best]
+            more_points, more_labels = correct(rng, seen, wanted, valid, present)
+            points, labels = torch.cat([points, more_points], 1), torch.cat([labels, more_labels], 1)
+            # With and without the mask as a prompt: people use both.
+            mask_input = seen[:, None].clamp(-32, 32) if rng.random() < 0.5 else None
+    return total, count, figures
+
+
+def step_loss(rng, model, batch, box_part):
+    features = nano.image_features(model, normalise(batch["rgb"]))
+    n = len(batch["click"])
+    is_box = torch.from_numpy((rng.random(n) < box_part) & (batch["present"] > 0))
+    total, count, figures = 0.0, 0, {}
+    for kind, rows, table in (("click", torch.where(~is_box)[0], CLICK_ROUNDS), ("box", torch.where(is_box)[0], BOX_ROUNDS)):
+        if len(rows):
+            loss, c, f = rounds(rng, model, features, batch, rows, kind, draw(rng, table))
+            total, count = total + loss * len(rows) / n, count + c
+            figures.update(f)
+    return total, figures
+
+
+class Log:
+    """A progress line on the screen, a CSV file for the curves."""
+
+    def __init__(self, path):
+        self.path, self.sums, self.start = path, {}, time.time()
+
+    def add(self, loss, figures):
+        values = {"loss": loss}
+        for name in ("click1", "click2", "click3", "box1"):
+            if name in figures:
+                values.update({f"{name}_{k}": v for k, v in figures[name].items() if k in ("single", "best", "chosen")})
+        values["score"] = figures["click1"]["score"] if "click1" in figures else 0.0
+        for k, v in values.items():
+            s = self.sums.setdefault(k, [0.0, 0])
+            s[0] += v
+            s[1] += 1
+
+    def write(self, step, size, lr, seconds):
+        mean = {k: s / n for k, (s, n) in self.sums.items()}
+        keys = ["loss", "click1_chosen", "click1_best", "click1_single", "click2_single", "click3_single", "box1_single", "box1_chosen", "score"]
+        new = not self.path.exists()
+        with self.path.open("a") as f:
+            out = csv.writer(f)
+            if new:
+                out.writerow(["step", "hours", "size", "lr"] + keys)
+            out.writerow([step, f"{seconds / 3600:.4f}", size, f"{lr:.2e}"] + [f"{mean[k]:.4f}" if k in mean else "" for k in keys])
+        print(f"step {step} {seconds / 3600:.2f} h size {size} lr {lr:.1e} " + " ".join(f"{k} {mean[k]:.3f}" for k in keys if k in mean), flush=True)
+        self.sums = {}
+
+
+def save(path, model, ema, optimizers, step, seconds):
+    state = dict(model=model.state_dict(), ema=ema, optimizers=[o.state_dict() for o in optimizers], step=step, seconds=seconds)
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--prompts", type=int, default=8, help="per picture")
+    parser.add_argument("--box-part", type=float, default=0.35)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--decay-minutes", type=float, default=0.0)
+    parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--warmup", type=int, default=150)
+    parser.add_argument("--weight-decay", type=float, default=0.02)
+    parser.add_argument("--adamw", action="store_true", help="AdamW for the matrices too")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    last = args.out / "last.pt"
+    start = torch.load(last, map_location="cpu", weights_only=True) if last.exists() else None
+    step, seconds = (start["step"], start["seconds"]) if start else (0, 0.0)
+    queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(step)
+    rng = np.random.default_rng([7, step])
+
+    model = nano.build(args.size)
+    model.train()
+    for name, p in model.named_parameters():
+        if name.startswith(MEMORY):
+            p.requires_grad_(False)
+    optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw)
+    if start:
+        model.load_state_dict(start["model"])
+        for o, state in zip(optimizers, start["optimizers"]):
+            o.load_state_dict(state)
+    ema = start["ema"] if start else {k: v.clone() for k, v in model.state_dict().items()}
+    trainable = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
+
+    log = Log(args.out / "log.csv")
+    begin = mark = checked = time.time()
+    decaying = False
+    while (now := time.time()) - begin < args.minutes * 60:
+        left = (args.minutes * 60 - (now - begin)) / 60
+        fall = min(1.0, left / args.decay_minutes) if args.decay_minutes else 1.0
+        if fall < 1 and not decaying:
+            save(last, model, ema, optimizers, step, seconds)
+            decaying = True
+        lr = args.lr * min(1.0, (step + 1) / args.warmup) * max(fall, 0.02)
+        for o in optimizers:
+            for group in o.param_groups:
+                group["lr"] = lr
+        loss, figures = step_loss(rng, model, queue.get(), args.box_part)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([p for _, p in trainable], 1.0)
+        for o in optimizers:
+            o.step()
+            o.zero_grad(set_to_none=True)
+        step += 1
+        keep = min(0.998, (1 + step) / (20 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_([ema[k] for k, _ in trainable], [p.data for _, p in trainable], 1 - keep)
+        log.add(loss.item(), figures)
+        if step % 25 == 0:
+            seconds += time.time() - mark
+            mark = time.time()
+            log.write(step, args.size, lr, seconds)
+        if time.time() - checked > args.check_minutes * 60:
+            if not decaying:
+                save(last, model, ema, optimizers, step, seconds)
+            check(args, ema, step, seconds)
+            checked = time.time()
+    seconds += time.time() - mark
+    save(args.out / "final.pt" if decaying else last, model, ema, optimizers, step, seconds)
+    check(args, ema, step, seconds)
+
+
+def check(args, ema, step, seconds):
+    """Validation on a part of the held-out photographs, curves and overlays as pictures."""
+    begin = time.time()
+    model = nano.build(args.size, postprocessing=True).eval()
+    model.load_state_dict(ema)
+    predictor = evaluate.Predictor(model)
+    photos = evaluate.held_out(args.data, ["openimages_animals", "coco_ccby"])[::3]
+    results = {k: evaluate.mean(evaluate.run(predictor, photos, k)) for k in ("click", "clicks3", "box")}
+    path = args.out / "val.csv"
+    new = not path.exists()
+    with path.open("a") as f:
+        if new:
+            f.write("step,hours,size,click,clicks3,box\n")
+        f.write(f"{step},{seconds / 3600:.4f},{args.size}," + ",".join(f"{results[k]:.4f}" for k in ("click", "clicks3", "box")) + "\n")
+    print("validation", {k: round(v, 4) for k, v in results.items()}, f"{time.time() - begin:.0f} s", flush=True)
+    pictures.curves(args.out)
+    pictures.overlays(predictor, evaluate.held_out(args.data, ["openimages_animals", "coco_ccby", "clothing_cc0", "trashnet_photos", "facade"])[::5], args.out / "overlays.png")
+
+
+if __name__ == "__main__":
+    main()
