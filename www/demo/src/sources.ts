@@ -1,0 +1,75 @@
+import { byId } from "./dom.js";
+
+/** An entry of samples/samples.json. */
+interface Sample {
+  file: string;
+  title: string;
+}
+
+/** The ways a file comes in: the button, a drop anywhere on the page, the clipboard. */
+export function listenForFiles(open: (file: File) => void): void {
+  const input = byId<HTMLInputElement>("file");
+  input.addEventListener("change", () => {
+    const file = input.files?.[0];
+    input.value = ""; // so that the same file can be opened again
+    if (file) open(file);
+  });
+
+  const { body } = document;
+  const carriesFile = (event: DragEvent) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!carriesFile(event)) return;
+    event.preventDefault();
+    body.classList.add("dropping");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) body.classList.remove("dropping");
+  });
+  addEventListener("drop", (event) => {
+    body.classList.remove("dropping");
+    const file = event.dataTransfer?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    open(file);
+  });
+
+  addEventListener("paste", (event) => {
+    const file = event.clipboardData?.files[0];
+    if (file) open(file);
+  });
+}
+
+/** Fills the strip; gives back how to open a sample as if it had been clicked. */
+export async function showSamples(open: (url: string, name: string) => void): Promise<{ openFirst(): void }> {
+  const list = byId("samples");
+  const base = new URL("samples/", document.baseURI);
+  const samples: Sample[] = await fetch(new URL("samples.json", base))
+    .then((response) => response.json())
+    .catch(() => []); // the page works without them
+  const buttons = samples.map(({ file, title }) => {
+    const url = new URL(file, base).href;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = title;
+    button.ariaPressed = "false";
+    const image = new Image();
+    image.src = url;
+    image.alt = title;
+    button.append(image);
+    button.addEventListener("click", () => {
+      open(url, file);
+      markSample(button);
+    });
+    const item = document.createElement("li");
+    item.append(button);
+    list.append(item);
+    return button;
+  });
+  return { openFirst: () => buttons[0]?.click() };
+}
+
+/** Rings the sample on show; none when the picture is the visitor's own. */
+export function markSample(shown?: HTMLElement): void {
+  for (const button of byId("samples").querySelectorAll("button"))
+    button.ariaPressed = String(button === shown);
+}

@@ -1,0 +1,42 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+
+// Pictures never leave the page, and this is what holds the page to it.
+const policy = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' blob: data:",
+  "style-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join("; ");
+
+/** In the built page only: the development server injects inline styles. */
+const policyMeta = {
+  name: "content-security-policy",
+  apply: "build",
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: { "http-equiv": "Content-Security-Policy", content: policy },
+      injectTo: "head-prepend",
+    },
+  ],
+};
+
+/** `--mode fake` runs the page without a wasm build, on masks that are only discs. */
+const fake = {
+  find: /^.*\/wasm\/(cpu|webgpu)\/sam2_web\.js$/,
+  replacement: fileURLToPath(new URL("../sam2-web/test/fake-wasm.ts", import.meta.url)),
+};
+
+export default defineConfig(({ mode }) => ({
+  base: "./",
+  plugins: [policyMeta],
+  resolve: { alias: mode === "fake" ? [fake] : [] },
+  build: { target: "es2022" },
+  // A worker takes its policy from its own response, not from the page's meta element.
+  preview: { headers: { "Content-Security-Policy": policy } },
+}));
