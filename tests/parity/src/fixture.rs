@@ -1,0 +1,272 @@
+//! What the official code computed: `fixture.safetensors` and `events.json`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Tensor, TensorData};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cases::PredictCase;
+use crate::recipe::Recipe;
+
+/// A fixture in memory.
+#[derive(Debug)]
+pub struct Fixture {
+    dir: PathBuf,
+    tensors: HashMap<String, Stored>,
+    /// All of `events.json`.
+    pub events: Value,
+    info: HashMap<String, Info>,
+}
+
+/// What `events.json` says of a tensor.
+#[derive(Debug, Deserialize)]
+struct Info {
+    shape: Vec<usize>,
+    /// Of every how many values one is stored.
+    stride: Option<usize>,
+    min: Option<f64>,
+    max: Option<f64>,
+    /// The masks' shape, where the tensor is their packed bits.
+    bits_shape: Option<Vec<usize>>,
+}
+
+#[derive(Debug)]
+enum Stored {
+    F32(Vec<f32>),
+    I32(Vec<i32>),
+    U8(Vec<u8>),
+}
+
+/// How far values are from the official ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    /// Largest absolute difference among the values that the fixture stores.
+    pub max: f64,
+    /// Largest absolute value of the whole official tensor.
+    pub scale: f64,
+}
+
+impl Difference {
+    /// The largest difference in parts of the tensor's scale.
+    pub fn relative(self) -> f64 {
+        self.max / self.scale
+    }
+}
+
+impl Fixture {
+    /// Reads the committed fixture of that name.
+    ///
+    /// # Panics
+    /// If it is not there or not whole.
+    pub fn committed(name: &str) -> Self {
+        Self::read(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name),
+            "fixture",
+        )
+    }
+
+    /// Reads `events.json` and `{tensors}.safetensors` of a folder.
+    ///
+    /// # Panics
+    /// If they are not there or not whole.
+    pub fn read(dir: &Path, tensors: &str) -> Self {
+        let events = std::fs::read_to_string(dir.join("events.json")).expect("the fixture's events.json");
+        let events: Value = serde_json::from_str(&events).expect("events.json is JSON");
+        let info = serde_json::from_value(events["tensors"].clone()).expect("events.json lists the tensors");
+        let bytes = std::fs::read(dir.join(format!("{tensors}.safetensors"))).expect("the fixture's tensors");
+        let file = SafeTensors::deserialize(&bytes).expect("the fixture is safetensors");
+        let tensors = file
+            .iter()
+            .map(|(name, view)| (name.to_string(), Stored::from_view(view.dtype(), view.data())))
+            .collect();
+        Self {
+            dir: dir.to_path_buf(),
+            tensors,
+            events,
+            info,
+        }
+    }
+
+    /// The weights it was made with, checked against the hash that the official side wrote down.
+    ///
+    /// # Panics
+    /// If the hashes differ.
+    pub fn recipe(&self) -> Recipe {
+        let recipe = Recipe::read(self.dir.join("weights.json"));
+        assert_eq!(
+            recipe.sha256(),
+            self.events["weights_sha256"].as_str().expect("a hash")
+        );
+        recipe
+    }
+
+    /// The configuration's official YAML.
+    ///
+    /// # Panics
+    /// If the folder has none.
+    pub fn yaml(&self) -> String {
+        let name = self.dir.file_name().expect("a folder").to_string_lossy();
+        std::fs::read_to_string(self.dir.join(format!("{name}.yaml"))).expect("the configuration")
+    }
+
+    /// The image predictor's cases.
+    ///
+    /// # Panics
+    /// If `events.json` does not list them as expected.
+    pub fn predict_cases(&self) -> Vec<PredictCase> {
+        let cases = self.events["predict"].as_array().expect("a list of cases");
+        cases.iter().map(PredictCase::from_event).collect()
+    }
+
+    /// The official tensor's shape.
+    ///
+    /// # Panics
+    /// If there is no such tensor.
+    pub fn shape(&self, name: &str) -> &[usize] {
+        &self.info(name).shape
+    }
+
+    /// Whether the fixture knows this tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.info.contains_key(name)
+    }
+
+    /// A tensor that is stored whole.
+    ///
+    /// # Panics
+    /// If there is none of that name, type and dimensions.
+    pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
+        let Some(Stored::F32(values)) = self.tensors.get(name) else {
+            panic!("`{name}` is not stored whole as f32")
+        };
+        let data = TensorData::new(values.clone(), self.shape(name).to_vec());
+        Tensor::from_data(data, &crate::cpu())
+    }
+
+    /// A tensor of integers, stored whole.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn integers(&self, name: &str) -> &[i32] {
+        match self.tensors.get(name) {
+            Some(Stored::I32(values)) => values,
+            _ => panic!("`{name}` is not stored whole as i32"),
+        }
+    }
+
+    /// A tensor of bytes, stored whole.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn bytes(&self, name: &str) -> &[u8] {
+        match self.tensors.get(name) {
+            Some(Stored::U8(values)) => values,
+            _ => panic!("`{name}` is not stored whole as u8"),
+        }
+    }
+
+    /// Masks that were stored as bits: their shape, and a byte (0 or 1) a pixel.
+    ///
+    /// # Panics
+    /// If `name` is not such a tensor.
+    pub fn masks(&self, name: &str) -> (Vec<usize>, Vec<u8>) {
+        let shape = self.info(name).bits_shape.clone().expect("packed bits");
+        let packed = self.bytes(name);
+        let pixels = (0..shape.iter().product()).map(|i: usize| packed[i / 8] >> (7 - i % 8) & 1);
+        (shape, pixels.collect())
+    }
+
+    /// Compares a whole tensor in the official layout with the official one, or with what is stored of it.
+    ///
+    /// # Panics
+    /// If the shapes differ, or a value is not a number.
+    pub fn difference<const D: usize>(&self, name: &str, ours: Tensor<D>) -> Difference {
+        assert_eq!(ours.dims().as_slice(), self.shape(name), "shape of `{name}`");
+        self.difference_of_values(name, &ours.into_data().try_to_vec::<f32>().expect("f32"))
+    }
+
+    /// As [`Self::difference`], for values in the official tensor's order whatever their shape.
+    ///
+    /// # Panics
+    /// If there are not as many as in the official tensor, or one is not a number.
+    pub fn difference_of_values(&self, name: &str, ours: &[f32]) -> Difference {
+        let info = self.info(name);
+        assert_eq!(
+            ours.len(),
+            info.shape.iter().product::<usize>(),
+            "values of `{name}`"
+        );
+        let (theirs, stride) = self.stored(name);
+        let max = ours
+            .iter()
+            .step_by(stride)
+            .zip(theirs)
+            .fold(0.0, |max: f64, (a, b)| {
+                assert!(a.is_finite(), "`{name}` holds {a}");
+                max.max((f64::from(*a) - f64::from(*b)).abs())
+            });
+        let scale = info.min.unwrap_or(0.0).abs().max(info.max.unwrap_or(0.0).abs());
+        Difference { max, scale }
+    }
+
+    /// What is stored of a tensor, and of every how many values.
+    fn stored(&self, name: &str) -> (&[f32], usize) {
+        let whole = self.tensors.get(name).map(|stored| (stored, 1));
+        let strided = || Some((self.tensors.get(&format!("{name}@s"))?, self.info(name).stride?));
+        match whole.or_else(strided) {
+            Some((Stored::F32(values), stride)) => (values, stride),
+            _ => panic!("`{name}` is not stored as f32"),
+        }
+    }
+
+    /// Prints [`Self::difference`] and holds it to `limit`, in parts of the tensor's scale.
+    ///
+    /// # Panics
+    /// If the difference is larger, or as there.
+    pub fn assert_close<const D: usize>(&self, name: &str, ours: Tensor<D>, limit: f64) {
+        report(name, self.difference(name, ours), limit);
+    }
+
+    /// The same for [`Self::difference_of_values`].
+    ///
+    /// # Panics
+    /// If the difference is larger, or as there.
+    pub fn assert_values_close(&self, name: &str, ours: &[f32], limit: f64) {
+        report(name, self.difference_of_values(name, ours), limit);
+    }
+
+    fn info(&self, name: &str) -> &Info {
+        self.info
+            .get(name)
+            .unwrap_or_else(|| panic!("the fixture has no `{name}`"))
+    }
+}
+
+fn report(name: &str, difference: Difference, limit: f64) {
+    let (Difference { max, scale }, relative) = (difference, difference.relative());
+    println!("{name:32} {max:.1e} of {scale:.4} = {relative:.1e}");
+    assert!(
+        relative <= limit,
+        "`{name}`: {difference:?} = {relative:.1e}, limit {limit:e} of the scale"
+    );
+}
+
+impl Stored {
+    fn from_view(dtype: Dtype, bytes: &[u8]) -> Self {
+        let words = || {
+            bytes
+                .chunks_exact(4)
+                .map(|word| word.try_into().expect("four bytes"))
+        };
+        match dtype {
+            Dtype::F32 => Self::F32(words().map(f32::from_le_bytes).collect()),
+            Dtype::I32 => Self::I32(words().map(i32::from_le_bytes).collect()),
+            Dtype::U8 | Dtype::BOOL => Self::U8(bytes.to_vec()),
+            other => panic!("the fixture holds {other:?}"),
+        }
+    }
+}

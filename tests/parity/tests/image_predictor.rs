@@ -1,0 +1,45 @@
+//! The image predictor against the official one: all of its cases, from the picture's pixels to mask bits.
+
+mod common;
+
+use common::{block_on, networks, picture, picture_size};
+use sam2_predict::{ImagePredictor, Mask};
+
+/// In parts of the logits' scale.
+const LOGITS: f64 = 1e-3;
+const SCORES: f64 = 1e-5;
+
+#[test]
+fn all_prompts() {
+    for (fixture, model) in networks() {
+        let mut predictor = ImagePredictor::new(model);
+        let image = block_on(predictor.set_image(picture(&fixture))).expect("an embedding");
+        let [width, height] = picture_size(&fixture);
+        let mask_input = fixture
+            .tensor::<3>("pred.mask_input")
+            .into_data()
+            .try_to_vec::<f32>()
+            .expect("f32");
+
+        for case in fixture.predict_cases() {
+            let of = |part: &str| format!("pred.{}.{part}", case.name);
+            predictor = predictor.with_dynamic_multimask(case.dynamic);
+            let prompts = case.prompts(width, height, &mask_input);
+            let predictions = block_on(predictor.predict_batch(&image, &prompts)).expect("masks");
+
+            // The official tensors have a batch dimension only where there are several prompts: values lie the same.
+            let object_scores: Vec<f32> = predictions.iter().map(|p| p.object_score).collect();
+            fixture.assert_values_close(&of("obj_score"), &object_scores, LOGITS);
+            let masks: Vec<&Mask> = predictions.iter().flat_map(|p| &p.masks).collect();
+            let logits: Vec<f32> = masks.iter().flat_map(|mask| mask.logits().to_vec()).collect();
+            fixture.assert_values_close(&of("low_res"), &logits, LOGITS);
+            let scores: Vec<f32> = masks.iter().map(|mask| mask.score()).collect();
+            fixture.assert_values_close(&of("iou"), &scores, SCORES);
+
+            let (_, official) = fixture.masks(&of("mask_bits"));
+            let ours: Vec<u8> = masks.iter().flat_map(|mask| mask.to_bytes()).collect();
+            assert!(ours == official, "bits of `{}` differ", case.name);
+        }
+        assert_eq!(predictor.encodes(), 1);
+    }
+}

@@ -1,0 +1,28 @@
+//! The prompt encoder against the official one, for every case of the image predictor.
+
+mod common;
+
+use common::{nchw, networks, points};
+
+const LIMIT: f64 = 1e-5;
+
+#[test]
+fn positions_points_and_masks() {
+    for (fixture, model) in networks() {
+        let encoder = &model.prompt_encoder;
+        fixture.assert_close("dense_pe", nchw(encoder.dense_pe()), LIMIT);
+
+        for case in fixture.predict_cases() {
+            let of = |part: &str| format!("pred.{}.{part}", case.name);
+            match points(&fixture, &case) {
+                Some(points) => fixture.assert_close(&of("sparse"), encoder.sparse(&points), LIMIT),
+                // No points and no box: no tokens, not even the padding.
+                None => assert_eq!(fixture.shape(&of("sparse"))[1], 0),
+            }
+            if case.mask_input {
+                let mask = fixture.tensor("pred.mask_input");
+                fixture.assert_close(&of("dense"), nchw(encoder.dense(Some(mask))), LIMIT);
+            }
+        }
+    }
+}
