@@ -64,7 +64,10 @@ export class Stage {
     this.#cancel();
     if (!picture) return;
     picture.alt = "";
-    this.#frame.style.setProperty("--ratio", String(picture.naturalWidth / picture.naturalHeight));
+    this.#frame.parentElement?.style.setProperty(
+      "--ratio",
+      String(picture.naturalWidth / picture.naturalHeight),
+    );
     this.#frame.prepend(picture);
     requestAnimationFrame(() => picture.classList.add("shown"));
   }
@@ -176,7 +179,7 @@ export class Stage {
 
     const { shape, preview, points, box } = this.#view;
     if (shape) {
-      context.fillStyle = "#0007";
+      context.fillStyle = "#0006";
       context.fillRect(0, 0, ...size);
       cut(context, shape);
       paintShape(context, shape, { color: "#5b5bf6", fill: 0.38, line: "#fff", lineWidth: 2 * pixel });

@@ -34,7 +34,7 @@ export class Engine {
   constructor(wasm: WasmModule) {
     this.#wasm = wasm;
     this.#death.catch(() => {});
-    // A panic inside a wasm future surfaces here, and the future's own promise then never settles.
+    // A trap inside a wasm future surfaces here only: the future's own promise then never settles.
     globalThis.addEventListener?.("error", this.#onGlobalError);
     globalThis.addEventListener?.("unhandledrejection", this.#onGlobalError);
   }
@@ -133,6 +133,7 @@ export class Engine {
   async #start(): Promise<void> {
     try {
       this.#memory = (await this.#wasm.default()).memory;
+      this.#wasm.setPanicHandler((message) => this.#die(new Error(message)));
     } catch (cause) {
       if (cause instanceof Error && isOutOfMemory(cause)) throw toSam2Error(cause);
       throw new Sam2Error(
@@ -168,19 +169,19 @@ export class Engine {
     if (this.#busy && isTrap(thrown)) this.#die(thrown);
   };
 
-  #die(trap: WebAssembly.RuntimeError): Sam2Error {
+  #die(cause: Error): Sam2Error {
     const full = (this.#memory?.buffer.byteLength ?? 0) > NEARLY_FULL_BYTES;
     this.#fatal ??=
-      full || isOutOfMemory(trap)
+      full || isOutOfMemory(cause)
         ? new Sam2Error(
             "OUT_OF_MEMORY",
             "The model ran out of memory. Call Sam2.load again, with a smaller model or picture.",
-            { cause: trap },
+            { cause },
           )
         : new Sam2Error(
             "INTERNAL",
-            `The engine stopped on a fault of its own (${trap.message}). Call Sam2.load again.`,
-            { cause: trap },
+            `The engine stopped on a fault of its own (${cause.message}). Call Sam2.load again.`,
+            { cause },
           );
     this.#reportFatal(this.#fatal);
     return this.#fatal;

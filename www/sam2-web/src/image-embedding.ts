@@ -60,7 +60,8 @@ export class ImageEmbedding {
     if (!Array.isArray(prompts))
       throw new Sam2Error("INVALID_PROMPT", "predictBatch takes an array of prompts.");
     for (const prompt of prompts) checkPrompt(prompt);
-    const call = this.#connection.call("predict", { image: this.#id, prompts }, { signal });
+    const asked = prompts.map((prompt) => ({ ...prompt, multimask: prompt.multimask ?? true }));
+    const call = this.#connection.call("predict", { image: this.#id, prompts: asked }, { signal });
     const { predictions, decodeMs } = await until(call, [signal, ...this.#gone]);
     return predictions.map((prediction) => this.#read(prediction, decodeMs));
   }

@@ -38,6 +38,6 @@ export function serve(
 function buffersOf(result: Calls[Method]["result"]): Transferable[] {
   if (typeof result !== "object" || !("predictions" in result)) return [];
   return result.predictions.flatMap(({ masks }) =>
-    masks.flatMap((mask) => [mask.bits.buffer, mask.logits.buffer]),
+    masks.flatMap(({ bits, logits }) => [bits.buffer as ArrayBuffer, logits.buffer as ArrayBuffer]),
   );
 }

@@ -1,7 +1,7 @@
 import { Sam2Error } from "./errors.js";
 
-/** 64 megapixels: 256 MB as RGBA, about what a 32-bit wasm memory can take beside a model. */
-export const MAX_PIXELS = 64e6;
+/** 8192 x 8192: 256 MB as RGBA, about what a 32-bit wasm memory can take beside a model. The engine's limit too. */
+export const MAX_PIXELS = 64 * 2 ** 20;
 
 export function checkSize(width: number, height: number): void {
   if (!(width > 0 && height > 0)) {
@@ -11,12 +11,10 @@ export function checkSize(width: number, height: number): void {
     );
   }
   if (width * height > MAX_PIXELS) {
-    const size = `${width} x ${height}`;
-    const megapixels = ((width * height) / 1e6).toFixed(0);
     throw new Sam2Error(
       "IMAGE_TOO_LARGE",
-      `The picture has ${size} pixels (${megapixels} megapixels); the limit is ${MAX_PIXELS / 1e6}. ` +
-        "Scale it down first, for instance with createImageBitmap(picture, { resizeWidth }).",
+      `The picture is ${width} x ${height} pixels, over the limit of 64 megapixels (8192 x 8192). ` +
+        "Scale it down first, for instance with createImageBitmap(picture, { resizeWidth: 4096 }).",
     );
   }
 }

@@ -4,5 +4,6 @@ declare module "*/sam2_web.js" {
   const init: WasmModule["default"];
   export default init;
   export const Model: WasmModule["Model"];
+  export const setPanicHandler: WasmModule["setPanicHandler"];
   export const maskToRle: WasmModule["maskToRle"];
 }

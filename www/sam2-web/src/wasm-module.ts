@@ -4,6 +4,8 @@ import type { Prompt } from "./types.js";
 export interface WasmModule {
   default(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
   Model: { load(weights: Uint8Array, config?: string): Promise<WasmModel> };
+  /** Called once if the module panics; nothing under way will settle after that. */
+  setPanicHandler(handler: (message: string) => void): void;
   /** COCO's compressed counts of a mask of one bit a pixel. */
   maskToRle(bits: Uint8Array, width: number, height: number): string;
 }
@@ -36,7 +38,7 @@ export interface WasmPrediction {
     score: number;
     area: number;
     box: [number, number, number, number] | null;
-    bits: Uint8Array<ArrayBuffer>;
-    logits: Float32Array<ArrayBuffer>;
+    bits: Uint8Array;
+    logits: Float32Array;
   }[];
 }

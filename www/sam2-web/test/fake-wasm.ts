@@ -13,8 +13,12 @@ function failWith(code: string, message: string): never {
 /** Counts of what is alive, so that tests can see leaks. */
 export const alive = { models: 0, embeddings: 0 };
 
-/** Settable by tests: what every encode and decode first awaits. */
-export const hooks: { beforeEncode?: () => Promise<void>; beforeDecode?: () => Promise<void> } = {};
+/** Settable by tests: what every encode and decode first awaits. `panic` makes the module panic. */
+export const hooks: {
+  beforeEncode?: () => Promise<void>;
+  beforeDecode?: () => Promise<void>;
+  panic?: (message: string) => void;
+} = {};
 
 export class Model implements WasmModel {
   readonly name = "fake";
@@ -112,4 +116,8 @@ export default async function init(): Promise<{ memory?: WebAssembly.Memory }> {
   return {};
 }
 
-export const fakeWasm: WasmModule = { default: init, Model, maskToRle };
+export function setPanicHandler(handler: (message: string) => void): void {
+  hooks.panic = handler;
+}
+
+export const fakeWasm: WasmModule = { default: init, Model, setPanicHandler, maskToRle };

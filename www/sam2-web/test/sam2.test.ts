@@ -174,6 +174,18 @@ describe.each([
     expect(await codeOf(sam.setImage(picture()))).toBe("DISPOSED");
   });
 
+  it("after a panic nothing hangs", async () => {
+    const sam = await load();
+    const { opened } = gate();
+    hooks.beforeEncode = () => opened;
+    const pending = errorOf(sam.setImage(picture()));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    hooks.panic?.("memory allocation of 268435456 bytes failed");
+    expect((await pending).code).toBe("OUT_OF_MEMORY");
+    expect(await codeOf(sam.setImage(picture()))).toBe("OUT_OF_MEMORY");
+    sam.dispose();
+  });
+
   it("after a trap every call rejects and says to load again", async () => {
     const sam = await load();
     const image = await sam.setImage(picture());
