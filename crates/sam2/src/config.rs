@@ -1,6 +1,10 @@
 //! A network's shape as data. The fields and their names are those of the official YAML files
 //! (facebookresearch/sam2, `sam2/configs`); what is equal in all of them is not a field.
 
+mod official;
+
+pub use official::ConfigError;
+
 use serde::{Deserialize, Serialize};
 
 /// Which release's semantics: they differ in how occlusion and object pointers enter the memory.
@@ -12,6 +16,16 @@ pub enum Version {
     /// SAM 2.1, September 2024.
     #[serde(rename = "2.1")]
     V2_1,
+}
+
+impl std::fmt::Display for Version {
+    /// `2.0` or `2.1`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Version::V2_0 => "2.0",
+            Version::V2_1 => "2.1",
+        })
+    }
 }
 
 /// Everything that is needed to build a network from its tensors.
@@ -83,4 +97,60 @@ pub struct MemoryEncoderConfig {
     pub out_dim: usize,
     /// ConvNeXt blocks that fuse the mask with the frame's features.
     pub fuser_layers: usize,
+}
+
+/// The names of the official variants, smallest first.
+pub const VARIANTS: [&str; 4] = ["tiny", "small", "base_plus", "large"];
+
+impl Sam2Config {
+    /// An official variant by name: one of [`VARIANTS`], or `base-plus`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Variant`] for any other name.
+    pub fn named(name: &str, version: Version) -> Result<Self, ConfigError> {
+        let (name, embed_dim, num_heads, stages, global_att_blocks, window_spec, background) = match name {
+            "tiny" => ("tiny", 96, 1, [1, 2, 7, 2], [5, 7, 9], [8, 4, 14, 7], 7),
+            "small" => ("small", 96, 1, [1, 2, 11, 2], [7, 10, 13], [8, 4, 14, 7], 7),
+            "base_plus" | "base-plus" => (
+                "base_plus",
+                112,
+                2,
+                [2, 3, 16, 3],
+                [12, 16, 20],
+                [8, 4, 14, 7],
+                14,
+            ),
+            "large" => ("large", 144, 2, [2, 6, 36, 4], [23, 33, 43], [8, 4, 16, 8], 7),
+            _ => return Err(ConfigError::Variant { name: name.into() }),
+        };
+        Ok(Self {
+            name: name.into(),
+            version,
+            image_size: 1024,
+            trunk: HieraConfig {
+                embed_dim,
+                num_heads,
+                stages,
+                global_att_blocks: global_att_blocks.to_vec(),
+                window_spec,
+                window_pos_embed_bkg_spatial_size: [background; 2],
+            },
+            neck: FpnNeckConfig {
+                d_model: 256,
+                backbone_channel_list: [8 * embed_dim, 4 * embed_dim, 2 * embed_dim, embed_dim],
+                fpn_top_down_levels: vec![2, 3],
+            },
+            scalp: 1,
+            memory_attention: MemoryAttentionConfig {
+                num_layers: 4,
+                dim_feedforward: 2048,
+                rope_theta: 10_000.0,
+            },
+            memory_encoder: MemoryEncoderConfig {
+                out_dim: 64,
+                fuser_layers: 2,
+            },
+            num_maskmem: 7,
+        })
+    }
 }

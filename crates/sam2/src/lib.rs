@@ -8,12 +8,14 @@ pub mod image_encoder;
 mod image_model;
 pub mod layers;
 pub mod mask_decoder;
+pub mod parameters;
 pub mod prompt_encoder;
 pub mod weights;
 
-pub use config::{Sam2Config, Version};
+pub use config::{ConfigError, Sam2Config, Version};
 pub use image_encoder::ImageEncoder;
 pub use image_model::ImageModel;
 pub use mask_decoder::{ImageFeatures, MaskDecoder};
+pub use parameters::ParameterSpec;
 pub use prompt_encoder::PromptEncoder;
 pub use weights::{TensorSource, Weights, WeightsError};

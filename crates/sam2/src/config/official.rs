@@ -1,0 +1,609 @@
+//! The official configuration tree (the `model` mapping of the YAML files) to and from [`Sam2Config`].
+//!
+//! [`Sam2Config::to_official`] writes the one tree that the port implements for a configuration.
+//! Reading takes the sizes out of a tree and then compares the whole of it with what would be written:
+//! a flag that the port does not implement cannot slip through.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    FpnNeckConfig, HieraConfig, MemoryAttentionConfig, MemoryEncoderConfig, Sam2Config, VARIANTS, Version,
+};
+
+/// Why a configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// A key has a value that the port does not implement.
+    #[error("configuration key `{key}` is {found}, expected {expected}: this port cannot run such a model")]
+    Value {
+        /// Dotted path below `model`.
+        key: String,
+        /// What would be accepted.
+        expected: String,
+        /// What the tree holds, as JSON.
+        found: String,
+    },
+    /// A key is absent, and the official class's default for it is not implemented.
+    #[error(
+        "configuration key `{key}` is missing, expected {expected}: give the whole `model` mapping of an official YAML file"
+    )]
+    Missing {
+        /// Dotted path below `model`.
+        key: String,
+        /// What would be accepted.
+        expected: String,
+    },
+    /// A key that no official file has.
+    #[error(
+        "configuration key `{key}` (value {found}) is not one of an official SAM 2 image or video model: remove it, or use the official YAML file"
+    )]
+    Unknown {
+        /// Dotted path below `model`.
+        key: String,
+        /// What the tree holds, as JSON.
+        found: String,
+    },
+    /// Not the name of an official variant.
+    #[error("`{name}` is no official variant: expected tiny, small, base_plus or large, or give a YAML file")]
+    Variant {
+        /// The name given.
+        name: String,
+    },
+    /// The text is no YAML, or has no `model` mapping.
+    #[error("this is not an official SAM 2 configuration file: {reason}")]
+    Syntax {
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+/// Keys that change training or compilation only, or that the official code works out again by itself
+/// (`feat_sizes`): any value will do.
+const IGNORED: [&str; 8] = [
+    "compile_image_encoder",
+    "image_encoder.trunk.drop_path_rate",
+    "memory_attention.layer.dropout",
+    "memory_attention.layer.self_attention.dropout",
+    "memory_attention.layer.self_attention.feat_sizes",
+    "memory_attention.layer.cross_attention.dropout",
+    "memory_attention.layer.cross_attention.feat_sizes",
+    "memory_encoder.fuser.layer.layer_scale_init_value",
+];
+
+/// What the official class takes where a tree is silent; only keys whose default the port implements.
+fn class_default(key: &str) -> Option<Value> {
+    Some(match key {
+        "backbone_stride" => json!(16),
+        "max_cond_frames_in_attn" => json!(-1),
+        "memory_temporal_stride_for_eval" => json!(1),
+        "max_obj_ptrs_in_encoder" => json!(16),
+        "multimask_max_pt_num" => json!(1),
+        "binarize_mask_from_pts_for_mem_enc"
+        | "add_all_frames_to_correct_as_cond"
+        | "non_overlap_masks_for_mem_enc"
+        | "soft_no_obj_ptr"
+        // Written out, these three are SAM 2.0.
+        | "no_obj_embed_spatial"
+        | "proj_tpos_enc_in_obj_ptrs"
+        | "use_signed_tpos_enc_to_obj_ptrs" => json!(false),
+        "sam_mask_decoder_extra_args" => Value::Null,
+        // The official `build_sam2` adds these three to every model unless told otherwise.
+        "sam_mask_decoder_extra_args.dynamic_multimask_via_stability" => json!(true),
+        "sam_mask_decoder_extra_args.dynamic_multimask_stability_delta" => json!(0.05),
+        "sam_mask_decoder_extra_args.dynamic_multimask_stability_thresh" => json!(0.98),
+        "image_encoder.trunk.q_pool" => json!(3),
+        "image_encoder.trunk.q_stride" => json!([2, 2]),
+        "image_encoder.trunk.dim_mul" | "image_encoder.trunk.head_mul" => json!(2.0),
+        "image_encoder.trunk.return_interm_layers" => json!(true),
+        "image_encoder.neck.fuse_type" => json!("sum"),
+        "image_encoder.neck.kernel_size" | "image_encoder.neck.stride" => json!(1),
+        "image_encoder.neck.padding" => json!(0),
+        "image_encoder.neck.position_encoding.temperature"
+        | "memory_encoder.position_encoding.temperature" => json!(10000),
+        "image_encoder.neck.position_encoding.normalize"
+        | "memory_encoder.position_encoding.normalize" => json!(true),
+        "image_encoder.neck.position_encoding.scale" | "memory_encoder.position_encoding.scale" => Value::Null,
+        "memory_attention.layer.self_attention.rope_theta"
+        | "memory_attention.layer.cross_attention.rope_theta" => json!(10000.0),
+        "memory_attention.layer.self_attention.downsample_rate"
+        | "memory_attention.layer.cross_attention.downsample_rate" => json!(1),
+        "memory_attention.layer.self_attention.rope_k_repeat" => json!(false),
+        "memory_attention.batch_first" => json!(true),
+        "memory_encoder.in_dim" | "memory_encoder.mask_downsampler.embed_dim" => json!(256),
+        "memory_encoder.mask_downsampler.total_stride" => json!(16),
+        "memory_encoder.fuser.input_projection" => json!(false),
+        "memory_encoder.fuser.layer.kernel_size" => json!(7),
+        "memory_encoder.fuser.layer.padding" => json!(3),
+        "memory_encoder.fuser.layer.use_dwconv" => json!(true),
+        _ => return None,
+    })
+}
+
+impl Sam2Config {
+    /// Reads the official tree: what stands under `model:` in the YAML, as JSON.
+    ///
+    /// A tree that is an official variant in all but name gets its name, any other `custom`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first key that the port does not implement.
+    pub fn from_official(model: &Value) -> Result<Self, ConfigError> {
+        // The target first: with another class no other key means anything.
+        require(model, "_target_", &json!("sam2.modeling.sam2_base.SAM2Base"))?;
+        let trunk = HieraConfig {
+            embed_dim: number(model, "image_encoder.trunk.embed_dim", Some(96))?,
+            num_heads: number(model, "image_encoder.trunk.num_heads", Some(1))?,
+            stages: numbers_of(model, "image_encoder.trunk.stages", Some(&[2, 3, 16, 3]))?,
+            global_att_blocks: numbers(
+                model,
+                "image_encoder.trunk.global_att_blocks",
+                Some(&[12, 16, 20]),
+            )?,
+            window_spec: numbers_of(model, "image_encoder.trunk.window_spec", Some(&[8, 4, 14, 7]))?,
+            window_pos_embed_bkg_spatial_size: numbers_of(
+                model,
+                "image_encoder.trunk.window_pos_embed_bkg_spatial_size",
+                Some(&[14, 14]),
+            )?,
+        };
+        let theta = "memory_attention.layer.self_attention.rope_theta";
+        let mut config = Self {
+            name: "custom".into(),
+            version: match get(model, "no_obj_embed_spatial") {
+                Some(Value::Bool(true)) => Version::V2_1,
+                _ => Version::V2_0,
+            },
+            image_size: number(model, "image_size", Some(512))?,
+            neck: FpnNeckConfig {
+                d_model: number(model, "image_encoder.neck.d_model", None)?,
+                backbone_channel_list: numbers_of(model, "image_encoder.neck.backbone_channel_list", None)?,
+                fpn_top_down_levels: numbers(
+                    model,
+                    "image_encoder.neck.fpn_top_down_levels",
+                    Some(&[0, 1, 2, 3]),
+                )?,
+            },
+            trunk,
+            scalp: number(model, "image_encoder.scalp", Some(0))?,
+            memory_attention: MemoryAttentionConfig {
+                num_layers: number(model, "memory_attention.num_layers", None)?,
+                dim_feedforward: number(model, "memory_attention.layer.dim_feedforward", None)?,
+                rope_theta: match get(model, theta) {
+                    None => 10_000.0,
+                    Some(found) => found
+                        .as_f64()
+                        .filter(|theta| *theta > 0.0)
+                        .ok_or_else(|| wrong(theta, "a positive number", found))?,
+                },
+            },
+            memory_encoder: MemoryEncoderConfig {
+                out_dim: number(model, "memory_encoder.out_dim", None)?,
+                fuser_layers: number(model, "memory_encoder.fuser.num_layers", None)?,
+            },
+            num_maskmem: number(model, "num_maskmem", Some(7))?,
+        };
+        config.check_sizes()?;
+        config.compare(model)?;
+        for variant in VARIANTS {
+            let named = Self::named(variant, config.version)?;
+            if (Self {
+                name: named.name.clone(),
+                ..config.clone()
+            }) == named
+            {
+                config.name = named.name;
+                break;
+            }
+        }
+        Ok(config)
+    }
+
+    /// Reads the text of an official YAML file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`] for what is no YAML with a `model` mapping; else as [`Sam2Config::from_official`].
+    #[cfg(feature = "yaml")]
+    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+        let file: Value = serde_saphyr::from_str(text).map_err(|error| ConfigError::Syntax {
+            reason: error.to_string().lines().next().unwrap_or("").into(),
+        })?;
+        match file.get("model") {
+            Some(model @ Value::Object(_)) => Self::from_official(model),
+            _ => Err(ConfigError::Syntax {
+                reason: "it has no `model:` mapping".into(),
+            }),
+        }
+    }
+
+    /// The official tree of this configuration: [`Sam2Config::from_official`] reads it back.
+    pub fn to_official(&self) -> Value {
+        let (d_model, mem_dim) = (self.neck.d_model, self.memory_encoder.out_dim);
+        let grid = self.image_size / 16;
+        let position = |features: usize| {
+            json!({
+                "_target_": "sam2.modeling.position_encoding.PositionEmbeddingSine",
+                "num_pos_feats": features, "normalize": true, "scale": null, "temperature": 10000,
+            })
+        };
+        let rope = || {
+            json!({
+                "_target_": "sam2.modeling.sam.transformer.RoPEAttention",
+                "rope_theta": self.memory_attention.rope_theta, "feat_sizes": [grid, grid],
+                "embedding_dim": d_model, "num_heads": 1, "downsample_rate": 1, "dropout": 0.1,
+            })
+        };
+        let mut cross_attention = rope();
+        cross_attention["rope_k_repeat"] = json!(true);
+        cross_attention["kv_in_dim"] = json!(mem_dim);
+        let mut model = json!({
+            "_target_": "sam2.modeling.sam2_base.SAM2Base",
+            "image_encoder": {
+                "_target_": "sam2.modeling.backbones.image_encoder.ImageEncoder",
+                "scalp": self.scalp,
+                "trunk": {
+                    "_target_": "sam2.modeling.backbones.hieradet.Hiera",
+                    "embed_dim": self.trunk.embed_dim,
+                    "num_heads": self.trunk.num_heads,
+                    "stages": self.trunk.stages,
+                    "global_att_blocks": self.trunk.global_att_blocks,
+                    "window_pos_embed_bkg_spatial_size": self.trunk.window_pos_embed_bkg_spatial_size,
+                    "window_spec": self.trunk.window_spec,
+                },
+                "neck": {
+                    "_target_": "sam2.modeling.backbones.image_encoder.FpnNeck",
+                    "position_encoding": position(d_model),
+                    "d_model": d_model,
+                    "backbone_channel_list": self.neck.backbone_channel_list,
+                    "fpn_top_down_levels": self.neck.fpn_top_down_levels,
+                    "fpn_interp_model": "nearest",
+                },
+            },
+            "memory_attention": {
+                "_target_": "sam2.modeling.memory_attention.MemoryAttention",
+                "d_model": d_model,
+                "pos_enc_at_input": true,
+                "layer": {
+                    "_target_": "sam2.modeling.memory_attention.MemoryAttentionLayer",
+                    "activation": "relu",
+                    "dim_feedforward": self.memory_attention.dim_feedforward,
+                    "dropout": 0.1,
+                    "pos_enc_at_attn": false,
+                    "self_attention": rope(),
+                    "d_model": d_model,
+                    "pos_enc_at_cross_attn_keys": true,
+                    "pos_enc_at_cross_attn_queries": false,
+                    "cross_attention": cross_attention,
+                },
+                "num_layers": self.memory_attention.num_layers,
+            },
+            "memory_encoder": {
+                "_target_": "sam2.modeling.memory_encoder.MemoryEncoder",
+                "out_dim": mem_dim,
+                "position_encoding": position(mem_dim),
+                "mask_downsampler": {
+                    "_target_": "sam2.modeling.memory_encoder.MaskDownSampler",
+                    "kernel_size": 3, "stride": 2, "padding": 1, "embed_dim": d_model,
+                },
+                "fuser": {
+                    "_target_": "sam2.modeling.memory_encoder.Fuser",
+                    "layer": {
+                        "_target_": "sam2.modeling.memory_encoder.CXBlock",
+                        "dim": d_model, "kernel_size": 7, "padding": 3,
+                        "layer_scale_init_value": 1e-6, "use_dwconv": true,
+                    },
+                    "num_layers": self.memory_encoder.fuser_layers,
+                },
+                "in_dim": d_model,
+            },
+            "num_maskmem": self.num_maskmem,
+            "image_size": self.image_size,
+            "sigmoid_scale_for_mem_enc": 20.0,
+            "sigmoid_bias_for_mem_enc": -10.0,
+            "use_mask_input_as_output_without_sam": true,
+            "directly_add_no_mem_embed": true,
+            "use_high_res_features_in_sam": true,
+            "multimask_output_in_sam": true,
+            "iou_prediction_use_sigmoid": true,
+            "use_obj_ptrs_in_encoder": true,
+            "only_obj_ptrs_in_the_past_for_eval": true,
+            "pred_obj_scores": true,
+            "pred_obj_scores_mlp": true,
+            "fixed_no_obj_ptr": true,
+            "multimask_output_for_tracking": true,
+            "use_multimask_token_for_obj_ptr": true,
+            "multimask_min_pt_num": 0,
+            "multimask_max_pt_num": 1,
+            "use_mlp_for_obj_ptr_proj": true,
+            "compile_image_encoder": false,
+        });
+        model["add_tpos_enc_to_obj_ptrs"] = json!(self.version == Version::V2_1);
+        if self.version == Version::V2_1 {
+            for key in [
+                "no_obj_embed_spatial",
+                "proj_tpos_enc_in_obj_ptrs",
+                "use_signed_tpos_enc_to_obj_ptrs",
+            ] {
+                model[key] = json!(true);
+            }
+        }
+        model
+    }
+
+    /// Sizes that no network can be built with. The bounds are far above every official model, and keep a
+    /// hostile file from asking for all the memory there is.
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        let trunk = &self.trunk;
+        let d_model = self.neck.d_model;
+        let deepest: usize = trunk.stages.iter().sum();
+        let e = trunk.embed_dim;
+        // (key, what is expected, whether it holds, what came)
+        let rules: [(&str, String, bool, Value); 15] = [
+            (
+                "image_size",
+                "a multiple of 32 up to 4096".into(),
+                self.image_size.is_multiple_of(32) && self.image_size <= 4096,
+                json!(self.image_size),
+            ),
+            (
+                "image_encoder.scalp",
+                "1".into(),
+                self.scalp == 1,
+                json!(self.scalp),
+            ),
+            (
+                "image_encoder.trunk.embed_dim",
+                "a multiple of num_heads up to 1024".into(),
+                e.is_multiple_of(trunk.num_heads) && e <= 1024,
+                json!(e),
+            ),
+            (
+                "image_encoder.trunk.stages",
+                "four counts of 1 or more, 256 blocks at most".into(),
+                trunk.stages.iter().all(|&n| (1..=256).contains(&n)) && deepest <= 256,
+                json!(trunk.stages),
+            ),
+            (
+                "image_encoder.trunk.global_att_blocks",
+                format!("indices below {deepest}, none of them the first block of a stage"),
+                trunk
+                    .global_att_blocks
+                    .iter()
+                    .all(|b| *b < deepest && !self.pools(*b)),
+                json!(trunk.global_att_blocks),
+            ),
+            (
+                "image_encoder.trunk.window_spec",
+                "four sides up to 64, the first three even, the first dividing image_size / 4".into(),
+                trunk.window_spec.iter().all(|&w| (1..=64).contains(&w))
+                    && trunk.window_spec[..3].iter().all(|w| w.is_multiple_of(2))
+                    && (self.image_size / 4).is_multiple_of(trunk.window_spec[0]),
+                json!(trunk.window_spec),
+            ),
+            (
+                "image_encoder.trunk.window_pos_embed_bkg_spatial_size",
+                "two sides from 1 to 256".into(),
+                trunk
+                    .window_pos_embed_bkg_spatial_size
+                    .iter()
+                    .all(|n| (1..=256).contains(n)),
+                json!(trunk.window_pos_embed_bkg_spatial_size),
+            ),
+            (
+                "image_encoder.neck.d_model",
+                "a multiple of 16 up to 1024".into(),
+                d_model.is_multiple_of(16) && d_model <= 1024,
+                json!(d_model),
+            ),
+            (
+                "image_encoder.neck.backbone_channel_list",
+                format!("{:?}, since embed_dim is {e}", [8 * e, 4 * e, 2 * e, e]),
+                self.neck.backbone_channel_list == [8 * e, 4 * e, 2 * e, e],
+                json!(self.neck.backbone_channel_list),
+            ),
+            (
+                "image_encoder.neck.fpn_top_down_levels",
+                "levels from 0 to 3".into(),
+                self.neck.fpn_top_down_levels.iter().all(|&level| level < 4),
+                json!(self.neck.fpn_top_down_levels),
+            ),
+            (
+                "memory_attention.num_layers",
+                "64 at most".into(),
+                self.memory_attention.num_layers <= 64,
+                json!(self.memory_attention.num_layers),
+            ),
+            (
+                "memory_attention.layer.dim_feedforward",
+                "16384 at most".into(),
+                self.memory_attention.dim_feedforward <= 16_384,
+                json!(self.memory_attention.dim_feedforward),
+            ),
+            (
+                "memory_encoder.out_dim",
+                "a divisor of d_model".into(),
+                d_model.is_multiple_of(self.memory_encoder.out_dim),
+                json!(self.memory_encoder.out_dim),
+            ),
+            (
+                "memory_encoder.fuser.num_layers",
+                "64 at most".into(),
+                self.memory_encoder.fuser_layers <= 64,
+                json!(self.memory_encoder.fuser_layers),
+            ),
+            (
+                "num_maskmem",
+                "64 at most".into(),
+                self.num_maskmem <= 64,
+                json!(self.num_maskmem),
+            ),
+        ];
+        match rules.into_iter().find(|(_, _, holds, _)| !holds) {
+            Some((key, expected, _, found)) => Err(wrong(key, expected, &found)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether block `index` is the first of a later stage, where queries are pooled.
+    fn pools(&self, index: usize) -> bool {
+        let stages = self.trunk.stages;
+        (1..stages.len()).any(|stage| stages[..stage].iter().sum::<usize>() == index)
+    }
+
+    /// Every key of `model` against the tree that this configuration writes.
+    fn compare(&self, model: &Value) -> Result<(), ConfigError> {
+        let (written, mut wanted, mut found) = (self.to_official(), BTreeMap::new(), BTreeMap::new());
+        leaves(&written, String::new(), &mut wanted);
+        leaves(model, String::new(), &mut found);
+        for (key, value) in &found {
+            if IGNORED.contains(&key.as_str()) {
+                continue;
+            }
+            match wanted
+                .get(key)
+                .map(|wanted| (*wanted).clone())
+                .or_else(|| class_default(key))
+            {
+                Some(wanted) if same(&wanted, value) => {}
+                Some(wanted) => return Err(wrong(key, wanted, value)),
+                None => {
+                    return Err(ConfigError::Unknown {
+                        key: key.clone(),
+                        found: shown(value),
+                    });
+                }
+            }
+        }
+        for (key, value) in wanted {
+            // The sizes' own defaults are already in the tree that is compared with.
+            let silent =
+                found.contains_key(&key) || IGNORED.contains(&key.as_str()) || has_reader_default(&key);
+            if !silent && !class_default(&key).is_some_and(|default| same(&default, value)) {
+                return Err(ConfigError::Missing {
+                    key,
+                    expected: shown(value),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keys for which [`Sam2Config::from_official`] itself takes the class's default.
+fn has_reader_default(key: &str) -> bool {
+    key == "image_size"
+        || key == "num_maskmem"
+        || key == "image_encoder.scalp"
+        || key == "image_encoder.neck.fpn_top_down_levels"
+        || (key.starts_with("image_encoder.trunk.") && !key.ends_with("_target_"))
+}
+
+/// The value at a dotted path.
+fn get<'a>(model: &'a Value, key: &str) -> Option<&'a Value> {
+    key.split('.').try_fold(model, |node, part| node.get(part))
+}
+
+fn require(model: &Value, key: &str, expected: &Value) -> Result<(), ConfigError> {
+    match get(model, key) {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(wrong(key, expected, found)),
+        None => Err(ConfigError::Missing {
+            key: key.into(),
+            expected: shown(expected),
+        }),
+    }
+}
+
+fn number(model: &Value, key: &str, default: Option<usize>) -> Result<usize, ConfigError> {
+    match (get(model, key), default) {
+        (Some(found), _) => whole(found)
+            .filter(|n| *n > 0 || key.ends_with("scalp"))
+            .ok_or_else(|| wrong(key, "a whole number above 0", found)),
+        (None, Some(default)) => Ok(default),
+        (None, None) => Err(ConfigError::Missing {
+            key: key.into(),
+            expected: "a whole number above 0".into(),
+        }),
+    }
+}
+
+fn numbers(model: &Value, key: &str, default: Option<&[usize]>) -> Result<Vec<usize>, ConfigError> {
+    match (get(model, key), default) {
+        (Some(found), _) => found
+            .as_array()
+            .filter(|list| list.len() <= 256)
+            .and_then(|list| list.iter().map(whole).collect())
+            .ok_or_else(|| wrong(key, "a list of whole numbers", found)),
+        (None, Some(default)) => Ok(default.to_vec()),
+        (None, None) => Err(ConfigError::Missing {
+            key: key.into(),
+            expected: "a list of whole numbers".into(),
+        }),
+    }
+}
+
+fn numbers_of<const N: usize>(
+    model: &Value,
+    key: &str,
+    default: Option<&[usize]>,
+) -> Result<[usize; N], ConfigError> {
+    let list = numbers(model, key, default)?;
+    list.try_into()
+        .map_err(|list: Vec<usize>| wrong(key, format!("{N} whole numbers"), &json!(list)))
+}
+
+/// A whole number small enough that no arithmetic on sizes overflows, on 32 bits either.
+fn whole(value: &Value) -> Option<usize> {
+    value
+        .as_u64()
+        .filter(|n| *n <= 1 << 20)
+        .and_then(|n| usize::try_from(n).ok())
+}
+
+/// Flattens a tree to `dotted.path -> value`; lists are values.
+fn leaves<'a>(node: &'a Value, path: String, out: &mut BTreeMap<String, &'a Value>) {
+    match node {
+        Value::Object(children) => {
+            for (name, child) in children {
+                leaves(
+                    child,
+                    if path.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{path}.{name}")
+                    },
+                    out,
+                );
+            }
+        }
+        leaf => {
+            out.insert(path, leaf);
+        }
+    }
+}
+
+/// Equality with `1 == 1.0`.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        _ => a == b,
+    }
+}
+
+fn wrong(key: &str, expected: impl std::fmt::Display, found: &Value) -> ConfigError {
+    ConfigError::Value {
+        key: key.into(),
+        expected: expected.to_string(),
+        found: shown(found),
+    }
+}
+
+/// JSON, cut to a readable length.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(120) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

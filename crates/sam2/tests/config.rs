@@ -1,0 +1,164 @@
+//! The official configuration tree: what is read, what is refused.
+
+use sam2::config::VARIANTS;
+use sam2::{ConfigError, Sam2Config, Version};
+use serde_json::{Value, json};
+
+fn named(name: &str) -> Sam2Config {
+    Sam2Config::named(name, Version::V2_1).unwrap()
+}
+
+#[test]
+fn trees_round_trip_and_find_their_name() {
+    for version in [Version::V2_0, Version::V2_1] {
+        for name in VARIANTS {
+            let config = Sam2Config::named(name, version).unwrap();
+            assert_eq!(Sam2Config::from_official(&config.to_official()).unwrap(), config);
+        }
+    }
+    assert_eq!(named("base-plus"), named("base_plus"));
+    let mut other = named("tiny");
+    other.image_size = 512;
+    assert_eq!(
+        Sam2Config::from_official(&other.to_official()).unwrap().name,
+        "custom"
+    );
+}
+
+#[test]
+fn a_silent_tree_takes_the_classes_defaults() {
+    let mut tree = named("base_plus").to_official();
+    let trunk = tree
+        .pointer_mut("/image_encoder/trunk")
+        .unwrap()
+        .as_object_mut()
+        .unwrap();
+    for key in [
+        "stages",
+        "global_att_blocks",
+        "window_pos_embed_bkg_spatial_size",
+        "window_spec",
+    ] {
+        trunk.remove(key);
+    }
+    tree["memory_encoder"]["mask_downsampler"]
+        .as_object_mut()
+        .unwrap()
+        .remove("embed_dim");
+    tree["memory_encoder"].as_object_mut().unwrap().remove("in_dim");
+    assert_eq!(Sam2Config::from_official(&tree).unwrap(), named("base_plus"));
+}
+
+#[test]
+fn training_keys_do_not_matter() {
+    let mut tree = named("tiny").to_official();
+    tree["compile_image_encoder"] = json!(true);
+    tree["image_encoder"]["trunk"]["drop_path_rate"] = json!(0.1);
+    tree["memory_attention"]["layer"]["dropout"] = json!(0);
+    tree["memory_encoder"]["fuser"]["layer"]["layer_scale_init_value"] = json!("1e-6");
+    tree["image_encoder"]["trunk"]["q_stride"] = json!([2, 2]);
+    assert_eq!(Sam2Config::from_official(&tree).unwrap(), named("tiny"));
+}
+
+#[test]
+fn what_the_port_does_not_implement_is_named() {
+    let refused = |pointer: &str, value: Value| {
+        let mut tree = named("tiny").to_official();
+        *tree.pointer_mut(pointer).unwrap() = value;
+        match Sam2Config::from_official(&tree).unwrap_err() {
+            ConfigError::Value { key, .. } => key,
+            other => panic!("{other}"),
+        }
+    };
+    for (pointer, value) in [
+        ("/_target_", json!("training.model.sam2.SAM2Train")),
+        ("/image_encoder/trunk/_target_", json!("timm.VisionTransformer")),
+        ("/image_encoder/neck/fpn_interp_model", json!("bilinear")),
+        ("/pred_obj_scores", json!(false)),
+        ("/sigmoid_scale_for_mem_enc", json!(1.0)),
+        ("/add_tpos_enc_to_obj_ptrs", json!(false)),
+        ("/image_encoder/scalp", json!(0)),
+        ("/image_encoder/trunk/stages", json!([1, 2, 7])),
+        ("/image_encoder/trunk/stages", json!([1, 2, 7, 1_000_000])),
+        ("/image_encoder/trunk/global_att_blocks", json!([3])),
+        ("/image_encoder/neck/d_model", json!(-256)),
+        ("/image_size", json!("1024")),
+        ("/num_maskmem", json!(1e300)),
+    ] {
+        assert_eq!(refused(pointer, value), pointer[1..].replace('/', "."));
+    }
+
+    let mut tree = named("tiny").to_official();
+    tree["mixture_of_experts"] = json!(8);
+    assert!(
+        matches!(Sam2Config::from_official(&tree), Err(ConfigError::Unknown { key, .. }) if key == "mixture_of_experts")
+    );
+
+    let mut tree = named("tiny").to_official();
+    tree.as_object_mut()
+        .unwrap()
+        .remove("use_high_res_features_in_sam");
+    assert!(
+        matches!(Sam2Config::from_official(&tree), Err(ConfigError::Missing { key, .. }) if key == "use_high_res_features_in_sam")
+    );
+
+    for nonsense in [json!(null), json!([]), json!("tiny"), json!({}), json!(7)] {
+        assert!(Sam2Config::from_official(&nonsense).is_err());
+    }
+    assert!(matches!(
+        Sam2Config::named("huge", Version::V2_1),
+        Err(ConfigError::Variant { .. })
+    ));
+}
+
+#[cfg(feature = "yaml")]
+mod yaml {
+    use super::*;
+
+    #[test]
+    fn a_file_in_the_official_format() {
+        let config = Sam2Config::from_yaml(include_str!("../../../weights/nano/nano.yaml")).unwrap();
+        assert_eq!(
+            (config.image_size, config.trunk.stages, config.name.as_str()),
+            (512, [1, 2, 5, 2], "custom")
+        );
+        assert_eq!(config.version, Version::V2_1);
+    }
+
+    #[test]
+    fn what_is_no_configuration() {
+        for text in [
+            "",
+            "model: 3",
+            "a: [",
+            "\u{0}",
+            "- model:\n",
+            "# @package _global_\n",
+        ] {
+            assert!(
+                matches!(Sam2Config::from_yaml(text), Err(ConfigError::Syntax { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    /// Runs where `SAM2_CONFIGS_DIR` is the folder `sam2/configs` of the official package.
+    #[test]
+    fn the_eight_official_files() {
+        let Ok(folder) = std::env::var("SAM2_CONFIGS_DIR") else {
+            eprintln!("skipped: SAM2_CONFIGS_DIR is not set");
+            return;
+        };
+        for (version, prefix) in [(Version::V2_0, "sam2/sam2"), (Version::V2_1, "sam2.1/sam2.1")] {
+            for (name, letter) in VARIANTS.iter().zip(["t", "s", "b+", "l"]) {
+                let text = std::fs::read_to_string(format!("{folder}/{prefix}_hiera_{letter}.yaml")).unwrap();
+                let expected = Sam2Config::named(name, version).unwrap();
+                assert_eq!(
+                    Sam2Config::from_yaml(&text).unwrap(),
+                    expected,
+                    "{name} {version}"
+                );
+            }
+        }
+    }
+}
