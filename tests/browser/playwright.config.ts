@@ -1,0 +1,35 @@
+// Why Playwright's own runner: traces, screenshots of failures and a web server come with it, and it drives whatever
+// Chromium is installed, so no browser is downloaded.
+import { defineConfig } from "@playwright/test";
+
+const port = 4183;
+
+export default defineConfig({
+  testDir: "specs",
+  outputDir: "test-results",
+  // The network keeps a core busy.
+  workers: 2,
+  timeout: 180_000,
+  forbidOnly: !!process.env.CI,
+  reporter: [["list"]],
+  use: {
+    baseURL: `http://localhost:${port}`,
+    viewport: { width: 1280, height: 860 },
+    trace: "off",
+    launchOptions: {
+      ...(process.env.CHROMIUM_PATH && { executablePath: process.env.CHROMIUM_PATH }),
+      // The second line keeps Chromium itself from calling home; the third gives WebGPU its software adapter.
+      args: [
+        "--no-sandbox",
+        "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync",
+        "--enable-unsafe-webgpu",
+      ].flatMap((line) => line.split(" ")),
+    },
+  },
+  webServer: {
+    command: `node serve.js ${port}`,
+    url: `http://localhost:${port}/csp-reports`,
+    reuseExistingServer: false,
+    stdout: "pipe",
+  },
+});

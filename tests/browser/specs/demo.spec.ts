@@ -1,0 +1,125 @@
+// The demo page with nano on the CPU, as a visitor uses it: open a sample, click on its object, get that object.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { PNG } from "pngjs";
+import type { Mask } from "sam2-web";
+import { expect, test } from "../support.js";
+
+const folder = new URL("../expected/", import.meta.url);
+const clicks: { image: string; mask: string; point: [number, number] }[] = JSON.parse(
+  readFileSync(new URL("clicks.json", folder), "utf8"),
+);
+
+declare global {
+  interface Window {
+    /** The demo's state, with `?test`. */
+    __sam2demo?: { image?: { width: number; height: number }; masks: Mask[]; chosen: number; busy: boolean };
+  }
+}
+
+/** Of the mask chosen on the page with the expected one: white is the object. */
+function iou(bits: number[], expected: PNG): number {
+  let both = 0;
+  let either = 0;
+  for (let i = 0; i < expected.width * expected.height; i++) {
+    const wanted = (expected.data[4 * i] ?? 0) > 127;
+    const found = (((bits[i >> 3] ?? 0) >> (i & 7)) & 1) === 1;
+    both += Number(wanted && found);
+    either += Number(wanted || found);
+  }
+  return both / either;
+}
+
+test("a click on the object of each sample picture gives that object", async ({ page }) => {
+  await page.goto("/?test&device=cpu");
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
+  await expect(page.locator("#device")).toContainText("CPU");
+  const ious: Record<string, number> = {};
+  for (const { image, mask, point } of clicks) {
+    const expected = PNG.sync.read(readFileSync(new URL(mask, folder)));
+    await page.locator(`#samples button:has(img[src$="/${image}"])`).click();
+    await page.waitForFunction(
+      ([width, height]) => {
+        const demo = window.__sam2demo;
+        return demo?.image?.width === width && demo.image?.height === height && !demo.busy;
+      },
+      [expected.width, expected.height] as const,
+    );
+    const area = await page.locator("#overlay").boundingBox();
+    if (!area) throw new Error("no picture is shown");
+    const [x, y] = point;
+    await page.mouse.click(
+      area.x + ((x + 0.5) / expected.width) * area.width,
+      area.y + ((y + 0.5) / expected.height) * area.height,
+    );
+    await page.waitForFunction(() => window.__sam2demo?.masks.length && !window.__sam2demo.busy);
+    const bits = await page.evaluate(() => {
+      const demo = window.__sam2demo;
+      return Array.from(demo?.masks[demo.chosen]?.bits ?? []);
+    });
+    ious[image] = iou(bits, expected);
+    await page.mouse.move(5, 5);
+    await page.waitForTimeout(300); // the mask fades in
+    const path = fileURLToPath(
+      new URL(`../test-results/demo-${image.replace(/\.\w+$/, "")}.png`, import.meta.url),
+    );
+    await page.screenshot({ path });
+  }
+  console.log(ious);
+  const good = Object.values(ious).filter((value) => value >= 0.7);
+  expect(good.length, JSON.stringify(ious)).toBeGreaterThanOrEqual(3);
+  await expect(page.locator("#encode")).toContainText("ms");
+  await expect(page.locator("#decode")).toContainText("ms");
+});
+
+test("subtract, box, undo, clear and download", async ({ page }) => {
+  await page.goto("/?test&device=cpu");
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
+  const settled = () => page.waitForFunction(() => !window.__sam2demo?.busy);
+  const overlay = page.locator("#overlay");
+  const area = await overlay.boundingBox();
+  if (!area) throw new Error("no picture is shown");
+  const at = (x: number, y: number) => [area.x + x * area.width, area.y + y * area.height] as const;
+  const undo = page.locator("#undo");
+  const prompts = () =>
+    page.evaluate(
+      () => (window.__sam2demo as unknown as { prompts: { points: object[]; box?: object } }).prompts,
+    );
+
+  await page.mouse.click(...at(0.5, 0.5));
+  await settled();
+  await page.mouse.click(...at(0.1, 0.1), { button: "right" });
+  await settled();
+  expect((await prompts()).points).toMatchObject([{ label: 1 }, { label: 0 }]);
+  await undo.click();
+  await settled();
+  expect((await prompts()).points).toMatchObject([{ label: 1 }]);
+
+  await page.mouse.move(...at(0.2, 0.2));
+  await page.mouse.down();
+  await page.mouse.move(...at(0.5, 0.5));
+  await page.mouse.move(...at(0.8, 0.8));
+  await page.mouse.up();
+  await settled();
+  expect((await prompts()).box).toBeTruthy();
+
+  const download = page.waitForEvent("download");
+  await page.locator("#download").click();
+  expect((await download).suggestedFilename()).toMatch(/-cutout\.png$/);
+
+  await page.locator("#clear").click();
+  await settled();
+  expect((await prompts()).points).toEqual([]);
+  await expect(page.locator("#download")).toBeDisabled();
+});
+
+test("a file that is no picture says so, and the page goes on", async ({ page }) => {
+  await page.goto("/?test&device=cpu");
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
+  await page
+    .locator("#file")
+    .setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no") });
+  await expect(page.locator("#toasts")).toContainText("not a picture");
+  await page.locator("#overlay").click();
+  await page.waitForFunction(() => window.__sam2demo?.masks.length && !window.__sam2demo.busy);
+});

@@ -1,0 +1,31 @@
+// The wasm builds against this project's native build, which tests/parity holds to the official code.
+import type { Page } from "@playwright/test";
+import { expect, openTestPage, test, webgpuAdapter } from "../support.js";
+
+async function compare(page: Page, model: string, device: "cpu" | "webgpu"): Promise<void> {
+  await openTestPage(page);
+  const result = await page.evaluate(([model, device]) => window.tools.compare(model, device), [
+    model,
+    device,
+  ] as const);
+  console.log(`${model} on ${result.device}`);
+  console.table(result.differences);
+  expect(result.differences.length).toBeGreaterThanOrEqual(10);
+  for (const { name, logits, score, objectScore, iou } of result.differences) {
+    expect.soft(logits, `${name}: logits`).toBeLessThanOrEqual(1e-3);
+    expect.soft(score, `${name}: score`).toBeLessThanOrEqual(1e-4);
+    expect.soft(objectScore, `${name}: object score`).toBeLessThanOrEqual(1e-3);
+    expect.soft(iou, `${name}: IoU`).toBeGreaterThanOrEqual(0.999);
+  }
+}
+
+test("SAM 2.1 on the CPU equals the native build", ({ page }) => compare(page, "micro", "cpu"));
+
+test("SAM 2.0 on the CPU equals the native build", ({ page }) => compare(page, "micro20", "cpu"));
+
+test("SAM 2.1 on WebGPU equals the native build", async ({ page }) => {
+  test.setTimeout(600_000); // a software adapter takes minutes
+  await openTestPage(page);
+  test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
+  await compare(page, "micro", "webgpu");
+});
