@@ -1,5 +1,6 @@
-import { type ImageEmbedding, type LoadOptions, type Point, Sam2, Sam2Error } from "sam2-web";
+import { type ImageEmbedding, type LoadOptions, type Sam2, Sam2Error } from "sam2-web";
 import { byId } from "./dom.js";
+import { loadModel } from "./model.js";
 import { Newest } from "./newest.js";
 import { type Candidate, Candidates, milliseconds, showFacts } from "./panel.js";
 import { Prompts, toPrompt } from "./prompts.js";
@@ -12,13 +13,23 @@ const READY = "Click the thing you want.";
 /** A preview that takes longer than this lags behind the pointer, so it is left out. */
 const PREVIEW_MS = 350;
 
+interface Shown {
+  blob: Blob;
+  element: HTMLImageElement;
+  /** Of the file, without its ending. */
+  name: string;
+  /** The sample it is, if it is one. */
+  sample: HTMLElement | undefined;
+  /** Once the model has seen it. */
+  image?: ImageEmbedding;
+}
+
 const query = new URLSearchParams(location.search);
 const prompts = new Prompts();
 const jobs = new Newest();
 
 let sam: Sam2 | undefined;
-let image: ImageEmbedding | undefined;
-let pictureName = "picture";
+let shown: Shown | undefined;
 let opening = new AbortController();
 let candidates: Candidate[] = [];
 let chosen = 0;
@@ -36,162 +47,130 @@ const candidateList = new Candidates(choose);
 
 // The model
 
-async function loadModel(model: LoadOptions["model"]): Promise<void> {
-  const text = byId("loading-text");
-  const bar = byId<HTMLProgressElement>("loading-bar");
-  byId("loading").hidden = false;
-  bar.removeAttribute("value");
+async function useModel(model: LoadOptions["model"]): Promise<void> {
   try {
-    const loaded = await Sam2.load({
-      ...(model && { model }),
-      device: (query.get("device") ?? "auto") as "auto",
-      worker: query.get("worker") !== "0",
-      onProgress({ phase, loaded, total }) {
-        if (phase === "download") {
-          const size = total ? `${megabytes(loaded)} of ${megabytes(total)} MB` : `${megabytes(loaded)} MB`;
-          text.textContent = `Loading the model: ${size}`;
-          if (total) bar.value = loaded / total;
-        } else {
-          text.textContent = "Preparing the model…";
-          bar.removeAttribute("value");
-        }
-      },
-    });
+    const loaded = await loadModel(model, query);
     sam?.dispose();
     sam = loaded;
-    const device = loaded.device === "webgpu" ? "WebGPU" : "CPU";
-    showFacts({ device, model: `SAM ${loaded.model.version} ${loaded.model.name}` });
     byId("device").title = loaded.adapter;
-    image = undefined;
-    await encode();
+    showFacts({
+      device: loaded.device === "webgpu" ? "WebGPU" : "CPU",
+      model: `SAM ${loaded.model.version} ${loaded.model.name}`,
+    });
+    if (shown) await encode(shown, opening.signal);
   } catch (error) {
     report(error);
     if (!sam) say("The model could not be loaded.");
-  } finally {
-    byId("loading").hidden = true;
   }
 }
-
-const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
 
 // The picture
 
-async function open(blob: Blob, name: string): Promise<void> {
-  if (/\.(pt|safetensors)$/i.test(name)) return loadModel(blob);
+async function open(file: Promise<Blob>, name: string, sample?: HTMLElement): Promise<void> {
   opening.abort();
   opening = new AbortController();
   const { signal } = opening;
-  try {
-    const picture = await toElement(blob);
-    if (signal.aborted) return;
-    const before = { picture: stage.picture, image, pictureName, blob: currentBlob };
-    currentBlob = blob;
-    image = undefined;
-    pictureName = name.replace(/\.\w+$/, "") || "picture";
-    prompts.reset();
-    showNothing();
-    stage.setPicture(picture);
-    showFacts({ size: `${picture.naturalWidth} × ${picture.naturalHeight}`, encode: "–", decode: "–" });
-    try {
-      await encode(signal);
-      before.image?.dispose();
-    } catch (error) {
-      if (signal.aborted) before.image?.dispose();
-      else restore(before);
-      throw error;
-    }
-  } catch (error) {
-    report(error);
-  }
-}
-
-let currentBlob: Blob | undefined;
-
-/** Goes back to the picture that was there before one that failed. */
-function restore(before: {
-  picture: HTMLImageElement | undefined;
-  image: ImageEmbedding | undefined;
-  pictureName: string;
-  blob: Blob | undefined;
-}): void {
-  ({ image, pictureName } = before);
-  currentBlob = before.blob;
-  stage.setPicture(before.picture);
-  if (before.picture) {
-    showFacts({ size: `${before.picture.naturalWidth} × ${before.picture.naturalHeight}` });
-  }
-  if (image) showFacts({ encode: milliseconds(image.encodeMs) });
-  say(image ? READY : "");
-}
-
-async function toElement(blob: Blob): Promise<HTMLImageElement> {
-  const picture = new Image();
-  picture.src = URL.createObjectURL(blob);
-  await new Promise<void>((resolve, reject) => {
-    picture.onload = () => resolve();
-    picture.onerror = () =>
-      reject(
-        new Sam2Error(
-          "INVALID_IMAGE",
-          "This file is not a picture the browser can show. Use a PNG, JPEG, WebP, AVIF or GIF.",
-        ),
-      );
-  }).finally(() => URL.revokeObjectURL(picture.src));
-  return picture;
-}
-
-/** Shows the picture to the model, once both are there. */
-async function encode(signal = opening.signal): Promise<void> {
-  if (!sam || !currentBlob) return;
-  say("Looking at the picture…");
+  const before = shown;
   stageElement.classList.add("working");
   try {
-    image = await sam.setImage(currentBlob, { signal });
-    showFacts({ encode: milliseconds(image.encodeMs) });
-    say(READY);
-    if (!prompts.isEmpty) await decode();
+    const blob = await file;
+    const element = await toElement(blob);
+    if (signal.aborted) return;
+    const next: Shown = { blob, element, name: name.replace(/\.\w+$/, "") || "picture", sample };
+    prompts.reset();
+    show(next);
+    await encode(next, signal);
+    before?.image?.dispose();
+  } catch (error) {
+    report(error);
+    if (signal.aborted) {
+      // The picture that came instead has this one's place to go back to, not the older one's.
+      if (shown !== before) before?.image?.dispose();
+    } else if (shown !== before) {
+      show(before);
+      if (before && !before.image) await encode(before, signal).catch(report);
+    }
   } finally {
     if (!signal.aborted) stageElement.classList.remove("working");
   }
 }
 
+function show(picture: Shown | undefined): void {
+  shown = picture;
+  stage.setPicture(picture?.element);
+  markSample(picture?.sample);
+  const { naturalWidth = 0, naturalHeight = 0 } = picture?.element ?? {};
+  showFacts({
+    size: picture ? `${naturalWidth} × ${naturalHeight}` : "–",
+    encode: picture?.image ? milliseconds(picture.image.encodeMs) : "–",
+    decode: "–",
+  });
+  showNothing();
+}
+
+async function toElement(blob: Blob): Promise<HTMLImageElement> {
+  const element = new Image();
+  element.src = URL.createObjectURL(blob);
+  await new Promise<void>((resolve, reject) => {
+    element.onload = () => resolve();
+    element.onerror = () => {
+      const message = "This file is not a picture the browser can show. Use a PNG, JPEG, WebP, AVIF or GIF.";
+      reject(new Sam2Error("INVALID_IMAGE", message));
+    };
+  }).finally(() => URL.revokeObjectURL(element.src));
+  return element;
+}
+
+/** Shows the picture to the model, if that is there already. */
+async function encode(picture: Shown, signal: AbortSignal): Promise<void> {
+  if (!sam) return;
+  say("Looking at the picture…");
+  stageElement.classList.add("working");
+  try {
+    picture.image = await sam.setImage(picture.blob, { signal });
+  } finally {
+    if (!signal.aborted) stageElement.classList.remove("working");
+  }
+  showFacts({ encode: milliseconds(picture.image.encodeMs) });
+  say(READY);
+  await jobs.run(decode);
+}
+
 // Prompts and masks
 
 function change(step: () => void): void {
-  if (!stage.picture) return;
+  if (!shown) return;
   step();
   showPrompts();
   void jobs.run(decode);
 }
 
 async function decode(): Promise<void> {
-  const asked = image;
+  const image = shown?.image;
   const step = prompts.now;
   if (prompts.isEmpty) {
     showNothing();
     return;
   }
-  if (!asked) return; // the encoder is at work, and decodes when it is done
+  if (!image) return; // the encoder is at work, and decodes when it is done
   try {
-    const prediction = await asked.predict(toPrompt(step));
+    const prediction = await image.predict(toPrompt(step));
     const found = await Promise.all(
       prediction.masks.map(async (mask) => ({ mask, shape: await silhouette(mask) })),
     );
-    if (step !== prompts.now || asked !== image) return;
+    if (step !== prompts.now || image !== shown?.image) return;
     decodeMs = prediction.decodeMs;
     candidates = found;
     showFacts({ decode: milliseconds(decodeMs) });
     candidateList.show(candidates, stage.picture);
     const scores = candidates.map(({ mask }) => mask.score);
     choose(scores.indexOf(Math.max(...scores)));
-    if (prediction.objectScore < 0 || !candidates[chosen]?.mask.area)
-      say("Nothing clear there. Try another spot, or a box.");
+    if (!candidates[chosen]?.mask.area) say("Nothing found there. Try another spot, or drag a box.");
   } catch (error) {
     report(error);
-    if (step === prompts.now && prompts.canUndo) {
-      prompts.undo();
-      showPrompts();
-    }
+    if (step !== prompts.now) return;
+    prompts.undo();
+    showPrompts();
   }
 }
 
@@ -207,26 +186,24 @@ function choose(index: number): void {
 
 function hover(at: { x: number; y: number } | undefined): void {
   pointer = at;
-  if (!at || !prompts.isEmpty) {
-    if (preview) {
-      preview = undefined;
-      showPrompts();
-    }
-    return;
+  if (at && prompts.isEmpty) {
+    if (shown?.image && !jobs.busy && decodeMs < PREVIEW_MS) void jobs.run(showPreview);
+  } else if (preview) {
+    preview = undefined;
+    showPrompts();
   }
-  if (image && !jobs.busy && decodeMs < PREVIEW_MS) void jobs.run(showPreview);
 }
 
 async function showPreview(): Promise<void> {
-  const asked = image;
+  const image = shown?.image;
   const at = pointer;
-  if (!asked || !at || !prompts.isEmpty) return;
+  if (!image || !at || !prompts.isEmpty) return;
   try {
-    const prediction = await asked.predict({ points: [{ ...at, label: 1 } satisfies Point] });
+    const prediction = await image.predict({ points: [{ ...at, label: 1 }] });
     decodeMs = prediction.decodeMs;
     const best = prediction.masks.reduce((a, b) => (b.score > a.score ? b : a));
     const shape = await silhouette(best);
-    if (asked !== image || !pointer || !prompts.isEmpty) return;
+    if (image !== shown?.image || !pointer || !prompts.isEmpty) return;
     preview = shape;
     showPrompts();
     if (pointer.x !== at.x || pointer.y !== at.y) void jobs.run(showPreview);
@@ -240,7 +217,7 @@ function showNothing(): void {
   candidateList.show([], undefined);
   preview = undefined;
   showPrompts();
-  if (image) say(READY);
+  say(shown?.image ? READY : "");
 }
 
 function showPrompts(): void {
@@ -257,7 +234,7 @@ async function download(): Promise<void> {
     if (!png) return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(png);
-    link.download = `${pictureName}-cutout.png`;
+    link.download = `${shown?.name}-cutout.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   } catch (error) {
@@ -291,25 +268,26 @@ for (const input of document.querySelectorAll<HTMLInputElement>("[name=tool]")) 
   });
 }
 addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z") {
+  const command = event.ctrlKey || event.metaKey;
+  if (command && !event.shiftKey && event.key.toLowerCase() === "z") {
     event.preventDefault();
     change(() => prompts.undo());
   } else if (event.key === "Escape") {
     change(() => prompts.clear());
-  } else if (/^[1-3]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+  } else if (/^[1-3]$/.test(event.key) && !command && !event.altKey) {
     choose(Number(event.key) - 1);
   }
 });
 listenForFiles((file) => {
-  markSample();
-  void open(file, file.name);
+  const isModel = /\.(pt|safetensors)$/i.test(file.name);
+  void (isModel ? useModel(file) : open(Promise.resolve(file), file.name));
 });
 
 if (query.has("test")) {
   Object.defineProperty(window, "__sam2demo", {
     get: () => ({
       sam,
-      image,
+      image: shown?.image,
       masks: candidates.map(({ mask }) => mask),
       chosen,
       prompts: prompts.now,
@@ -318,12 +296,12 @@ if (query.has("test")) {
   });
 }
 
-const samples = await showSamples(async (url, name) => {
-  try {
-    await open(await (await fetch(url)).blob(), name);
-  } catch (error) {
-    report(error);
-  }
+const openFirst = await showSamples((url, name, button) => {
+  void open(
+    fetch(url).then((response) => response.blob()),
+    name,
+    button,
+  );
 });
-samples.openFirst();
-await loadModel(query.get("model") ?? undefined);
+openFirst();
+await useModel(query.get("model") ?? undefined);

@@ -39,8 +39,10 @@ export function listenForFiles(open: (file: File) => void): void {
   });
 }
 
-/** Fills the strip; gives back how to open a sample as if it had been clicked. */
-export async function showSamples(open: (url: string, name: string) => void): Promise<{ openFirst(): void }> {
+/** Fills the strip; the answer opens the first sample. */
+export async function showSamples(
+  open: (url: string, name: string, button: HTMLElement) => void,
+): Promise<() => void> {
   const list = byId("samples");
   const base = new URL("samples/", document.baseURI);
   const samples: Sample[] = await fetch(new URL("samples.json", base))
@@ -56,16 +58,13 @@ export async function showSamples(open: (url: string, name: string) => void): Pr
     image.src = url;
     image.alt = title;
     button.append(image);
-    button.addEventListener("click", () => {
-      open(url, file);
-      markSample(button);
-    });
+    button.addEventListener("click", () => open(url, file, button));
     const item = document.createElement("li");
     item.append(button);
     list.append(item);
     return button;
   });
-  return { openFirst: () => buttons[0]?.click() };
+  return () => buttons[0]?.click();
 }
 
 /** Rings the sample on show; none when the picture is the visitor's own. */

@@ -184,7 +184,7 @@ export class Stage {
       cut(context, shape);
       paintShape(context, shape, { color: "#5b5bf6", fill: 0.38, line: "#fff", lineWidth: 2 * pixel });
     } else if (preview) {
-      paintShape(context, preview, { color: "#fff", fill: 0.22, line: "#fffd", lineWidth: 1.5 * pixel });
+      paintShape(context, preview, { color: "#8b87ff", fill: 0.35, line: "#fffd", lineWidth: 1.5 * pixel });
     }
 
     const [width, height] = this.#size();

@@ -1,0 +1,32 @@
+import { type LoadOptions, type Progress, Sam2 } from "sam2-web";
+import { byId } from "./dom.js";
+
+/** Loads a model as the page's address asks (`?device=`, `?worker=0`) and shows how far it is. */
+export async function loadModel(model: LoadOptions["model"], query: URLSearchParams): Promise<Sam2> {
+  byId("loading").hidden = false;
+  showProgress({ phase: "compile", loaded: 0, total: 1 });
+  try {
+    return await Sam2.load({
+      ...(model && { model }),
+      device: (query.get("device") ?? "auto") as NonNullable<LoadOptions["device"]>,
+      worker: query.get("worker") !== "0",
+      onProgress: showProgress,
+    });
+  } finally {
+    byId("loading").hidden = true;
+  }
+}
+
+function showProgress({ phase, loaded, total }: Progress): void {
+  const text = byId("loading-text");
+  const bar = byId<HTMLProgressElement>("loading-bar");
+  if (phase !== "download") {
+    text.textContent = "Preparing the model…";
+    bar.removeAttribute("value");
+    return;
+  }
+  text.textContent = `Loading the model: ${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ""} MB`;
+  if (total) bar.value = loaded / total;
+}
+
+const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
