@@ -1,4 +1,4 @@
-"""Builds nano from its YAML with the official SAM 2 classes, at any picture size that is a multiple of 256."""
+"""Builds nano from its YAML with the official SAM 2 classes, at any picture size that is a multiple of 128."""
 from pathlib import Path
 
 import torch
@@ -23,6 +23,8 @@ def build(image_size=None, postprocessing=False):
         grid = [image_size // 16] * 2
         model.memory_attention.layer.self_attention.feat_sizes = grid
         model.memory_attention.layer.cross_attention.feat_sizes = grid
+        # Smaller windows for small pictures, so that they need no padding either.
+        model.image_encoder.trunk.window_spec = [min(w, image_size // s) for w, s in zip(model.image_encoder.trunk.window_spec, (4, 8, 16, 32))]
     if postprocessing:
         model.sam_mask_decoder_extra_args = POSTPROCESSING
     return instantiate(model, _recursive_=True)

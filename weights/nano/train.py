@@ -8,6 +8,7 @@ the fall, so a later run goes on from there; RUN/final.pt is after it, the one t
 """
 import argparse
 import csv
+import os
 import time
 from pathlib import Path
 
@@ -25,8 +26,8 @@ import prompts
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 # Rounds of clicks after a click, and after a box.
-CLICK_ROUNDS = [(1, 0.35), (2, 0.35), (3, 0.2), (5, 0.1)]
-BOX_ROUNDS = [(1, 0.75), (2, 0.25)]
+CLICK_ROUNDS = [(1, 0.45), (2, 0.33), (3, 0.17), (5, 0.05)]
+BOX_ROUNDS = [(1, 0.8), (2, 0.2)]
 # These take part in video only.
 MEMORY = ("memory_attention", "memory_encoder", "maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial", "obj_ptr", "mask_downsample")
 
@@ -123,8 +124,41 @@ class Log:
             if new:
                 out.writerow(["step", "hours", "size", "lr"] + keys)
             out.writerow([step, f"{seconds / 3600:.4f}", size, f"{lr:.2e}"] + [f"{mean[k]:.4f}" if k in mean else "" for k in keys])
-        print(f"step {step} {seconds / 3600:.2f} h size {size} lr {lr:.1e} " + " ".join(f"{k} {mean[k]:.3f}" for k in keys if k in mean), flush=True)
+        print(f"step {step} {seconds / 3600:.2f} h size {size} lr {lr:.1e} threads {torch.get_num_threads()} " + " ".join(f"{k} {mean[k]:.3f}" for k in keys if k in mean), flush=True)
         self.sums = {}
+
+
+class Threads:
+    """One thread while others keep a core busy: two threads in step go at the pace of the slower one."""
+
+    def __init__(self, most):
+        self.most, self.before = most, self.read()
+
+    def read(self):
+        ticks = [int(v) for v in open("/proc/stat").readline().split()[1:8]]
+        return time.time(), (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK"), time.process_time()
+
+    def adapt(self):
+        now = self.read()
+        wall, busy, own = (a - b for a, b in zip(now, self.before))
+        if wall > 2:
+            torch.set_num_threads(1 if (busy - own) / wall > 0.5 else self.most)
+            self.before = now
+
+
+@torch.no_grad()
+def begin_well(model):
+    """Start values that let prompts matter from the first step."""
+    decoder = model.sam_mask_decoder
+    for mlp in decoder.output_hypernetworks_mlps:  # logits near 0
+        mlp.layers[-1].weight.mul_(0.1)
+        mlp.layers[-1].bias.mul_(0.1)
+    attentions = [a for layer in decoder.transformer.layers for a in (layer.cross_attn_token_to_image, layer.cross_attn_image_to_token)]
+    for attention in attentions + [decoder.transformer.final_attn_token_to_image]:
+        # Equal query and key projections: equal position codes attend to each other, so a click finds its place.
+        attention.q_proj.weight.mul_(2.5)
+        attention.k_proj.weight.copy_(attention.q_proj.weight)
+        attention.k_proj.bias.copy_(attention.q_proj.bias)
 
 
 def save(path, model, ema, optimizers, step, seconds):
@@ -144,8 +178,8 @@ def main():
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--decay-minutes", type=float, default=0.0)
     parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--warmup", type=int, default=150)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--warmup", type=int, default=80)
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--adamw", action="store_true", help="AdamW for the matrices too")
     parser.add_argument("--threads", type=int, default=2)
@@ -166,6 +200,8 @@ def main():
         if name.startswith(MEMORY):
             p.requires_grad_(False)
     optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw)
+    if not start:
+        begin_well(model)
     if start:
         model.load_state_dict(start["model"])
         for o, state in zip(optimizers, start["optimizers"]):
@@ -175,7 +211,7 @@ def main():
 
     log = Log(args.out / "log.csv")
     begin = mark = checked = time.time()
-    decaying = False
+    decaying, saved, threads = False, begin, Threads(args.threads)
     while (now := time.time()) - begin < args.minutes * 60:
         left = (args.minutes * 60 - (now - begin)) / 60
         fall = min(1.0, left / args.decay_minutes) if args.decay_minutes else 1.0
@@ -186,6 +222,7 @@ def main():
         for o in optimizers:
             for group in o.param_groups:
                 group["lr"] = lr
+        threads.adapt()
         loss, figures = step_loss(rng, model, queue.get(), args.box_part)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for _, p in trainable], 1.0)
@@ -201,9 +238,10 @@ def main():
             seconds += time.time() - mark
             mark = time.time()
             log.write(step, args.size, lr, seconds)
+        if not decaying and time.time() - saved > 120:
+            save(last, model, ema, optimizers, step, seconds)
+            saved = time.time()
         if time.time() - checked > args.check_minutes * 60:
-            if not decaying:
-                save(last, model, ema, optimizers, step, seconds)
             check(args, ema, step, seconds)
             checked = time.time()
     seconds += time.time() - mark
