@@ -22,8 +22,12 @@ export function paintShape(
   style: { color: string; fill: number; line: string; lineWidth: number },
 ): void {
   const { width, height } = context.canvas;
+  const scale = width / shape.width;
   const inside = layer(width, height, (c) => {
+    // Rounds off the stairs that a small mask's pixels make when it is shown enlarged.
+    if (scale > 1) c.filter = `blur(${scale * 0.6}px)`;
     c.drawImage(shape, 0, 0, width, height);
+    c.filter = "none";
     c.globalCompositeOperation = "source-in";
     c.fillStyle = style.color;
     c.fillRect(0, 0, width, height);

@@ -15,6 +15,7 @@ interface Pending {
   context: CallContext;
   resolve(result: never): void;
   reject(error: Sam2Error): void;
+  unlisten(): void;
 }
 
 /**
@@ -36,6 +37,7 @@ export function connectWorker(worker: Worker): Connection {
       return;
     }
     pending.delete(data.id);
+    call.unlisten();
     if ("error" in data) call.reject(fromPlain(data.error));
     else call.resolve(data.result as never);
   });
@@ -68,11 +70,12 @@ export function connectWorker(worker: Worker): Connection {
         if (dead) return reject(dead);
         const id = nextId++;
         worker.postMessage({ id, method, args } satisfies Request, transfer);
-        pending.set(id, { context, resolve, reject });
         // The worker drops the call if it has not begun; otherwise its result comes and is discarded.
-        context.signal?.addEventListener("abort", () => {
-          if (pending.has(id)) worker.postMessage({ id, abort: true } satisfies Request);
-        });
+        const abort = () => worker.postMessage({ id, abort: true } satisfies Request);
+        const { signal } = context;
+        signal?.addEventListener("abort", abort);
+        const unlisten = () => signal?.removeEventListener("abort", abort);
+        pending.set(id, { context, resolve, reject, unlisten });
       });
     },
     close() {

@@ -99,8 +99,8 @@ async function connect(device: "webgpu" | "cpu", inWorker: boolean): Promise<Con
   }
   return connectWorker(
     device === "webgpu"
-      ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module", name: "sam2-web" })
-      : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module", name: "sam2-web" }),
+      ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module" })
+      : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module" }),
   );
 }
 
