@@ -1,0 +1,38 @@
+//! Which configuration a checkpoint is of, read off its tensors.
+
+use sam2::config::VARIANTS;
+use sam2::{Sam2Config, Version};
+
+use crate::CheckpointError;
+use crate::index::Index;
+
+/// The official variant with this width, position table and number of blocks.
+///
+/// The version shows in the memory part; a checkpoint without one works alike in both and counts as 2.1.
+pub(crate) fn detect(index: &Index) -> Result<Sam2Config, CheckpointError> {
+    let has_memory = index.contains_key("maskmem_tpos_enc");
+    let version = match has_memory && !index.contains_key("no_obj_embed_spatial") {
+        true => Version::V2_0,
+        false => Version::V2_1,
+    };
+    let pos_embed = index
+        .get("image_encoder.trunk.pos_embed")
+        .map(|stored| stored.shape.clone());
+    let blocks = index
+        .keys()
+        .filter(|name| name.starts_with("image_encoder.trunk.blocks.") && name.ends_with(".norm1.weight"))
+        .count();
+    for name in VARIANTS {
+        let config = Sam2Config::named(name, version)?;
+        let [height, width] = config.trunk.window_pos_embed_bkg_spatial_size;
+        if pos_embed == Some(vec![1, config.trunk.embed_dim, height, width])
+            && blocks == config.trunk.stages.iter().sum::<usize>()
+        {
+            return Ok(config);
+        }
+    }
+    let pos_embed = pos_embed.map_or("no pos_embed".into(), |shape| format!("pos_embed {shape:?}"));
+    Err(CheckpointError::UnknownVariant {
+        found: format!("{pos_embed}, {blocks} blocks"),
+    })
+}

@@ -1,0 +1,56 @@
+//! What kind of file some bytes are.
+
+use crate::CheckpointError;
+
+pub(crate) enum Kind {
+    Safetensors,
+    Zip,
+}
+
+/// Longest safetensors header that is read; that of the large model has 120 KB.
+pub(crate) const MAX_HEADER: u64 = 16 << 20;
+
+/// Tells the two kinds that are read apart, and says of any other what it is.
+pub(crate) fn sniff(bytes: &[u8]) -> Result<Kind, CheckpointError> {
+    if bytes.is_empty() {
+        return Err(CheckpointError::corrupt("it is empty"));
+    }
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
+        return Ok(Kind::Zip);
+    }
+    if let Some((length, rest)) = bytes.split_first_chunk::<8>()
+        && u64::from_le_bytes(*length) <= MAX_HEADER
+        && rest.first() == Some(&b'{')
+    {
+        return Ok(Kind::Safetensors);
+    }
+    // The magic number 0x1950a86a20f9469cfc6c, pickled: torch.save before 1.6. Any other pickle is as unreadable.
+    if bytes.len() > 2 && bytes[0] == 0x80 && bytes[1] <= 5 {
+        return Err(CheckpointError::Unsupported {
+            what: "it is a pickle without the ZIP around it, as PyTorch wrote before version 1.6".into(),
+            advice: "Use the official .pt or .safetensors file, or load and save it with a newer PyTorch"
+                .into(),
+        });
+    }
+    let start = &bytes[..bytes.len().min(64)];
+    let text = String::from_utf8_lossy(start)
+        .trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t'])
+        .to_lowercase();
+    let found = match () {
+        () if text.starts_with("version https://git-lfs") => {
+            "a Git LFS pointer (a note in place of the file: run `git lfs pull`)".into()
+        }
+        () if text.starts_with("<!doctype") || text.starts_with("<html") => {
+            "a web page (HTML), as servers send when a file is not there".into()
+        }
+        () if text.starts_with("<?xml") => "an XML text, as servers send when a file is not there".into(),
+        () if start.starts_with(&[0x1f, 0x8b]) => "a gzip file (unpack it first)".into(),
+        () if start.starts_with(b"\x28\xb5\x2f\xfd") => "a zstd file (unpack it first)".into(),
+        () if text.starts_with('{') => "a JSON text".into(),
+        () => format!(
+            "an unknown kind of file (it begins with the bytes {:02x?})",
+            &bytes[..bytes.len().min(8)]
+        ),
+    };
+    Err(CheckpointError::NotWeights { found })
+}

@@ -1,0 +1,206 @@
+//! From the names of Hugging Face transformers (`Sam2Model`, `Sam2VideoModel`) to the official ones.
+
+use crate::CheckpointError;
+use crate::index::Index;
+
+/// Where a name begins so, the beginning is replaced. The first match counts.
+const PREFIXES: [(&str, &str); 33] = [
+    (
+        "vision_encoder.backbone.patch_embed.projection.",
+        "image_encoder.trunk.patch_embed.proj.",
+    ),
+    ("vision_encoder.backbone.", "image_encoder.trunk."),
+    ("vision_encoder.neck.", "image_encoder.neck."),
+    ("shared_image_embedding.positional_embedding", GAUSSIAN),
+    ("prompt_encoder.shared_embedding.positional_embedding", GAUSSIAN),
+    (
+        "prompt_encoder.mask_embed.conv1.",
+        "sam_prompt_encoder.mask_downscaling.0.",
+    ),
+    (
+        "prompt_encoder.mask_embed.layer_norm1.",
+        "sam_prompt_encoder.mask_downscaling.1.",
+    ),
+    (
+        "prompt_encoder.mask_embed.conv2.",
+        "sam_prompt_encoder.mask_downscaling.3.",
+    ),
+    (
+        "prompt_encoder.mask_embed.layer_norm2.",
+        "sam_prompt_encoder.mask_downscaling.4.",
+    ),
+    (
+        "prompt_encoder.mask_embed.conv3.",
+        "sam_prompt_encoder.mask_downscaling.6.",
+    ),
+    ("prompt_encoder.", "sam_prompt_encoder."),
+    (
+        "mask_decoder.upscale_conv1.",
+        "sam_mask_decoder.output_upscaling.0.",
+    ),
+    (
+        "mask_decoder.upscale_layer_norm.",
+        "sam_mask_decoder.output_upscaling.1.",
+    ),
+    (
+        "mask_decoder.upscale_conv2.",
+        "sam_mask_decoder.output_upscaling.3.",
+    ),
+    ("mask_decoder.", "sam_mask_decoder."),
+    (
+        "memory_encoder.feature_projection.",
+        "memory_encoder.pix_feat_proj.",
+    ),
+    ("memory_encoder.projection.", "memory_encoder.out_proj."),
+    ("memory_encoder.memory_fuser.", "memory_encoder.fuser."),
+    (
+        "memory_encoder.mask_downsampler.final_conv.",
+        "memory_encoder.mask_downsampler.encoder.12.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.0.conv.",
+        "memory_encoder.mask_downsampler.encoder.0.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.0.layer_norm.",
+        "memory_encoder.mask_downsampler.encoder.1.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.1.conv.",
+        "memory_encoder.mask_downsampler.encoder.3.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.1.layer_norm.",
+        "memory_encoder.mask_downsampler.encoder.4.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.2.conv.",
+        "memory_encoder.mask_downsampler.encoder.6.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.2.layer_norm.",
+        "memory_encoder.mask_downsampler.encoder.7.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.3.conv.",
+        "memory_encoder.mask_downsampler.encoder.9.",
+    ),
+    (
+        "memory_encoder.mask_downsampler.layers.3.layer_norm.",
+        "memory_encoder.mask_downsampler.encoder.10.",
+    ),
+    ("object_pointer_proj.", "obj_ptr_proj."),
+    (
+        "temporal_positional_encoding_projection_layer.",
+        "obj_ptr_tpos_proj.",
+    ),
+    ("memory_temporal_positional_encoding", "maskmem_tpos_enc"),
+    ("no_memory_embedding", "no_mem_embed"),
+    ("no_memory_positional_encoding", "no_mem_pos_enc"),
+    ("no_object_pointer", "no_obj_ptr"),
+];
+
+/// Replaced wherever they stand, in this order.
+const PARTS: [(&str, &str); 10] = [
+    ("occlusion_spatial_embedding_parameter", "no_obj_embed_spatial"),
+    (".layer_norm", ".norm"),
+    (".o_proj.", ".out_proj."),
+    (".mlp.proj_in.", ".mlp.layers.0."),
+    (".mlp.proj_out.", ".mlp.layers.1."),
+    (".depthwise_conv.", ".dwconv."),
+    (".pointwise_conv1.", ".pwconv1."),
+    (".pointwise_conv2.", ".pwconv2."),
+    (".scale", ".gamma"),
+    // Last, so that no rule above meets its own work again.
+    ("memory_fuser", "fuser"),
+];
+
+const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
+
+/// Perceptrons of three layers: their `layers.0` is the second.
+const THREE_LAYERS: [&str; 4] = [
+    "sam_mask_decoder.output_hypernetworks_mlps.",
+    "sam_mask_decoder.iou_prediction_head.",
+    "sam_mask_decoder.pred_obj_score_head.",
+    "obj_ptr_proj.",
+];
+
+/// Four embeddings in one tensor `[4, d]`; officially four tensors `[1, d]`.
+const POINT_EMBED: &str = "prompt_encoder.point_embed.weight";
+
+/// The official name; the same name where transformers has no other.
+pub(crate) fn official_name(name: &str) -> String {
+    let prefix = PREFIXES.iter().find(|(from, _)| name.starts_with(from));
+    let mut official = match prefix {
+        Some((from, to)) => format!("{to}{}", &name[from.len()..]),
+        None => name.to_owned(),
+    };
+    for (from, to) in PARTS {
+        official = official.replace(from, to);
+    }
+    if THREE_LAYERS.iter().any(|module| official.starts_with(module)) {
+        official = official
+            .replace(".layers.0.", ".layers.1.")
+            .replace("proj_in.", "layers.0.")
+            .replace("proj_out.", "layers.2.");
+    }
+    // The official convolutions of the neck are one module deeper.
+    if let Some((level, parameter)) = official
+        .strip_prefix("image_encoder.neck.convs.")
+        .and_then(|rest| rest.split_once('.'))
+    {
+        official = format!("image_encoder.neck.convs.{level}.conv.{parameter}");
+    }
+    official
+}
+
+/// Renames every tensor.
+///
+/// # Errors
+/// [`CheckpointError::Surplus`] where two names become one, save the position matrix, which transformers doubles.
+pub(crate) fn to_official(index: Index) -> Result<Index, CheckpointError> {
+    let mut official = Index::new();
+    for (name, stored) in index {
+        if name == POINT_EMBED {
+            for label in 0..stored.shape.first().copied().unwrap_or(0).min(4) {
+                if let Some(row) = stored.row(label) {
+                    official.insert(format!("sam_prompt_encoder.point_embeddings.{label}.weight"), row);
+                }
+            }
+            continue;
+        }
+        let key = official_name(&name);
+        if key != GAUSSIAN && official.contains_key(&key) {
+            return Err(CheckpointError::Surplus {
+                name,
+                shape: stored.shape,
+            });
+        }
+        official.insert(key, stored);
+    }
+    Ok(official)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `official <TAB> transformers <TAB> shape` for every tensor of the tiny model.
+    const TABLE: &str = include_str!("../tests/transformers-names.tsv");
+
+    #[test]
+    fn every_name_of_the_table() {
+        let mut lines = 0;
+        for line in TABLE.lines().filter(|line| !line.contains("point_embed.")) {
+            let mut columns = line.split('\t');
+            let (official, transformers) = (columns.next().unwrap(), columns.next().unwrap());
+            assert_eq!(official_name(transformers), official);
+            lines += 1;
+        }
+        assert_eq!(lines, 471 - 4);
+        assert_eq!(
+            official_name("shared_image_embedding.positional_embedding"),
+            GAUSSIAN
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! A small model with made-up weights.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use burn::tensor::TensorData;
+use sam2::config::{FpnNeckConfig, HieraConfig};
+use sam2::{Sam2Config, TensorSource, Version, WeightsError};
+
+/// The smallest model that the official classes build without complaint.
+pub fn small(version: Version) -> Sam2Config {
+    let mut config = Sam2Config::named("tiny", version).unwrap();
+    config.name = "custom".into();
+    config.image_size = 256;
+    config.trunk = HieraConfig {
+        embed_dim: 4,
+        stages: [1, 1, 1, 1],
+        global_att_blocks: vec![],
+        ..config.trunk
+    };
+    config.neck = FpnNeckConfig {
+        d_model: 16,
+        backbone_channel_list: [32, 16, 8, 4],
+        ..config.neck
+    };
+    config.memory_attention.num_layers = 1;
+    config.memory_attention.dim_feedforward = 8;
+    config.memory_encoder.out_dim = 8;
+    config.memory_encoder.fuser_layers = 1;
+    config
+}
+
+/// Values that follow from a tensor's name alone, and that f16 holds exactly.
+pub fn values(name: &str, numel: usize) -> Vec<f32> {
+    let seed = name
+        .bytes()
+        .fold(7usize, |seed, byte| (seed * 31 + usize::from(byte)) % 1009);
+    (0..numel)
+        .map(|i| ((seed + 17 * i) % 257) as f32 / 64.0 - 2.0)
+        .collect()
+}
+
+/// Gives [`values`] for any name.
+pub struct MadeUp;
+
+impl TensorSource for MadeUp {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        Ok(TensorData::new(
+            values(name, shape.iter().product()),
+            shape.to_vec(),
+        ))
+    }
+}
+
+/// A safetensors file: (name, dtype, shape, bytes).
+pub fn safetensors(metadata: &[(&str, &str)], tensors: &[(String, &str, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    if !metadata.is_empty() {
+        header.insert(
+            "__metadata__".into(),
+            serde_json::json!(
+                metadata
+                    .iter()
+                    .copied()
+                    .collect::<std::collections::BTreeMap<_, _>>()
+            ),
+        );
+    }
+    let mut data: Vec<u8> = Vec::new();
+    for (name, dtype, shape, bytes) in tensors {
+        let offsets = [data.len(), data.len() + bytes.len()];
+        header.insert(
+            name.clone(),
+            serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": offsets}),
+        );
+        data.extend(bytes);
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes());
+    file.extend(data);
+    file
+}
+
+/// Little-endian bytes of f32 values.
+pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Opens the file cut and with bytes changed, `rounds` times each: any answer will do, but there must be one.
+pub fn damage(file: &[u8], rounds: usize) {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let try_it = |bytes: Vec<u8>| {
+        if let Ok(mut checkpoint) = sam2_weights::Checkpoint::from_bytes(bytes) {
+            let _ = checkpoint.config();
+            let config = small(Version::V2_1);
+            let _ = checkpoint.check(&config);
+            for spec in config.parameters() {
+                let _ = checkpoint.take(&spec.name, &spec.shape);
+            }
+        }
+    };
+    for _ in 0..rounds {
+        let end = random(file.len());
+        try_it(file[..end].to_vec());
+        let mut flipped = file.to_vec();
+        for _ in 0..1 + random(4) {
+            let at = random(file.len());
+            flipped[at] = match random(3) {
+                0 => flipped[at] ^ (1 << random(8)),
+                1 => 0xff,
+                _ => random(256) as u8,
+            };
+        }
+        try_it(flipped);
+    }
+}
