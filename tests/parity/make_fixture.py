@@ -844,6 +844,7 @@ def main():
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--out", required=True)
     ap.add_argument("--image", default="synthetic")
+    ap.add_argument("--image-size", default="240x320", help="height x width of the synthetic picture")
     ap.add_argument(
         "--image-max", type=int, default=0, help="shrink the picture to this long side first (PIL bicubic)"
     )
@@ -875,7 +876,7 @@ def main():
         return np.array(im)
 
     img = (
-        synth_image(240, 320)
+        synth_image(*map(int, a.image_size.split("x")))
         if a.image == "synthetic"
         else shrink(Image.open(a.image).convert("RGB"), a.image_max)
     )

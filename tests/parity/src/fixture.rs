@@ -140,11 +140,19 @@ impl Fixture {
     /// # Panics
     /// If there is none of that name, type and dimensions.
     pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
-        let Some(Stored::F32(values)) = self.tensors.get(name) else {
-            panic!("`{name}` is not stored whole as f32")
-        };
-        let data = TensorData::new(values.clone(), self.shape(name).to_vec());
+        let data = TensorData::new(self.floats(name).to_vec(), self.shape(name).to_vec());
         Tensor::from_data(data, &crate::cpu())
+    }
+
+    /// Its values.
+    ///
+    /// # Panics
+    /// If there is none of that name, stored whole.
+    pub fn floats(&self, name: &str) -> &[f32] {
+        match self.tensors.get(name) {
+            Some(Stored::F32(values)) => values,
+            _ => panic!("`{name}` is not stored whole as f32"),
+        }
     }
 
     /// A tensor of integers, stored whole.

@@ -1,9 +1,6 @@
 //! Every stage of the image encoder against the official one, from the picture's pixels on.
 
-mod common;
-
-use common::{nchw, networks, picture};
-use parity::cpu;
+use parity::{cpu, nchw, networks};
 use sam2::image_encoder::position_embedding_sine;
 
 /// In parts of each tensor's scale.
@@ -12,7 +9,7 @@ const LIMIT: f64 = 1e-4;
 #[test]
 fn every_block_and_level() {
     for (fixture, model) in networks() {
-        let input = picture(&fixture).to_tensor(model.config.image_size, &cpu());
+        let input = fixture.picture().to_tensor(model.config.image_size, &cpu());
         fixture.assert_close("enc.input", input.clone(), LIMIT);
 
         let trunk = &model.image_encoder.trunk;

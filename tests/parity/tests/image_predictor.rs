@@ -1,8 +1,6 @@
 //! The image predictor against the official one: all of its cases, from the picture's pixels to mask bits.
 
-mod common;
-
-use common::{block_on, networks, picture, picture_size};
+use parity::{block_on, networks};
 use sam2_predict::{ImagePredictor, Mask};
 
 /// In parts of the logits' scale.
@@ -13,18 +11,12 @@ const SCORES: f64 = 1e-5;
 fn all_prompts() {
     for (fixture, model) in networks() {
         let mut predictor = ImagePredictor::new(model);
-        let image = block_on(predictor.set_image(picture(&fixture))).expect("an embedding");
-        let [width, height] = picture_size(&fixture);
-        let mask_input = fixture
-            .tensor::<3>("pred.mask_input")
-            .into_data()
-            .try_to_vec::<f32>()
-            .expect("f32");
-
+        let image = block_on(predictor.set_image(fixture.picture())).expect("an embedding");
+        let [width, height] = fixture.picture_size();
         for case in fixture.predict_cases() {
             let of = |part: &str| format!("pred.{}.{part}", case.name);
             predictor = predictor.with_dynamic_multimask(case.dynamic);
-            let prompts = case.prompts(width, height, &mask_input);
+            let prompts = case.prompts(width, height, fixture.floats("pred.mask_input"));
             let predictions = block_on(predictor.predict_batch(&image, &prompts)).expect("masks");
 
             // The official tensors have a batch dimension only where there are several prompts: values lie the same.

@@ -1,9 +1,6 @@
 //! The mask decoder's raw answers (four masks a prompt) against the official ones.
 
-mod common;
-
-use common::{networks, picture, points};
-use parity::cpu;
+use parity::{cpu, networks};
 
 /// In parts of each tensor's scale.
 const LOGITS: f64 = 1e-3;
@@ -13,12 +10,14 @@ const SCORES: f64 = 1e-5;
 #[test]
 fn all_masks_scores_and_tokens() {
     for (fixture, model) in networks() {
-        let input = picture(&fixture).to_tensor(model.config.image_size, &cpu());
+        let input = fixture.picture().to_tensor(model.config.image_size, &cpu());
         let image = model.without_memory(model.encode(input));
         let mask = fixture.tensor::<3>("pred.mask_input");
         for case in fixture.predict_cases() {
             let of = |part: &str| format!("pred.{}.{part}", case.name);
-            let sparse = points(&fixture, &case).map(|points| model.prompt_encoder.sparse(&points));
+            let sparse = fixture
+                .case_points(&case)
+                .map(|points| model.prompt_encoder.sparse(&points));
             let mask = case.mask_input.then(|| mask.clone());
             let output = model.decode(&image, sparse, mask);
             fixture.assert_close(&of("all_masks"), output.masks, LOGITS);

@@ -1,8 +1,6 @@
 //! The prompt encoder against the official one, for every case of the image predictor.
 
-mod common;
-
-use common::{nchw, networks, points};
+use parity::{nchw, networks};
 
 const LIMIT: f64 = 1e-5;
 
@@ -14,7 +12,7 @@ fn positions_points_and_masks() {
 
         for case in fixture.predict_cases() {
             let of = |part: &str| format!("pred.{}.{part}", case.name);
-            match points(&fixture, &case) {
+            match fixture.case_points(&case) {
                 Some(points) => fixture.assert_close(&of("sparse"), encoder.sparse(&points), LIMIT),
                 // No points and no box: no tokens, not even the padding.
                 None => assert_eq!(fixture.shape(&of("sparse"))[1], 0),

@@ -1,0 +1,106 @@
+//! The official configuration and the rebuilt weights as this project's network, on the CPU.
+
+use burn::tensor::{Device, Tensor};
+use sam2::prompt_encoder::{Point, PointLabel};
+use sam2::{ImageModel, Sam2Config};
+use sam2_predict::{PictureRef, PixelFormat};
+
+use crate::{Fixture, PredictCase};
+
+/// The fixtures that are in the repository: SAM 2.1 and SAM 2.0.
+pub const COMMITTED: [&str; 2] = ["micro", "micro20"];
+
+/// Where the tests compute.
+pub fn cpu() -> Device {
+    Device::flex()
+}
+
+/// Each committed fixture with its network.
+pub fn networks() -> impl Iterator<Item = (Fixture, ImageModel)> {
+    COMMITTED.into_iter().map(|name| {
+        println!("-- {name}");
+        let fixture = Fixture::committed(name);
+        let model = fixture.image_model();
+        (fixture, model)
+    })
+}
+
+/// Channels-last to the official layout.
+pub fn nchw(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 3, 1, 2])
+}
+
+/// Waits for a future of the CPU device, which is never pending for long.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}
+
+impl Fixture {
+    /// What the official YAML says.
+    ///
+    /// # Panics
+    /// If it is not there or not understood.
+    pub fn config(&self) -> Sam2Config {
+        Sam2Config::from_yaml(&self.yaml()).expect("the official format")
+    }
+
+    /// The image half of the network, with the recipe's weights.
+    ///
+    /// # Panics
+    /// If a weight is missing.
+    pub fn image_model(&self) -> ImageModel {
+        ImageModel::load(&self.config(), &mut &self.recipe(), &cpu()).expect("all tensors")
+    }
+
+    /// Width and height of the picture.
+    pub fn picture_size(&self) -> [usize; 2] {
+        let shape = self.shape("img.u8");
+        [shape[1], shape[0]]
+    }
+
+    /// The picture, where it is stored.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn picture(&self) -> PictureRef<'_> {
+        let [width, height] = self.picture_size();
+        PictureRef::new(self.bytes("img.u8"), PixelFormat::Rgb, width, height).expect("a picture")
+    }
+
+    /// A case's points as the official predictor hands them to the prompt encoder: in the network's pixels,
+    /// a box's corners first. None where it has neither points nor a box.
+    pub fn case_points(&self, case: &PredictCase) -> Option<Vec<Vec<Point>>> {
+        let [coords, labels] = ["coords", "labels"].map(|part| format!("pred.{}.{part}", case.name));
+        self.has(&coords).then(|| self.points(&coords, &labels))
+    }
+
+    /// Points stored as coordinates `[b, n, 2]` and labels `[b, n]`.
+    ///
+    /// # Panics
+    /// If they are not stored whole.
+    pub fn points(&self, coords: &str, labels: &str) -> Vec<Vec<Point>> {
+        let n = self.shape(labels)[1];
+        let places = self.floats(coords).chunks(2).zip(self.integers(labels));
+        let points: Vec<Point> = places
+            .map(|(place, label)| Point {
+                x: place[0],
+                y: place[1],
+                label: match label {
+                    -1 => PointLabel::Padding,
+                    0 => PointLabel::Negative,
+                    1 => PointLabel::Positive,
+                    2 => PointLabel::BoxTopLeft,
+                    3 => PointLabel::BoxBottomRight,
+                    other => panic!("label {other}"),
+                },
+            })
+            .collect();
+        points.chunks(n).map(<[Point]>::to_vec).collect()
+    }
+}
