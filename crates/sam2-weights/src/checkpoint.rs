@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::TensorData;
 use sam2::parameters::is_memory;
-use sam2::{Sam2Config, TensorSource, WeightsError};
+use sam2::{Sam2Config, TensorSource, Version, WeightsError};
 
 use crate::index::Index;
 use crate::sniff::{Kind, sniff};
@@ -162,9 +162,20 @@ impl Checkpoint {
         self.index.len()
     }
 
-    /// Number of values in all tensors.
-    pub fn value_count(&self) -> usize {
-        self.index.values().map(|stored| stored.numel()).sum()
+    /// Number of parameters: the values of all tensors but the position encoding's fixed random matrix.
+    pub fn parameter_count(&self) -> usize {
+        let learned = |(name, _): &(&String, _)| *name != transformers::GAUSSIAN;
+        self.index
+            .iter()
+            .filter(learned)
+            .map(|(_, stored)| stored.numel())
+            .sum()
+    }
+
+    /// SAM 2 or SAM 2.1, read off the tensors of the memory part. A file without one counts as 2.1: the two
+    /// releases do the same with a picture.
+    pub fn version(&self) -> Version {
+        detect::version(&self.index)
     }
 
     /// The text metadata of a safetensors file: `config`, `name`, `version`, `format` where the project wrote it.

@@ -6,15 +6,17 @@ use sam2::{Sam2Config, Version};
 use crate::CheckpointError;
 use crate::index::Index;
 
-/// The official variant with this width, position table and number of blocks.
-///
-/// The version shows in the memory part; a checkpoint without one works alike in both and counts as 2.1.
-pub(crate) fn detect(index: &Index) -> Result<Sam2Config, CheckpointError> {
-    let has_memory = index.contains_key("maskmem_tpos_enc");
-    let version = match has_memory && !index.contains_key("no_obj_embed_spatial") {
+/// The release, which shows in the memory part; a checkpoint without one works alike in both and counts as 2.1.
+pub(crate) fn version(index: &Index) -> Version {
+    match index.contains_key("maskmem_tpos_enc") && !index.contains_key("no_obj_embed_spatial") {
         true => Version::V2_0,
         false => Version::V2_1,
-    };
+    }
+}
+
+/// The official variant with this width, position table and number of blocks.
+pub(crate) fn detect(index: &Index) -> Result<Sam2Config, CheckpointError> {
+    let version = version(index);
     let pos_embed = index
         .get("image_encoder.trunk.pos_embed")
         .map(|stored| stored.shape.clone());

@@ -207,7 +207,6 @@ fn as_transformers(config: &Sam2Config, doubled: bool, image_only: bool) -> Vec<
     safetensors(&[("format", "pt")], &renamed)
 }
 
-/// One block a stage lacks what only later stages of the table have, so blocks 1.. take their q-pool names from it.
 #[test]
 fn transformers_names() {
     let mut config = small(Version::V2_1);
@@ -380,7 +379,8 @@ fn metadata_that_cannot_be_run() {
 
 #[test]
 fn arbitrary_damage_never_panics() {
-    let mut file = pack(&mut MadeUp, &small(Version::V2_1), true, PackedDtype::F16).unwrap();
-    file.truncate(60_000);
-    common::damage(&file, 600);
+    common::damage(
+        &pack(&mut MadeUp, &small(Version::V2_1), true, PackedDtype::F16).unwrap(),
+        300,
+    );
 }

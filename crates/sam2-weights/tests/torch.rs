@@ -50,7 +50,7 @@ fn views_and_formats_of_an_official_layout() {
 #[test]
 fn a_plain_state_dict() {
     let plain = Checkpoint::from_bytes(include_bytes!("fixtures/plain.pt").as_slice()).unwrap();
-    assert_eq!((plain.tensor_count(), plain.value_count()), (2, 9));
+    assert_eq!((plain.tensor_count(), plain.parameter_count()), (2, 9));
 }
 
 #[test]

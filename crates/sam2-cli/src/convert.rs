@@ -1,0 +1,45 @@
+//! `sam2 convert`: any checkpoint to packed safetensors.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use sam2_weights::PackedDtype;
+
+use crate::load;
+
+/// Arguments of `sam2 convert`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The official .pt, or safetensors
+    input: PathBuf,
+    /// Where to write
+    #[arg(value_name = "OUT.safetensors")]
+    output: PathBuf,
+    /// f16 is half the size
+    #[arg(long, value_enum, default_value = "f16")]
+    dtype: Dtype,
+    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
+    #[arg(long, value_name = "NAME|FILE.yaml")]
+    config: Option<String>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Dtype {
+    F16,
+    F32,
+}
+
+/// # Errors
+/// Bad input: says which file, what was expected and what came.
+pub fn run(args: &Args) -> Result<()> {
+    let name = || args.input.display().to_string();
+    let mut checkpoint = load::checkpoint(&args.input)?;
+    let config = load::config(args.config.as_deref(), &checkpoint).with_context(name)?;
+    let dtype = match args.dtype {
+        Dtype::F16 => PackedDtype::F16,
+        Dtype::F32 => PackedDtype::F32,
+    };
+    let packed = checkpoint.pack(&config, dtype).with_context(name)?;
+    fs::write(&args.output, packed).with_context(|| format!("cannot write {}", args.output.display()))
+}

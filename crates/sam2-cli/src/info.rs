@@ -1,0 +1,52 @@
+//! `sam2 info`: what a weights file holds.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use sam2_weights::{CheckpointError, Container, Naming};
+
+use crate::load;
+
+/// Arguments of `sam2 info`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The official .pt, or safetensors
+    file: PathBuf,
+}
+
+/// # Errors
+/// Bad input: says what is wrong with the file.
+pub fn run(args: &Args) -> Result<()> {
+    let name = || args.file.display().to_string();
+    let checkpoint = load::checkpoint(&args.file)?;
+    let config = match checkpoint.config() {
+        Err(CheckpointError::UnknownVariant { .. }) => None,
+        other => Some(other.with_context(name)?),
+    };
+    if let Some(config) = &config {
+        checkpoint.check(config).with_context(name)?;
+    }
+    let container = match checkpoint.container() {
+        Container::Safetensors => "safetensors",
+        Container::Torch => "PyTorch .pt",
+    };
+    let naming = match checkpoint.naming() {
+        Naming::Official => "official",
+        Naming::Transformers => "transformers",
+    };
+    let dtypes: Vec<String> = checkpoint.dtypes().iter().map(ToString::to_string).collect();
+    let (variant, image_size) = match &config {
+        Some(config) => (config.name.clone(), format!("{} px", config.image_size)),
+        None => ("unknown".into(), "unknown".into()),
+    };
+    println!("variant      {variant}");
+    println!("version      {}", checkpoint.version());
+    println!("parameters   {}", checkpoint.parameter_count());
+    println!("tensors      {}", checkpoint.tensor_count());
+    println!("names        {naming}");
+    println!("format       {container}");
+    println!("dtype        {}", dtypes.join(", "));
+    println!("image size   {image_size}");
+    println!("memory part  {}", if checkpoint.has_memory() { "yes" } else { "no (pictures only)" });
+    Ok(())
+}
