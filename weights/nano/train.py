@@ -21,6 +21,7 @@ import losses
 import model as nano
 import optimizer
 import pictures
+import places
 import prompts
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
@@ -146,21 +147,6 @@ class Threads:
             self.before = now
 
 
-@torch.no_grad()
-def begin_well(model):
-    """Start values that let prompts matter from the first step."""
-    decoder = model.sam_mask_decoder
-    for mlp in decoder.output_hypernetworks_mlps:  # logits near 0
-        mlp.layers[-1].weight.mul_(0.1)
-        mlp.layers[-1].bias.mul_(0.1)
-    attentions = [a for layer in decoder.transformer.layers for a in (layer.cross_attn_token_to_image, layer.cross_attn_image_to_token)]
-    for attention in attentions + [decoder.transformer.final_attn_token_to_image]:
-        # Equal query and key projections: equal position codes attend to each other, so a click finds its place.
-        attention.q_proj.weight.mul_(2.5)
-        attention.k_proj.weight.copy_(attention.q_proj.weight)
-        attention.k_proj.bias.copy_(attention.q_proj.bias)
-
-
 def save(path, model, ema, optimizers, step, seconds):
     state = dict(model=model.state_dict(), ema=ema, optimizers=[o.state_dict() for o in optimizers], step=step, seconds=seconds)
     torch.save(state, path.with_suffix(".tmp"))
@@ -178,10 +164,11 @@ def main():
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--decay-minutes", type=float, default=0.0)
     parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
-    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=80)
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--adamw", action="store_true", help="AdamW for the matrices too")
+    parser.add_argument("--begin-with", type=Path, help="a state_dict that has had the first lesson (places.py)")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
 
@@ -201,7 +188,10 @@ def main():
             p.requires_grad_(False)
     optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw)
     if not start:
-        begin_well(model)
+        if args.begin_with:
+            model.load_state_dict(torch.load(args.begin_with, weights_only=True))
+        else:
+            places.teach(model, [normalise(queue.get()["rgb"]) for _ in range(12)])
     if start:
         model.load_state_dict(start["model"])
         for o, state in zip(optimizers, start["optimizers"]):
