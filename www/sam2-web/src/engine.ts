@@ -58,7 +58,10 @@ export class Engine {
       return await Promise.race([turn, this.#death]);
     } catch (thrown) {
       if (isTrap(thrown)) throw this.#die(thrown);
-      throw toSam2Error(thrown);
+      const error = toSam2Error(thrown);
+      // What runs on a lost GPU may give wrong masks instead of failing.
+      if (error.code === "DEVICE_LOST") this.#fatal ??= error;
+      throw error;
     } finally {
       this.#busy--;
     }

@@ -3,7 +3,8 @@
  *
  * - `WEIGHTS_*`: the model file is damaged, carries code, is of an unknown kind, or does not fit the configuration.
  * - `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`: the picture. `INVALID_PROMPT`: the prompt.
- * - `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `INTERNAL`: the engine; after the last three, load again.
+ * - `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `INTERNAL`: the device or the engine. When every later call
+ *   fails with the same error, load again.
  * - `NETWORK`: a file could not be fetched.
  * - `ABORTED`: your `AbortSignal` fired. `DISPOSED`: the object was used after `dispose()`.
  */

@@ -186,6 +186,18 @@ describe.each([
     sam.dispose();
   });
 
+  it("does not go on with a lost device", async () => {
+    const sam = await load();
+    const image = await sam.setImage(picture());
+    hooks.beforeDecode = async () => {
+      throw Object.assign(new Error("The GPU was lost. Load the model again."), { code: "DEVICE_LOST" });
+    };
+    expect(await codeOf(image.predict(click))).toBe("DEVICE_LOST");
+    delete hooks.beforeDecode;
+    expect(await codeOf(image.predict(click))).toBe("DEVICE_LOST");
+    sam.dispose();
+  });
+
   it("after a trap every call rejects and says to load again", async () => {
     const sam = await load();
     const image = await sam.setImage(picture());
