@@ -251,9 +251,12 @@ function say(message: string, unobtrusive = false): void {
 }
 
 function report(error: unknown): void {
-  if (error instanceof Sam2Error && (error.code === "ABORTED" || error.code === "DISPOSED")) return;
+  const code = error instanceof Sam2Error ? error.code : "INTERNAL";
+  if (code === "ABORTED" || code === "DISPOSED") return;
   console.error(error);
-  toast(error instanceof Error ? error.message : String(error));
+  const message = error instanceof Error ? error.message : String(error);
+  const ended = code === "DEVICE_LOST" || code === "OUT_OF_MEMORY" || code === "INTERNAL";
+  toast(ended ? `${message} On this page: reload it.` : message);
 }
 
 // Controls
