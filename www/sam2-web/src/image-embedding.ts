@@ -1,6 +1,6 @@
 import { Sam2Error } from "./errors.js";
 import { Mask } from "./mask.js";
-import { checkPrompt } from "./prompt.js";
+import { toWasmPrompt } from "./prompt.js";
 import type { Calls, Connection } from "./protocol.js";
 import type { PredictOptions, Prompt } from "./types.js";
 import { check, until } from "./until.js";
@@ -59,9 +59,11 @@ export class ImageEmbedding {
     this.#check(signal);
     if (!Array.isArray(prompts))
       throw new Sam2Error("INVALID_PROMPT", "predictBatch takes an array of prompts.");
-    for (const prompt of prompts) checkPrompt(prompt);
-    const asked = prompts.map((prompt) => ({ ...prompt, multimask: prompt.multimask ?? true }));
-    const call = this.#connection.call("predict", { image: this.#id, prompts: asked }, { signal });
+    const call = this.#connection.call(
+      "predict",
+      { image: this.#id, prompts: prompts.map(toWasmPrompt) },
+      { signal },
+    );
     const { predictions, decodeMs } = await until(call, [signal, ...this.#gone]);
     return predictions.map((prediction) => this.#read(prediction, decodeMs));
   }

@@ -1,11 +1,15 @@
 import { Sam2Error } from "./errors.js";
 import type { Prompt } from "./types.js";
+import type { WasmPrompt } from "./wasm-module.js";
 
-/** Checks JavaScript's types only; what the numbers may be (labels, inside the picture) is the engine's to say. */
-export function checkPrompt(prompt: Prompt): void {
+/**
+ * The prompt as the engine takes it. Checks JavaScript's types only; what the numbers may be (labels, inside the
+ * picture) is the engine's to say.
+ */
+export function toWasmPrompt(prompt: Prompt): WasmPrompt {
   if (typeof prompt !== "object" || prompt === null)
     fail("A prompt is an object with points, a box or a mask.");
-  const { points, box, mask, multimask } = prompt;
+  const { points, box, mask, multimask = true } = prompt;
   if (points !== undefined) {
     const valid = Array.isArray(points) && points.every((p) => p && areNumbers([p.x, p.y, p.label]));
     if (!valid) fail("points is an array of { x, y, label }, all numbers.");
@@ -15,7 +19,13 @@ export function checkPrompt(prompt: Prompt): void {
   }
   if (mask !== undefined && !(mask instanceof Float32Array))
     fail("mask is a Float32Array: an earlier mask's logits.");
-  if (multimask !== undefined && typeof multimask !== "boolean") fail("multimask is true or false.");
+  if (typeof multimask !== "boolean") fail("multimask is true or false.");
+  return {
+    ...(prompt.points && { points: [...prompt.points] }),
+    ...(prompt.box && { box: [...prompt.box] }),
+    ...(mask && { mask }),
+    multimask,
+  };
 }
 
 function areNumbers(values: readonly unknown[]): boolean {

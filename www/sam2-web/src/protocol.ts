@@ -1,6 +1,6 @@
 import type { PlainError } from "./errors.js";
-import type { Box, ModelInfo, Progress, Prompt } from "./types.js";
-import type { WasmPrediction } from "./wasm-module.js";
+import type { Box, ModelInfo, Progress } from "./types.js";
+import type { WasmPrediction, WasmPrompt } from "./wasm-module.js";
 
 /** RGBA bytes, four a pixel, alpha not premultiplied. (Not `ImageData`, so that it can be made anywhere.) */
 export interface RawPicture {
@@ -22,7 +22,7 @@ export interface Calls {
     result: { image: number; width: number; height: number; encodeMs: number; encodes: number };
   };
   predict: {
-    args: { image: number; prompts: readonly Prompt[] };
+    args: { image: number; prompts: WasmPrompt[] };
     result: { predictions: WasmPrediction[]; decodeMs: number };
   };
   /** The picture's pixels where the mask is, the rest transparent, cropped to `crop` (inclusive pixels). */

@@ -1,5 +1,3 @@
-import type { Prompt } from "./types.js";
-
 /** What a wasm build exports. Both builds (cpu, webgpu) are the same crate, so they share this face. */
 export interface WasmModule {
   default(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
@@ -26,8 +24,15 @@ export interface WasmModel {
 export interface WasmEmbedding {
   readonly width: number;
   readonly height: number;
-  predictBatch(prompts: readonly Prompt[]): Promise<WasmPrediction[]>;
+  predictBatch(prompts: WasmPrompt[]): Promise<WasmPrediction[]>;
   free(): void;
+}
+
+export interface WasmPrompt {
+  points?: { x: number; y: number; label: number }[];
+  box?: [number, number, number, number];
+  mask?: Float32Array;
+  multimask?: boolean;
 }
 
 export interface WasmPrediction {

@@ -1,5 +1,4 @@
-import type { Prompt } from "../src/types.js";
-import type { WasmEmbedding, WasmModel, WasmModule, WasmPrediction } from "../src/wasm-module.js";
+import type { WasmEmbedding, WasmModel, WasmModule, WasmPrediction, WasmPrompt } from "../src/wasm-module.js";
 
 // Stands in for the wasm build: discs around the points, ellipses in the boxes. For the unit tests, and for work on the
 // demo page without a Rust build (`npm run dev:fake -w demo`).
@@ -53,7 +52,7 @@ class Embedding implements WasmEmbedding {
     readonly height: number,
   ) {}
 
-  async predictBatch(prompts: readonly Prompt[]): Promise<WasmPrediction[]> {
+  async predictBatch(prompts: WasmPrompt[]): Promise<WasmPrediction[]> {
     await hooks.beforeDecode?.();
     return prompts.map((prompt) => this.#predict(prompt));
   }
@@ -62,7 +61,7 @@ class Embedding implements WasmEmbedding {
     alive.embeddings--;
   }
 
-  #predict({ points = [], box, mask, multimask = true }: Prompt): WasmPrediction {
+  #predict({ points = [], box, mask, multimask = true }: WasmPrompt): WasmPrediction {
     if (!points.length && !box && !mask)
       failWith("INVALID_PROMPT", "The prompt is empty. Give points, a box or a mask.");
     for (const { x, y } of points) {
