@@ -12,7 +12,11 @@ pub fn position_embedding_sine(h: usize, w: usize, channels: usize, device: &Dev
     let frequency = |i: usize| TEMPERATURE.powf(2.0 * (i / 2) as f64 / axis as f64);
     let encode = |position: usize, length: usize, i: usize| {
         let angle = (position + 1) as f64 / (length as f64 + 1e-6) * TAU / frequency(i);
-        (if i.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
+        (if i.is_multiple_of(2) {
+            angle.sin()
+        } else {
+            angle.cos()
+        }) as f32
     };
     let mut values = Vec::with_capacity(h * w * channels);
     for y in 0..h {

@@ -1,0 +1,120 @@
+//! Prompts from JavaScript objects, predictions to them.
+
+use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
+use sam2_predict::{BoxPrompt, Mask, PointPrompt, Prediction, Prompt};
+use serde::Deserialize;
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+
+use crate::error::JsFailure;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+export interface WasmPrompt {
+  points?: { x: number; y: number; label: number }[];
+  box?: [number, number, number, number];
+  mask?: Float32Array;
+  multimask?: boolean;
+}
+export interface WasmMask {
+  score: number;
+  area: number;
+  box: [number, number, number, number] | null;
+  bits: Uint8Array;
+  logits: Float32Array;
+}
+export interface WasmPrediction {
+  objectScore: number;
+  logitsWidth: number;
+  logitsHeight: number;
+  masks: WasmMask[];
+}
+"#;
+
+#[derive(Deserialize)]
+struct JsPoint {
+    x: f32,
+    y: f32,
+    label: i32,
+}
+
+/// All but the mask, which is a typed array and is copied as one.
+#[derive(Deserialize)]
+struct JsPrompt {
+    #[serde(default)]
+    points: Option<Vec<JsPoint>>,
+    #[serde(default, rename = "box")]
+    box_: Option<[f32; 4]>,
+    #[serde(default)]
+    multimask: Option<bool>,
+}
+
+/// # Errors
+/// `INVALID_PROMPT` if the object is not of [`TYPES`]' form.
+pub fn from_js(value: &JsValue) -> Result<Prompt, JsFailure> {
+    let prompt: JsPrompt = serde_wasm_bindgen::from_value(value.clone()).map_err(|error| {
+        JsFailure::new(
+            "INVALID_PROMPT",
+            format!("the prompt is not of the right form: {error}"),
+        )
+    })?;
+    let mask = Reflect::get(value, &"mask".into()).unwrap_or(JsValue::UNDEFINED);
+    let mask = if mask.is_undefined() || mask.is_null() {
+        None
+    } else {
+        let array = mask.dyn_into::<Float32Array>().map_err(|_| {
+            JsFailure::new(
+                "INVALID_PROMPT",
+                "the mask prompt must be a Float32Array: an earlier mask's `logits`",
+            )
+        })?;
+        Some(array.to_vec())
+    };
+    Ok(Prompt {
+        points: (prompt.points.unwrap_or_default().into_iter())
+            .map(|JsPoint { x, y, label }| PointPrompt { x, y, label })
+            .collect(),
+        box_: prompt.box_.map(|[x0, y0, x1, y1]| BoxPrompt { x0, y0, x1, y1 }),
+        mask,
+        multimask: prompt.multimask.unwrap_or(false),
+    })
+}
+
+/// A `WasmPrediction`.
+pub fn to_js(prediction: &Prediction) -> JsValue {
+    let side = prediction.masks.first().map_or(0, Mask::logits_side);
+    object(&[
+        ("objectScore", prediction.object_score.into()),
+        ("logitsWidth", (side as u32).into()),
+        ("logitsHeight", (side as u32).into()),
+        (
+            "masks",
+            prediction.masks.iter().map(mask_to_js).collect::<Array>().into(),
+        ),
+    ])
+}
+
+fn mask_to_js(mask: &Mask) -> JsValue {
+    let bounding_box = mask.bounding_box().map_or(JsValue::NULL, |edges| {
+        edges
+            .iter()
+            .map(|&edge| JsValue::from(edge as u32))
+            .collect::<Array>()
+            .into()
+    });
+    object(&[
+        ("score", mask.score().into()),
+        ("area", (mask.area() as u32).into()),
+        ("box", bounding_box),
+        ("bits", Uint8Array::from(mask.bits()).into()),
+        ("logits", Float32Array::from(mask.logits()).into()),
+    ])
+}
+
+fn object(fields: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // A fresh object takes every property.
+        let _ = Reflect::set(&object, &(*name).into(), value);
+    }
+    object.into()
+}
