@@ -64,7 +64,7 @@ export interface Point {
 /** `[x0, y0, x1, y1]` in picture pixels: left, top, right, bottom. */
 export type Box = [x0: number, y0: number, x1: number, y1: number];
 
-/** What to segment. At least one of `points`, `box` and `mask`; they may be combined. */
+/** What to segment: points, a box, an earlier mask, or any of them together. */
 export interface Prompt {
   points?: readonly Point[];
   box?: Readonly<Box>;
