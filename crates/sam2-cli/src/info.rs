@@ -47,6 +47,13 @@ pub fn run(args: &Args) -> Result<()> {
     println!("format       {container}");
     println!("dtype        {}", dtypes.join(", "));
     println!("image size   {image_size}");
-    println!("memory part  {}", if checkpoint.has_memory() { "yes" } else { "no (pictures only)" });
+    println!(
+        "memory part  {}",
+        if checkpoint.has_memory() {
+            "yes"
+        } else {
+            "no (pictures only)"
+        }
+    );
     Ok(())
 }

@@ -1,2 +1,63 @@
-//! The `sam2` command-line tool.
-fn main() {}
+//! `sam2`: Segment Anything 2 from the command line, on the CPU.
+
+mod convert;
+mod eval;
+mod info;
+mod load;
+mod predict;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// Segment Anything 2 from the command line, on the CPU.
+#[derive(Parser)]
+#[command(name = "sam2", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Masks for points, a box or an earlier mask on a picture
+    Predict(predict::Args),
+    /// Write a checkpoint as packed safetensors with its configuration
+    Convert(convert::Args),
+    /// Measure a model's IoU on pictures with instance masks
+    Eval(eval::Args),
+    /// Say what a weights file holds
+    Info(info::Args),
+}
+
+/// `sam2` alone shows its help.
+const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+
+/// Bad input, in arguments or in files.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() || error.kind() == NO_COMMAND => error.exit(), // help and version
+        Err(error) => return bad_input(error.to_string().trim_start_matches("error: ")),
+    };
+    let result = match cli.command {
+        Command::Predict(args) => predict::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Info(args) => info::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => bad_input(&format!("{error:#}")),
+    }
+}
+
+/// One line, whatever the causes say.
+fn bad_input(message: &str) -> ExitCode {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    eprintln!("sam2: {line}");
+    ExitCode::from(BAD_INPUT)
+}

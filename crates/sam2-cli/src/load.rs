@@ -1,0 +1,57 @@
+//! Weights, configurations and pictures from files.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use image::{DynamicImage, ImageDecoder, ImageReader};
+use sam2::{ImageModel, Sam2Config, Version};
+use sam2_predict::PictureRef;
+use sam2_weights::Checkpoint;
+
+/// Opens a `.pt` or safetensors file.
+pub fn checkpoint(path: &Path) -> Result<Checkpoint> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Checkpoint::from_bytes(bytes).with_context(|| path.display().to_string())
+}
+
+/// The configuration that was named: a variant, or an official YAML file; else what the checkpoint says itself.
+pub fn config(named: Option<&str>, checkpoint: &Checkpoint) -> Result<Sam2Config> {
+    match named {
+        None => Ok(checkpoint.config()?),
+        Some(name) if name.ends_with(".yaml") || name.ends_with(".yml") => {
+            let text = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
+            Sam2Config::from_yaml(&text).with_context(|| name.to_owned())
+        }
+        Some(name) => Ok(Sam2Config::named(name, Version::V2_1)?),
+    }
+}
+
+/// The image half of the network, on the CPU.
+pub fn image_model(weights: &Path, named: Option<&str>) -> Result<ImageModel> {
+    let mut checkpoint = checkpoint(weights)?;
+    let config = config(named, &checkpoint)?;
+    checkpoint
+        .check(&config)
+        .with_context(|| weights.display().to_string())?;
+    Ok(ImageModel::load(&config, &mut checkpoint, &Device::flex())?)
+}
+
+/// The picture as a viewer shows it: turned upright by its EXIF orientation, as browsers do.
+pub fn picture(path: &Path) -> Result<DynamicImage> {
+    let name = || path.display().to_string();
+    let reader = ImageReader::open(path).with_context(|| format!("cannot read {}", name()))?;
+    let mut decoder = reader
+        .with_guessed_format()
+        .and_then(|reader| reader.into_decoder().map_err(std::io::Error::other))
+        .with_context(|| format!("{} is not a picture that can be read", name()))?;
+    let (width, height) = decoder.dimensions();
+    // Before any pixel is decoded: a small file may claim a huge picture.
+    PictureRef::check_size(width as usize, height as usize).with_context(name)?;
+    let orientation = decoder.orientation().with_context(name)?;
+    let mut picture =
+        DynamicImage::from_decoder(decoder).with_context(|| format!("{} is damaged", name()))?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
