@@ -6,6 +6,12 @@ No trained weights are needed: each parameter is a pure function of its name and
   make_fixture.py --config micro --seed 7 --recipe fixtures/micro/weights.json --no-ckpt --out OUT
   make_fixture.py --config micro2.0 --seed 7 --recipe fixtures/micro20/weights.json --no-amg --no-alt --no-ckpt --out OUT
 
+The official tiny on pictures of full size, the second of them from the official repository's notebooks:
+
+  make_fixture.py --config tiny --seed 1 --recipe fixtures/tiny_synthetic/weights.json --no-video --no-amg --no-ckpt \
+      --lean --sample 256 --image-size 1200x1800 --out OUT
+  make_fixture.py ... --image truck.jpg --out OUT
+
 Writes into --out:
   weights.json            the recipe of every parameter: name, shape, offset, amp, and whose random stream it shares
   model.pt                official format {"model": state_dict} (f32)             [--no-ckpt to skip]
@@ -254,7 +260,8 @@ def install_cc(on):
 
 # ----------------------------------------------------------------------------- recorder
 class Rec:
-    def __init__(self, full_limit, sample):
+    def __init__(self, full_limit, sample, lean=False):
+        self.lean = lean  # no whole masks
         self.t, self.sel, self.info, self.full_limit, self.sample = {}, {}, {}, full_limit, sample
 
     def put(self, name, x, full=None):
@@ -361,10 +368,10 @@ def run_image(model, img, R, ev):
         R.put(f"pred.{name}.all_iou", cap["all_iou"])
         R.put(f"pred.{name}.tokens", cap["tokens"])
         R.put(f"pred.{name}.obj_score", cap["obj"])
-        R.put(f"pred.{name}.low_res", low, True if name in ("pt1_multi", "pts_posneg", "box_pt") else None)
+        R.put(f"pred.{name}.low_res", low, True if name in ("pt1_multi", "pts_posneg", "box_pt") and not R.lean else None)
         R.put(f"pred.{name}.iou", iou)
         R.put(f"pred.{name}.mask_logits", masks)
-        if masks.size < 500_000 or name == "pt1_multi":
+        if masks.size < 500_000 or (name == "pt1_multi" and not R.lean):
             R.bits(f"pred.{name}.mask_bits", masks > 0)
         stab = (
             dec._get_stability_scores(cap["all_masks"]).tolist() if cap["all_masks"].shape[0] == 1 else None
@@ -852,6 +859,7 @@ def main():
     ap.add_argument("--num-frames", type=int, default=8)
     ap.add_argument("--frame-max", type=int, default=0)
     ap.add_argument("--full", action="store_true")
+    ap.add_argument("--lean", action="store_true", help="no whole masks: for models of full size")
     ap.add_argument("--calib-only", action="store_true")
     ap.add_argument("--no-ckpt", action="store_true")
     ap.add_argument("--no-video", action="store_true")
@@ -998,7 +1006,7 @@ def main():
     if not a.no_ckpt:
         torch.save({"model": sd}, f"{a.out}/model.pt")
         save_file({k: v.half() for k, v in sd.items()}, f"{a.out}/model.f16.safetensors")
-    R = Rec(a.full_limit, a.sample)
+    R = Rec(a.full_limit, a.sample, a.lean)
     ev = dict(
         config=a.config,
         base=c["file"],

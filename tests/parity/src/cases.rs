@@ -20,6 +20,8 @@ pub struct PredictCase {
     pub relative: bool,
     /// When a single mask gives way to the best candidate.
     pub dynamic: Option<DynamicMultimask>,
+    /// How much of the picture each official mask covers, in parts.
+    pub covered: Vec<f64>,
 }
 
 /// Points and a box.
@@ -83,6 +85,7 @@ impl PredictCase {
             mask_input: args.mask_input.is_some(),
             relative: args.normalize_coords == Some(false),
             dynamic: dynamic_multimask(&name),
+            covered: flat_numbers(&event["frac"]),
             name,
         }
     }
@@ -109,6 +112,14 @@ impl PredictCase {
             multimask: self.multimask,
         };
         self.prompts.iter().map(prompt).collect()
+    }
+}
+
+/// The numbers of a list, or of a list of lists.
+fn flat_numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(flat_numbers).collect(),
+        value => vec![value.as_f64().expect("a number")],
     }
 }
 

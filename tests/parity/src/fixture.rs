@@ -104,13 +104,10 @@ impl Fixture {
         recipe
     }
 
-    /// The configuration's official YAML.
-    ///
-    /// # Panics
-    /// If the folder has none.
-    pub fn yaml(&self) -> String {
-        let name = self.dir.file_name().expect("a folder").to_string_lossy();
-        std::fs::read_to_string(self.dir.join(format!("{name}.yaml"))).expect("the configuration")
+    /// The configuration's YAML, where the folder has one: official variants need none.
+    pub fn yaml(&self) -> Option<String> {
+        let name = self.dir.file_name()?.to_string_lossy();
+        std::fs::read_to_string(self.dir.join(format!("{name}.yaml"))).ok()
     }
 
     /// The image predictor's cases.
@@ -208,7 +205,9 @@ impl Fixture {
             info.shape.iter().product::<usize>(),
             "values of `{name}`"
         );
-        let (theirs, stride) = self.stored(name);
+        let Some((Stored::F32(theirs), stride)) = self.stored(name) else {
+            panic!("`{name}` is not stored as f32")
+        };
         let max = ours
             .iter()
             .step_by(stride)
@@ -221,14 +220,32 @@ impl Fixture {
         Difference { max, scale }
     }
 
+    /// How many of the bytes that the fixture stores of a tensor are others in `ours`.
+    ///
+    /// # Panics
+    /// If there are not as many as in the official tensor.
+    pub fn different_bytes(&self, name: &str, ours: &[u8]) -> usize {
+        assert_eq!(
+            ours.len(),
+            self.shape(name).iter().product::<usize>(),
+            "values of `{name}`"
+        );
+        match self.stored(name) {
+            Some((Stored::U8(theirs), stride)) => ours
+                .iter()
+                .step_by(stride)
+                .zip(theirs)
+                .filter(|(a, b)| a != b)
+                .count(),
+            _ => panic!("`{name}` is not stored as u8"),
+        }
+    }
+
     /// What is stored of a tensor, and of every how many values.
-    fn stored(&self, name: &str) -> (&[f32], usize) {
+    fn stored(&self, name: &str) -> Option<(&Stored, usize)> {
         let whole = self.tensors.get(name).map(|stored| (stored, 1));
         let strided = || Some((self.tensors.get(&format!("{name}@s"))?, self.info(name).stride?));
-        match whole.or_else(strided) {
-            Some((Stored::F32(values), stride)) => (values, stride),
-            _ => panic!("`{name}` is not stored as f32"),
-        }
+        whole.or_else(strided)
     }
 
     /// Prints [`Self::difference`] and holds it to `limit`, in parts of the tensor's scale.

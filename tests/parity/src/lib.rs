@@ -4,6 +4,7 @@ pub mod cases;
 pub mod fixture;
 pub mod network;
 pub mod recipe;
+pub mod synthetic;
 
 pub use cases::PredictCase;
 pub use fixture::{Difference, Fixture};

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use sam2::prompt_encoder::{Point, PointLabel};
-use sam2::{ImageModel, Sam2Config};
+use sam2::{ImageModel, Sam2Config, Version};
 use sam2_predict::{PictureRef, PixelFormat};
 
 use crate::{Fixture, PredictCase};
@@ -42,12 +42,18 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl Fixture {
-    /// What the official YAML says.
+    /// The official configuration: of the folder's YAML, or an official variant's.
     ///
     /// # Panics
-    /// If it is not there or not understood.
+    /// If it is not understood.
     pub fn config(&self) -> Sam2Config {
-        Sam2Config::from_yaml(&self.yaml()).expect("the official format")
+        match self.yaml() {
+            Some(yaml) => Sam2Config::from_yaml(&yaml).expect("the official format"),
+            None => {
+                let name = self.events["config"].as_str().expect("a name");
+                Sam2Config::named(name, Version::V2_1).expect("an official variant")
+            }
+        }
     }
 
     /// The image half of the network, with the recipe's weights.
