@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use image::{DynamicImage, ImageDecoder, ImageReader};
-use sam2::{ImageModel, Sam2Config, Version};
+use sam2::{ImageModel, Sam2Config};
 use sam2_predict::PictureRef;
 use sam2_weights::Checkpoint;
 
@@ -24,7 +24,7 @@ pub fn config(named: Option<&str>, checkpoint: &Checkpoint) -> Result<Sam2Config
             let text = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
             Sam2Config::from_yaml(&text).with_context(|| name.to_owned())
         }
-        Some(name) => Ok(Sam2Config::named(name, Version::V2_1)?),
+        Some(name) => Ok(Sam2Config::named(name, checkpoint.version())?),
     }
 }
 

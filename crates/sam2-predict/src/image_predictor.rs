@@ -59,6 +59,9 @@ pub struct Prediction {
 /// Prompts that can be decoded in one batch: as many points, a mask in all or in none, as many masks out.
 type BatchKey = (usize, bool, bool);
 
+/// A prompt ready for the network: which one it was, its points, its mask.
+type Prepared<'a> = (usize, Vec<Point>, Option<&'a [f32]>);
+
 impl ImagePredictor {
     /// With the official defaults.
     pub fn new(model: ImageModel) -> Self {
@@ -128,7 +131,7 @@ impl ImagePredictor {
         prompts: &[Prompt],
     ) -> Result<Vec<Prediction>, PredictError> {
         let side = self.model.config.mask_side();
-        let mut batches: BTreeMap<BatchKey, Vec<(usize, Vec<Point>, Option<&[f32]>)>> = BTreeMap::new();
+        let mut batches: BTreeMap<BatchKey, Vec<Prepared>> = BTreeMap::new();
         for (index, prompt) in prompts.iter().enumerate() {
             let points = prompt.to_points(image.width, image.height, self.model.config.image_size)?;
             let mask = prompt.checked_mask(side)?;

@@ -33,7 +33,7 @@ impl Model {
         promise(async move {
             let mut checkpoint = Checkpoint::from_bytes(weights)?;
             let config = match config {
-                Some(text) => parse_config(&text)?,
+                Some(text) => parse_config(&text, checkpoint.version())?,
                 None => checkpoint.config()?,
             };
             checkpoint.check(&config)?;
@@ -173,10 +173,10 @@ fn promise(work: impl Future<Output = Result<JsValue, JsFailure>> + 'static) -> 
     future_to_promise(async { work.await.map_err(JsValue::from) })
 }
 
-fn parse_config(text: &str) -> Result<Sam2Config, JsFailure> {
+fn parse_config(text: &str, version: Version) -> Result<Sam2Config, JsFailure> {
     let unsupported = |message: String| JsFailure::new("WEIGHTS_UNSUPPORTED", message);
     if !text.trim_start().starts_with('{') {
-        return Sam2Config::named(text, Version::V2_1).map_err(|error| unsupported(error.to_string()));
+        return Sam2Config::named(text, version).map_err(|error| unsupported(error.to_string()));
     }
     let tree = serde_json::from_str(text)
         .map_err(|error| unsupported(format!("the configuration is not JSON: {error}")))?;

@@ -2,8 +2,8 @@
 
 use parity::{cpu, networks};
 
-/// In parts of each tensor's scale.
-const LOGITS: f64 = 1e-3;
+/// In parts of each tensor's scale, which is at most 50: a thousandth of a logit.
+const LOGITS: f64 = 2e-5;
 /// IoUs are in [0, 1].
 const SCORES: f64 = 1e-5;
 
