@@ -1,8 +1,13 @@
 // Why Playwright's own runner: traces, screenshots of failures and a web server come with it, and it drives whatever
 // Chromium is installed, so no browser is downloaded.
+import { existsSync } from "node:fs";
 import { defineConfig } from "@playwright/test";
 
 const port = 4183;
+// pkg-scripts/test gives the first; the others are for running by hand.
+const chromium =
+  process.env.CHROMIUM_PATH ??
+  ["/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => existsSync(path));
 
 export default defineConfig({
   testDir: "specs",
@@ -15,9 +20,9 @@ export default defineConfig({
   use: {
     baseURL: `http://localhost:${port}`,
     viewport: { width: 1280, height: 860 },
-    trace: "off",
+    actionTimeout: 20_000,
     launchOptions: {
-      ...(process.env.CHROMIUM_PATH && { executablePath: process.env.CHROMIUM_PATH }),
+      ...(chromium && { executablePath: chromium }),
       // The second line keeps Chromium itself from calling home; the third gives WebGPU its software adapter.
       args: [
         "--no-sandbox",

@@ -79,7 +79,7 @@ export const tools = {
   async compare(
     model: string,
     device: "cpu" | "webgpu",
-  ): Promise<{ device: string; differences: Difference[] }> {
+  ): Promise<{ device: string; version: string; differences: Difference[] }> {
     const fixture: Fixture = JSON.parse(await (await tools.fixture("cases.json")).text());
     const { weights, cases } = fixture.models[model] ?? { weights: "", cases: [] };
     const sam = await tools.load({ model: fixtureUrl(weights), device });
@@ -108,9 +108,10 @@ export const tools = {
       });
     }
     const { adapter, encodes } = sam;
+    const { version } = sam.model;
     if (encodes !== 1) throw new Error(`${encodes} encodes instead of 1`);
     sam.dispose();
-    return { device: adapter, differences };
+    return { device: adapter, version, differences };
   },
 
   /** What a call that must fail failed with. */

@@ -59,18 +59,23 @@ test("weights: nothing, and something else", async ({ page }) => {
 });
 
 test("weights: a configuration of another variant", async ({ page }) => {
-  const wrong = editHeader(await weights(), (header) => {
-    const config = JSON.parse(header.__metadata__.config ?? "");
-    // Twice as wide as the tensors are.
-    const doubled = JSON.stringify(config).replace(
-      /"embed_dim":\s*(\d+)/,
-      (_, dim) => `"embed_dim":${2 * dim}`,
-    );
-    expect(doubled).not.toBe(JSON.stringify(config));
-    header.__metadata__.config = doubled;
-  });
-  const { code } = await loadFailure(page, wrong);
-  expect(code).toBe("WEIGHTS_MISMATCH");
+  const file = await weights();
+  const withConfig = (change: (config: string) => string) =>
+    editHeader(file, ({ __metadata__: metadata }) => {
+      const changed = change(metadata.config ?? "");
+      expect(changed).not.toBe(metadata.config);
+      metadata.config = changed;
+    });
+  // A trunk with two more blocks than there are tensors for.
+  const deeper = withConfig((config) =>
+    config.replace(/("stages":\s*\[[^\]]*)(\d+)/, (_, start, n) => start + (+n + 2)),
+  );
+  const mismatch = await loadFailure(page, deeper);
+  expect(mismatch.code, mismatch.message).toBe("WEIGHTS_MISMATCH");
+  expect(mismatch.message).toContain("image_encoder.trunk.");
+  // One that no network could be built from.
+  const impossible = withConfig((config) => config.replace(/("embed_dim":\s*)(\d+)/, "$10"));
+  expect((await loadFailure(page, impossible)).code).toBe("WEIGHTS_UNSUPPORTED");
 });
 
 test("weights: a tensor is missing", async ({ page }) => {

@@ -73,7 +73,7 @@ test("a click on the object of each sample picture gives that object", async ({ 
 });
 
 test("subtract, box, undo, clear and download", async ({ page }) => {
-  await page.goto("/?test&device=cpu");
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors"); // the quickest model
   await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
   const settled = () => page.waitForFunction(() => !window.__sam2demo?.busy);
   const overlay = page.locator("#overlay");
@@ -114,7 +114,7 @@ test("subtract, box, undo, clear and download", async ({ page }) => {
 });
 
 test("a file that is no picture says so, and the page goes on", async ({ page }) => {
-  await page.goto("/?test&device=cpu");
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors"); // the quickest model
   await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
   await page
     .locator("#file")

@@ -10,6 +10,7 @@ async function compare(page: Page, model: string, device: "cpu" | "webgpu"): Pro
   ] as const);
   console.log(`${model} on ${result.device}`);
   console.table(result.differences);
+  expect(result.version).toBe(model === "micro" ? "2.1" : "2.0");
   expect(result.differences.length).toBeGreaterThanOrEqual(10);
   for (const { name, logits, score, objectScore, iou } of result.differences) {
     expect.soft(logits, `${name}: logits`).toBeLessThanOrEqual(1e-3);
