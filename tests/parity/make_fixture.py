@@ -643,6 +643,8 @@ class VRec:
     def _encode_new_memory(self, m, **kw):
         f, pos = type(m)._encode_new_memory(m, **kw)
         self.p("maskmem_features_f32", f)
+        # whole, as the predictor stores it: a test puts a frame's memory together from these
+        self.p("maskmem_features", f.to(torch.bfloat16), True)
         if "vid.maskmem_pos_enc" not in self.R.t:
             self.R.put("vid.maskmem_pos_enc", pos[-1])
         self.cur["is_mask_from_pts"] = bool(kw["is_mask_from_pts"])

@@ -7,6 +7,7 @@ mod picture;
 mod prompt;
 mod rle;
 mod upscale;
+mod video_frame;
 
 pub use error::PredictError;
 pub use image_predictor::{ImageEmbedding, ImagePredictor, Prediction};
@@ -14,3 +15,4 @@ pub use mask::{Mask, rle_of_bits};
 pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
 pub use prompt::{BoxPrompt, PointPrompt, Prompt};
 pub use rle::{Rle, RleError};
+pub use video_frame::frame_to_tensor;

@@ -9,8 +9,8 @@ use crate::PredictError;
 pub const MAX_PIXELS: usize = 64 << 20;
 
 /// ImageNet's, red, green, blue.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const STD: [f32; 3] = [0.229, 0.224, 0.225];
+pub(crate) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub(crate) const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// How pixels lie in memory, a byte a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,11 @@ impl<'a> PictureRef<'a> {
     /// In pixels.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// One channel's values: 0 for red, 1 for green, 2 for blue.
+    pub(crate) fn channel(&self, channel: usize) -> impl Iterator<Item = u8> {
+        self.bytes.iter().skip(channel).step_by(self.format.channels()).copied()
     }
 
     /// The network's input, `[1, 3, side, side]`: squashed to a square by an antialiased bilinear filter,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cases::PredictCase;
+use crate::events::Event;
 use crate::recipe::Recipe;
 
 /// A fixture in memory.
@@ -117,6 +118,14 @@ impl Fixture {
     pub fn predict_cases(&self) -> Vec<PredictCase> {
         let cases = self.events["predict"].as_array().expect("a list of cases");
         cases.iter().map(PredictCase::from_event).collect()
+    }
+
+    /// The video predictor's log of the script `tag`.
+    ///
+    /// # Panics
+    /// If `events.json` has none, or not as expected.
+    pub fn video_events(&self, tag: &str) -> Vec<Event> {
+        serde_json::from_value(self.events["video"][tag].clone()).expect("a log of events")
     }
 
     /// The official tensor's shape.
@@ -290,6 +299,16 @@ impl Stored {
         match dtype {
             Dtype::F32 => Self::F32(words().map(f32::from_le_bytes).collect()),
             Dtype::I32 => Self::I32(words().map(i32::from_le_bytes).collect()),
+            Dtype::BF16 => {
+                let halves = bytes
+                    .chunks_exact(2)
+                    .map(|half| half.try_into().expect("two bytes"));
+                Self::F32(
+                    halves
+                        .map(|half| half::bf16::from_le_bytes(half).to_f32())
+                        .collect(),
+                )
+            }
             Dtype::U8 | Dtype::BOOL => Self::U8(bytes.to_vec()),
             other => panic!("the fixture holds {other:?}"),
         }

@@ -1,6 +1,7 @@
 //! Fixtures of the official code (made by `make_fixture.py`), and the weights they were made with.
 
 pub mod cases;
+pub mod events;
 pub mod fixture;
 pub mod network;
 pub mod recipe;

@@ -5,9 +5,15 @@ mod layer_norm;
 mod linear;
 mod mlp;
 mod patches;
+mod resize;
+mod rope;
+mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
 pub use patches::{PatchExpand, PatchMerge};
+pub use resize::{BilinearResize, bilinear_matrix};
+pub use rope::{AxialRope, RopeAttention};
+pub use tiled_attention::tiled_attention;

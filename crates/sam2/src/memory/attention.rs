@@ -1,0 +1,101 @@
+//! Memory attention: conditions a frame's features on the memory bank (`sam2.modeling.memory_attention`).
+
+use burn::tensor::Tensor;
+
+use crate::config::Sam2Config;
+use crate::image_encoder::position_embedding_sine;
+use crate::layers::{Activation, AxialRope, LayerNorm, Linear, RopeAttention};
+use crate::weights::{Weights, WeightsError};
+
+/// `nn.LayerNorm`'s default.
+const EPS: f64 = 1e-5;
+/// How much of its position each place gets at the input.
+const POSITION_WEIGHT: f32 = 0.1;
+
+/// Layers of self-attention, attention to the memory, and an MLP.
+#[derive(Debug)]
+pub struct MemoryAttention {
+    layers: Vec<MemoryAttentionLayer>,
+    norm: LayerNorm,
+    /// `[1, side², d]`, already weighted.
+    position: Tensor<3>,
+}
+
+impl MemoryAttention {
+    /// Takes `layers` and `norm`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(config: &Sam2Config, mut weights: Weights) -> Result<Self, WeightsError> {
+        let (dim, side) = (config.neck.d_model, config.embedding_side());
+        let rope = AxialRope::new(side, dim, config.memory_attention.rope_theta, weights.device());
+        let position = position_embedding_sine(side, side, dim, weights.device());
+        let layers = (0..config.memory_attention.num_layers)
+            .map(|i| MemoryAttentionLayer::load(config, weights.at(format_args!("layers.{i}")), &rope))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            layers,
+            norm: LayerNorm::load(weights.at("norm"), dim, EPS)?,
+            position: position.reshape([1, side * side, dim]) * POSITION_WEIGHT,
+        })
+    }
+
+    /// A frame's embedding `[1, h, w, d]` to the same, conditioned on `memory` `[1, m, mem_dim]`, whose tokens are
+    /// placed by `memory_pos` of the same shape. The last `num_obj_ptr_tokens` are object pointers and have no
+    /// place in the picture.
+    pub fn forward(
+        &self,
+        embedding: Tensor<4>,
+        memory: Tensor<3>,
+        memory_pos: Tensor<3>,
+        num_obj_ptr_tokens: usize,
+    ) -> Tensor<4> {
+        let [b, h, w, d] = embedding.dims();
+        let mut x = embedding.reshape([b, h * w, d]) + self.position.clone();
+        let keys = memory.clone() + memory_pos;
+        for layer in &self.layers {
+            x = layer.forward(x, keys.clone(), memory.clone(), num_obj_ptr_tokens);
+        }
+        self.norm.forward(x).reshape([b, h, w, d])
+    }
+}
+
+/// Pre-norm, with a residual around each of the three.
+#[derive(Debug)]
+struct MemoryAttentionLayer {
+    norm1: LayerNorm,
+    self_attn: RopeAttention,
+    norm2: LayerNorm,
+    cross_attn_image: RopeAttention,
+    norm3: LayerNorm,
+    linear1: Linear,
+    linear2: Linear,
+}
+
+impl MemoryAttentionLayer {
+    fn load(config: &Sam2Config, mut weights: Weights, rope: &AxialRope) -> Result<Self, WeightsError> {
+        let (dim, mem_dim) = (config.neck.d_model, config.memory_encoder.out_dim);
+        let hidden = config.memory_attention.dim_feedforward;
+        let mut norm = |name| LayerNorm::load(weights.at(name), dim, EPS);
+        let (norm1, norm2, norm3) = (norm("norm1")?, norm("norm2")?, norm("norm3")?);
+        let mut attention = |name, kv| RopeAttention::load(weights.at(name), dim, kv, rope.clone());
+        Ok(Self {
+            norm1,
+            self_attn: attention("self_attn", dim)?,
+            norm2,
+            cross_attn_image: attention("cross_attn_image", mem_dim)?,
+            norm3,
+            linear1: Linear::load(weights.at("linear1"), dim, hidden)?,
+            linear2: Linear::load(weights.at("linear2"), hidden, dim)?,
+        })
+    }
+
+    fn forward(&self, x: Tensor<3>, keys: Tensor<3>, values: Tensor<3>, unplaced: usize) -> Tensor<3> {
+        let normed = self.norm1.forward(x.clone());
+        let x = x + self.self_attn.forward(normed.clone(), normed.clone(), normed, 0);
+        let normed = self.norm2.forward(x.clone());
+        let x = x + self.cross_attn_image.forward(normed, keys, values, unplaced);
+        let hidden = self.linear1.forward(self.norm3.forward(x.clone()));
+        x + self.linear2.forward(Activation::Relu.forward(hidden))
+    }
+}

@@ -1,0 +1,13 @@
+//! What video adds to the network: memories of past frames and attention to them.
+
+mod attention;
+mod bank;
+mod encoder;
+mod model;
+mod round;
+
+pub use attention::MemoryAttention;
+pub use bank::{MemoryRef, MemoryRules, Recall, Remembered, recall};
+pub use encoder::MemoryEncoder;
+pub use model::{ObjectPointer, SamOutput, SpatialMemory, VideoModel};
+pub use round::round_to_bf16;

@@ -1,0 +1,86 @@
+//! The official video predictor's event log.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Something that the official predictor did.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "ev", rename_all = "snake_case")]
+pub enum Event {
+    /// A call of one of its methods.
+    Call {
+        /// `points`, `mask`, `propagate`, `clear`, `remove` or `reset`.
+        op: String,
+        /// Arguments by name.
+        args: Value,
+        /// Names the call's outputs.
+        phase: String,
+    },
+    /// One object tracked on one frame.
+    Frame(FrameEvent),
+    /// A prompted frame's memory was made, before propagation.
+    PreflightMemEnc {
+        /// The frame's number.
+        frame: usize,
+        /// Names the event's tensors.
+        k: usize,
+    },
+    /// Masks of a frame, for all objects.
+    Output {
+        /// The frame's number.
+        frame: usize,
+        /// In the masks' order.
+        obj_ids: Vec<u32>,
+        /// The call that they belong to.
+        phase: String,
+    },
+    /// What the predictor remembers after a call.
+    State {
+        /// By object; JSON's keys are text.
+        obj: BTreeMap<String, ObjectState>,
+    },
+}
+
+/// See [`Event::Frame`].
+#[derive(Clone, Debug, Deserialize)]
+pub struct FrameEvent {
+    /// Names the event's tensors.
+    pub k: usize,
+    /// The frame's number.
+    pub frame: usize,
+    /// Whose.
+    pub obj_id: u32,
+    /// Prompted before it was ever tracked: no memory is used.
+    pub init_cond: bool,
+    /// Direction of tracking.
+    pub reverse: bool,
+    /// Whether its memory is made at once.
+    pub mem_enc: bool,
+    /// Prompted by points.
+    pub has_points: bool,
+    /// Prompted by a mask.
+    pub has_mask: bool,
+    /// Whether an earlier answer's logits go with the points.
+    pub prev_logits: bool,
+    /// Whether three candidates were asked for.
+    pub multimask: bool,
+    /// The bank: frames and their temporal positions.
+    #[serde(rename = "mem_frames(frame,t_pos)", default)]
+    pub mem_frames: Vec<(usize, usize)>,
+    /// Object pointers in the bank.
+    #[serde(default)]
+    pub num_ptrs: usize,
+}
+
+/// What is remembered of an object.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct ObjectState {
+    /// Conditioning frames, in the order of their prompts.
+    pub cond: Vec<usize>,
+    /// Other frames with a memory.
+    pub non_cond: Vec<usize>,
+    /// Tracked frames, and whether in reverse.
+    pub tracked: BTreeMap<String, bool>,
+}
