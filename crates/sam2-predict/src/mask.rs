@@ -37,6 +37,12 @@ impl Mask {
         }
     }
 
+    /// Other bits, as many.
+    pub(crate) fn set_bits(&mut self, bits: Vec<u8>) {
+        debug_assert_eq!(bits.len(), self.bits.len());
+        self.bits = bits;
+    }
+
     /// The picture's, in pixels.
     pub fn width(&self) -> usize {
         self.width

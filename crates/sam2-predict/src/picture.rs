@@ -92,7 +92,11 @@ impl<'a> PictureRef<'a> {
 
     /// One channel's values: 0 for red, 1 for green, 2 for blue.
     pub(crate) fn channel(&self, channel: usize) -> impl Iterator<Item = u8> {
-        self.bytes.iter().skip(channel).step_by(self.format.channels()).copied()
+        self.bytes
+            .iter()
+            .skip(channel)
+            .step_by(self.format.channels())
+            .copied()
     }
 
     /// The network's input, `[1, 3, side, side]`: squashed to a square by an antialiased bilinear filter,

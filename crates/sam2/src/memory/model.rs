@@ -275,22 +275,22 @@ impl VideoModel {
         self.no_obj_ptr.clone().mask_where(is_there, obj_ptr)
     }
 
-    /// Makes the memory `[1, hw, mem_dim]` of a frame from its features (without memory) and the object's mask
+    /// Makes the memory `[1, hw, mem_dim]` of a frame from its embedding (without memory) and the object's mask
     /// `[1, s/4, s/4]`. `binarize` is for masks that a person prompted.
     pub fn encode_memory(
         &self,
-        image: &ImageFeatures,
+        embedding: Tensor<4>,
         low_res_masks: Tensor<3>,
         object_score_logits: Tensor<2>,
         binarize: bool,
     ) -> Tensor<3> {
-        round_to_bf16(self.encode_memory_f32(image, low_res_masks, object_score_logits, binarize))
+        round_to_bf16(self.encode_memory_f32(embedding, low_res_masks, object_score_logits, binarize))
     }
 
     /// [`Self::encode_memory`] before it is rounded.
     pub fn encode_memory_f32(
         &self,
-        image: &ImageFeatures,
+        embedding: Tensor<4>,
         low_res_masks: Tensor<3>,
         object_score_logits: Tensor<2>,
         binarize: bool,
@@ -301,9 +301,7 @@ impl VideoModel {
         } else {
             burn::tensor::activation::sigmoid(mask)
         };
-        let memory = self
-            .memory_encoder
-            .forward(image.embedding.clone(), mask * SCALE + BIAS);
+        let memory = self.memory_encoder.forward(embedding, mask * SCALE + BIAS);
         let [b, h, w, mem_dim] = memory.dims();
         let memory = memory.reshape([b, h * w, mem_dim]);
         match &self.no_obj_embed_spatial {

@@ -1,0 +1,61 @@
+//! What can be chosen about following objects through a video.
+
+use sam2::memory::MemoryRules;
+
+/// Options of a video session; the default suits people, [`VideoOptions::official`] equals the official predictor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoOptions {
+    /// Where objects overlap, only the one with the highest logit keeps the pixel.
+    pub non_overlap_masks: bool,
+    /// Holes of up to so many low-resolution pixels are filled; 0 for none.
+    pub fill_hole_area: usize,
+    /// Of the frames before the previous one, only every so manieth is remembered.
+    pub memory_temporal_stride: usize,
+    /// A frame looks at no more than so many prompted frames, the closest; at least 2, or none for all.
+    pub max_cond_frames_in_attn: Option<usize>,
+    /// A correction on a frame that was tracked before makes it a conditioning frame, so that tracking never
+    /// overwrites it. The official default is not to, and the correction is lost when tracking passes again.
+    pub add_all_frames_to_correct_as_cond: bool,
+    /// Keep the memories of all frames rather than of those that tracking can still reach.
+    pub keep_all_memories: bool,
+}
+
+impl Default for VideoOptions {
+    fn default() -> Self {
+        Self {
+            non_overlap_masks: false,
+            fill_hole_area: 8,
+            memory_temporal_stride: 1,
+            max_cond_frames_in_attn: Some(4),
+            add_all_frames_to_correct_as_cond: true,
+            keep_all_memories: false,
+        }
+    }
+}
+
+impl VideoOptions {
+    /// As `build_sam2_video_predictor` sets them, but for hole filling, which the official code does on CUDA only.
+    pub fn official() -> Self {
+        Self {
+            non_overlap_masks: false,
+            fill_hole_area: 0,
+            memory_temporal_stride: 1,
+            max_cond_frames_in_attn: None,
+            add_all_frames_to_correct_as_cond: false,
+            keep_all_memories: true,
+        }
+    }
+
+    pub(crate) fn rules(&self, rules: MemoryRules) -> MemoryRules {
+        MemoryRules {
+            max_cond_frames_in_attn: self.max_cond_frames_in_attn,
+            memory_temporal_stride: self.memory_temporal_stride,
+            ..rules
+        }
+    }
+
+    /// How far from the frame being tracked a memory can still be of use.
+    pub(crate) fn memory_reach(&self, rules: &MemoryRules) -> usize {
+        (rules.num_maskmem * self.memory_temporal_stride).max(rules.max_obj_ptrs_in_encoder)
+    }
+}

@@ -1,0 +1,545 @@
+//! Objects followed through a video, frame by frame as it comes (`sam2.sam2_video_predictor.SAM2VideoPredictor`).
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use burn::tensor::{Tensor, TensorData, Transaction};
+use sam2::layers::bilinear_matrix;
+use sam2::mask_decoder::ImageFeatures;
+use sam2::memory::{MemoryRules, ObjectPointer, SamOutput, SpatialMemory, VideoModel, recall};
+use sam2::prompt_encoder::Point;
+
+use crate::holes::fill_holes;
+use crate::upscale::non_overlapping_bits;
+use crate::video_object::{FrameOutput, Memory, Object};
+use crate::{Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
+
+/// Logit of every pixel of an object without an answer on the frame.
+const NO_OBJ_SCORE: f32 = -1024.0;
+/// Earlier logits go into a new prompt within these bounds.
+const MAX_PROMPT_LOGIT: f32 = 32.0;
+
+/// A video being worked on: its objects and what is remembered of them. Frames are handed in one at a time, so the
+/// video may be a stream; the features of one frame are held, whatever the number of objects.
+#[derive(Debug)]
+pub struct VideoSession<'a> {
+    model: &'a VideoModel,
+    options: VideoOptions,
+    rules: MemoryRules,
+    width: usize,
+    height: usize,
+    num_frames: Option<usize>,
+    current: Option<(usize, ImageFeatures)>,
+    objects: Vec<Object>,
+    encodes: usize,
+}
+
+/// All objects' masks on a frame, in the order in which the objects were added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VideoMasks {
+    /// The frame's number.
+    pub frame: usize,
+    /// One an object.
+    pub masks: Vec<VideoMask>,
+}
+
+/// One object's mask on a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VideoMask {
+    /// The object's number.
+    pub object: u32,
+    /// Empty where the object is not visible, or has no answer on this frame.
+    pub mask: Mask,
+    /// Logit: positive where the object is visible. None where it has no answer on this frame.
+    pub object_score: Option<f32>,
+}
+
+/// What is remembered of an object, by frame numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectFrames {
+    /// The object's number.
+    pub object: u32,
+    /// Conditioning frames, in the order in which they became so.
+    pub cond: Vec<usize>,
+    /// Other frames with a memory.
+    pub non_cond: Vec<usize>,
+    /// Tracked frames, and whether in reverse.
+    pub tracked: Vec<(usize, bool)>,
+}
+
+impl<'a> VideoSession<'a> {
+    /// For frames of `width` x `height` pixels; a stream of unknown length has no `num_frames`.
+    ///
+    /// # Errors
+    /// The frames are empty or too large.
+    pub fn new(
+        model: &'a VideoModel,
+        options: VideoOptions,
+        [width, height]: [usize; 2],
+        num_frames: Option<usize>,
+    ) -> Result<Self, VideoError> {
+        PictureRef::check_size(width, height)?;
+        Ok(Self {
+            rules: options.rules(model.rules()),
+            model,
+            options,
+            width,
+            height,
+            num_frames,
+            current: None,
+            objects: Vec::new(),
+            encodes: 0,
+        })
+    }
+
+    /// Encodes a frame, unless it is the one at hand. All that follows works on the frame given last.
+    ///
+    /// # Errors
+    /// There is no such frame, or it has another size than the video.
+    pub fn set_frame(&mut self, frame: usize, picture: PictureRef<'_>) -> Result<(), VideoError> {
+        self.check_frame(frame)?;
+        let (width, height) = (picture.width(), picture.height());
+        if [width, height] != [self.width, self.height] {
+            return Err(VideoError::FrameSize {
+                width,
+                height,
+                video_width: self.width,
+                video_height: self.height,
+            });
+        }
+        if self.current.as_ref().is_none_or(|(at, _)| *at != frame) {
+            let image = &self.model.image;
+            let input = frame_to_tensor(picture, image.config.image_size, image.device());
+            self.current = Some((frame, image.encode(input)));
+            self.encodes += 1;
+        }
+        Ok(())
+    }
+
+    /// How many frames have been encoded so far.
+    pub fn encodes(&self) -> usize {
+        self.encodes
+    }
+
+    /// Prompts an object on the frame at hand with points and a box, and answers for all objects. An object
+    /// that is not known yet is added. `clear_old_points` replaces the frame's earlier points; else these join them.
+    /// The prompt's mask and `multimask` are not looked at: see [`Self::add_mask`].
+    ///
+    /// # Errors
+    /// The prompt is wrong, the frame is not at hand, or the device failed; then nothing has changed.
+    pub async fn add_points_or_box(
+        &mut self,
+        frame: usize,
+        object: u32,
+        prompt: &Prompt,
+        clear_old_points: bool,
+    ) -> Result<VideoMasks, VideoError> {
+        let features = self.features(frame)?;
+        let image_size = self.model.image.config.image_size;
+        let new = prompt.to_points(self.width, self.height, image_size)?;
+        if new.is_empty() {
+            return Err(VideoError::EmptyPrompt);
+        }
+        if prompt.box_.is_some() && !clear_old_points {
+            return Err(VideoError::BoxAfterPoints);
+        }
+        let known = self.object(object);
+        let mut points = match known.and_then(|known| known.points.get(&frame)) {
+            Some(old) if !clear_old_points => old.clone(),
+            _ => Vec::new(),
+        };
+        points.extend(new);
+
+        let place = self.prompt_place(object, frame);
+        let previous = known.and_then(|known| known.output(frame, place.conditions));
+        let previous = previous.map(|output| {
+            self.to_logits(&output.low_res)
+                .clamp(-MAX_PROMPT_LOGIT, MAX_PROMPT_LOGIT)
+        });
+        let image = match (place.first, known) {
+            (false, Some(known)) => self.condition(known, &features, frame, place.reverse),
+            _ => self.model.image.without_memory(features.clone()),
+        };
+        let output = self
+            .model
+            .sam_heads(&image, &points, previous, wants_candidates(&points));
+        let output = self.finish(output, Memory::ToMake(features.embedding)).await?;
+
+        let known = self.object_or_new(object);
+        known.points.insert(frame, points);
+        known.masks.remove(&frame);
+        known.set_prompted(frame, place.conditions, output);
+        Ok(self.masks_on(frame, place.conditions))
+    }
+
+    /// Prompts an object on the frame at hand with its mask, a byte a pixel (0 is off the object), row by row.
+    ///
+    /// # Errors
+    /// The mask has another size, the frame is not at hand, or the device failed; then nothing has changed.
+    pub async fn add_mask(
+        &mut self,
+        frame: usize,
+        object: u32,
+        mask: &[u8],
+    ) -> Result<VideoMasks, VideoError> {
+        let features = self.features(frame)?;
+        if mask.len() != self.width * self.height {
+            return Err(VideoError::MaskSize {
+                expected: self.width * self.height,
+                found: mask.len(),
+            });
+        }
+        let place = self.prompt_place(object, frame);
+        let output = self.model.mask_as_output(&features, self.to_square(mask));
+        let output = self.finish(output, Memory::ToMake(features.embedding)).await?;
+
+        let known = self.object_or_new(object);
+        known.points.remove(&frame);
+        known.masks.insert(frame);
+        known.set_prompted(frame, place.conditions, output);
+        Ok(self.masks_on(frame, place.conditions))
+    }
+
+    /// Makes the prompts since the last call final: their memories are made. To be called before tracking
+    /// (`propagate_in_video_preflight`).
+    ///
+    /// # Errors
+    /// There is no object, or one without prompts.
+    pub fn begin_tracking(&mut self) -> Result<(), VideoError> {
+        if self.objects.is_empty() {
+            return Err(VideoError::NoObjects);
+        }
+        for index in 0..self.objects.len() {
+            for conditions in [false, true] {
+                let prompted = std::mem::take(&mut self.objects[index].prompted[usize::from(conditions)]);
+                for (frame, mut output) in prompted {
+                    if let Memory::ToMake(embedding) = &output.memory {
+                        output.memory = Memory::Made(self.memory_of_prompt(embedding.clone(), &output));
+                    }
+                    self.objects[index].remember(frame, conditions, output);
+                }
+            }
+            if self.objects[index].cond.is_empty() {
+                let object = self.objects[index].id;
+                return Err(VideoError::NoPrompts { object });
+            }
+        }
+        Ok(())
+    }
+
+    /// The frames that tracking passes, in their order, as the official `propagate_in_video` chooses them: from `start`
+    /// or the first conditioning frame, `max_frames` further, both ends included. None for nothing to track.
+    pub fn frames_to_track(
+        &self,
+        start: Option<usize>,
+        max_frames: Option<usize>,
+        reverse: bool,
+    ) -> Option<RangeInclusive<usize>> {
+        let first = self
+            .objects
+            .iter()
+            .flat_map(|object| object.cond.iter().copied())
+            .min();
+        let start = start.or(first)?;
+        let last = self
+            .num_frames
+            .map_or(usize::MAX, |count| count.saturating_sub(1));
+        let further = max_frames.unwrap_or(usize::MAX);
+        match reverse {
+            true => (start > 0).then(|| start.saturating_sub(further)..=start),
+            false => Some(start..=start.saturating_add(further).min(last)),
+        }
+    }
+
+    /// Follows all objects to the frame at hand. Frames that are prompted keep their answers.
+    ///
+    /// # Errors
+    /// [`Self::begin_tracking`] is due, the frame is not at hand, or the device failed.
+    pub async fn track(&mut self, frame: usize, reverse: bool) -> Result<VideoMasks, VideoError> {
+        let features = self.features(frame)?;
+        if self.objects.is_empty() {
+            return Err(VideoError::NoObjects);
+        }
+        let reach = self.options.memory_reach(&self.rules);
+        for index in 0..self.objects.len() {
+            let object = &self.objects[index];
+            if object.cond.is_empty() {
+                return Err(VideoError::NoPrompts { object: object.id });
+            }
+            if !object.cond_outputs.contains_key(&frame) {
+                let image = self.condition(object, &features, frame, reverse);
+                let output = self.model.sam_heads(&image, &[], None, true);
+                let memory = self.model.encode_memory(
+                    features.embedding.clone(),
+                    output.low_res_masks.clone(),
+                    output.object_score_logits.clone(),
+                    false,
+                );
+                let output = self.finish(output, Memory::Made(memory)).await?;
+                self.objects[index].remember(frame, false, output);
+            }
+            let object = &mut self.objects[index];
+            object.tracked.insert(frame, reverse);
+            if !self.options.keep_all_memories {
+                object.forget_beyond(frame, reach);
+            }
+        }
+        Ok(self.masks_on(frame, true))
+    }
+
+    /// Takes an object's prompts on a frame back, and answers for all objects.
+    pub fn clear_prompts(&mut self, frame: usize, object: u32) -> VideoMasks {
+        self.object_or_new(object).clear(frame);
+        self.masks_on(frame, self.is_prompted(frame))
+    }
+
+    /// Removes an object; returns the frames on which it was prompted, as they are without it. An unknown object is
+    /// none to remove.
+    pub fn remove_object(&mut self, object: u32) -> Vec<VideoMasks> {
+        let Some(index) = self.objects.iter().position(|known| known.id == object) else {
+            return Vec::new();
+        };
+        let removed = self.objects.remove(index);
+        if self.objects.is_empty() {
+            return Vec::new();
+        }
+        let frames: BTreeSet<usize> = removed.points.into_keys().chain(removed.masks).collect();
+        frames
+            .into_iter()
+            .map(|frame| self.masks_on(frame, self.is_prompted(frame)))
+            .collect()
+    }
+
+    /// Forgets all objects. The frame at hand stays.
+    pub fn reset(&mut self) {
+        self.objects.clear();
+    }
+
+    /// All objects' latest masks on a frame.
+    pub fn masks_at(&self, frame: usize) -> VideoMasks {
+        self.masks_on(frame, true)
+    }
+
+    /// What is remembered, by object.
+    pub fn objects(&self) -> Vec<ObjectFrames> {
+        let frames = |object: &Object| ObjectFrames {
+            object: object.id,
+            cond: object.cond.clone(),
+            non_cond: object.non_cond_outputs.keys().copied().collect(),
+            tracked: object
+                .tracked
+                .iter()
+                .map(|(frame, reverse)| (*frame, *reverse))
+                .collect(),
+        };
+        self.objects.iter().map(frames).collect()
+    }
+
+    fn check_frame(&self, frame: usize) -> Result<(), VideoError> {
+        match self.num_frames {
+            Some(num_frames) if frame >= num_frames => Err(VideoError::NoSuchFrame { frame, num_frames }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Of the frame at hand, which must be `frame`.
+    fn features(&self, frame: usize) -> Result<ImageFeatures, VideoError> {
+        self.check_frame(frame)?;
+        match &self.current {
+            Some((at, features)) if *at == frame => Ok(features.clone()),
+            _ => Err(VideoError::FrameNotSet { frame }),
+        }
+    }
+
+    fn object(&self, id: u32) -> Option<&Object> {
+        self.objects.iter().find(|object| object.id == id)
+    }
+
+    fn object_or_new(&mut self, id: u32) -> &mut Object {
+        let index = self
+            .objects
+            .iter()
+            .position(|object| object.id == id)
+            .unwrap_or_else(|| {
+                self.objects.push(Object::new(id));
+                self.objects.len() - 1
+            });
+        &mut self.objects[index]
+    }
+
+    /// How a prompt on a frame is taken.
+    fn prompt_place(&self, object: u32, frame: usize) -> PromptPlace {
+        let known = self.object(object);
+        let tracked = known.and_then(|known| known.tracked.get(&frame));
+        let first = tracked.is_none() || known.is_some_and(|known| known.cond.is_empty());
+        PromptPlace {
+            first,
+            reverse: tracked.copied().unwrap_or(false) && !first,
+            conditions: first || self.options.add_all_frames_to_correct_as_cond,
+        }
+    }
+
+    /// The frame's features, conditioned on what is remembered of the object.
+    fn condition(
+        &self,
+        object: &Object,
+        features: &ImageFeatures,
+        frame: usize,
+        reverse: bool,
+    ) -> ImageFeatures {
+        let non_cond = object.non_cond_outputs.keys().copied().collect();
+        let recalled = recall(
+            &self.rules,
+            object.remembered(&non_cond),
+            frame,
+            reverse,
+            self.num_frames,
+        );
+        let memories: Vec<SpatialMemory> = recalled
+            .memories
+            .iter()
+            .filter_map(|(at, t_pos)| match &object.remembered_output(*at).memory {
+                Memory::Made(features) => Some(SpatialMemory {
+                    features: features.clone(),
+                    t_pos: *t_pos,
+                }),
+                Memory::ToMake(_) => None,
+            })
+            .collect();
+        let pointers: Vec<ObjectPointer> = recalled
+            .pointers
+            .iter()
+            .map(|(at, distance)| ObjectPointer {
+                pointer: object.remembered_output(*at).obj_ptr.clone(),
+                distance: *distance,
+            })
+            .collect();
+        let max_pointers = self.rules.max_pointers(self.num_frames);
+        self.model
+            .condition_on_memory(features, &memories, &pointers, max_pointers)
+    }
+
+    /// The memory of a prompted frame, from the answer as it was given.
+    fn memory_of_prompt(&self, embedding: Tensor<4>, output: &FrameOutput) -> Tensor<3> {
+        let score = Tensor::<2>::from_data([[output.object_score]], self.model.image.device());
+        self.model
+            .encode_memory(embedding, self.to_logits(&output.low_res), score, true)
+    }
+
+    /// Brings an answer from the device.
+    async fn finish(&self, output: SamOutput, memory: Memory) -> Result<FrameOutput, VideoError> {
+        let data = Transaction::default()
+            .register(output.low_res_masks)
+            .register(output.ious)
+            .register(output.object_score_logits)
+            .execute_async()
+            .await
+            .map_err(device_error)?;
+        let values: Vec<Vec<f32>> = data
+            .into_iter()
+            .map(|data| data.try_to_vec::<f32>().map_err(device_error))
+            .collect::<Result<_, _>>()?;
+        let [mut low_res, ious, score]: [Vec<f32>; 3] =
+            values.try_into().expect("three tensors were registered");
+        if self.options.fill_hole_area > 0 {
+            fill_holes(
+                &mut low_res,
+                self.model.image.config.mask_side(),
+                self.options.fill_hole_area,
+            );
+        }
+        Ok(FrameOutput {
+            low_res,
+            iou: ious.into_iter().fold(0.0, f32::max),
+            object_score: score[0],
+            obj_ptr: output.obj_ptr,
+            memory,
+        })
+    }
+
+    /// Whether any object has a conditioning prompt on the frame since tracking last began.
+    fn is_prompted(&self, frame: usize) -> bool {
+        self.objects
+            .iter()
+            .any(|object| object.prompted(frame, true).is_some())
+    }
+
+    /// All objects' masks on a frame; among prompts that are not final yet, only those of that kind count.
+    fn masks_on(&self, frame: usize, conditions: bool) -> VideoMasks {
+        let side = self.model.image.config.mask_side();
+        let nothing = vec![NO_OBJ_SCORE; side * side];
+        let outputs: Vec<_> = self
+            .objects
+            .iter()
+            .map(|object| object.output(frame, conditions))
+            .collect();
+        let logits: Vec<&[f32]> = outputs
+            .iter()
+            .map(|o| o.map_or(&nothing[..], |o| &o.low_res))
+            .collect();
+        let mut masks: Vec<VideoMask> = self
+            .objects
+            .iter()
+            .zip(&outputs)
+            .zip(&logits)
+            .map(|((object, output), logits)| {
+                let iou = output.map_or(0.0, |output| output.iou);
+                VideoMask {
+                    object: object.id,
+                    mask: Mask::from_logits(logits.to_vec(), side, iou, self.width, self.height),
+                    object_score: output.map(|output| output.object_score),
+                }
+            })
+            .collect();
+        if self.options.non_overlap_masks && masks.len() > 1 {
+            let bits = non_overlapping_bits(&logits, [side, side], [self.height, self.width]);
+            for (mask, bits) in masks.iter_mut().zip(bits) {
+                mask.mask.set_bits(bits);
+            }
+        }
+        VideoMasks { frame, masks }
+    }
+
+    /// Low-resolution logits to the device: `[1, side, side]`.
+    fn to_logits(&self, logits: &[f32]) -> Tensor<3> {
+        let side = self.model.image.config.mask_side();
+        Tensor::from_data(
+            TensorData::new(logits.to_vec(), [1, side, side]),
+            self.model.image.device(),
+        )
+    }
+
+    /// A mask of the video's size to one of the network's: `[1, s, s]` of 0 and 1.
+    fn to_square(&self, mask: &[u8]) -> Tensor<3> {
+        let (side, device) = (self.model.image.config.image_size, self.model.image.device());
+        let values: Vec<f32> = mask.iter().map(|&byte| f32::from(u8::from(byte != 0))).collect();
+        let mask = Tensor::<2>::from_data(TensorData::new(values, [self.height, self.width]), device);
+        let rows = bilinear_matrix(self.height, side, device);
+        let columns = bilinear_matrix(self.width, side, device).transpose();
+        rows.matmul(mask)
+            .matmul(columns)
+            .greater_equal_elem(0.5)
+            .float()
+            .unsqueeze_dim(0)
+    }
+}
+
+/// See [`VideoSession::prompt_place`].
+#[derive(Clone, Copy)]
+struct PromptPlace {
+    /// The frame was never tracked: the answer does not look at memories.
+    first: bool,
+    /// The direction in which the frame was tracked.
+    reverse: bool,
+    /// Whether the frame becomes a conditioning frame.
+    conditions: bool,
+}
+
+/// One point may mean several things; a box is two (`SAM2Base._use_multimask`).
+fn wants_candidates(points: &[Point]) -> bool {
+    points.len() <= 1
+}
+
+fn device_error(error: impl std::fmt::Debug) -> VideoError {
+    PredictError::Device(format!("{error:?}")).into()
+}
