@@ -1,6 +1,6 @@
 //! The prompt encoder (`sam2.modeling.sam.prompt_encoder.PromptEncoder`): clicks, boxes and masks to embeddings.
 
-use std::f64::consts::TAU;
+use std::f32::consts::TAU;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -62,18 +62,23 @@ impl Point {
 }
 
 /// Turns prompts into what the mask decoder reads.
+///
+/// Points are embedded on the host: they are a few numbers, and a GPU's sine may be wrong by 2^-11 (WGSL allows it),
+/// which would move logits by thousandths.
 #[derive(Debug)]
 pub struct PromptEncoder {
     /// `[2, d/2]`, random and fixed: `pe_layer.positional_encoding_gaussian_matrix`.
-    gaussian: Tensor<2>,
+    gaussian: Vec<f32>,
     /// `[5, d]`: `not_a_point_embed`, then the four `point_embeddings`.
-    labels: Tensor<2>,
+    labels: Vec<f32>,
     mask_downscaling: MaskDownscaling,
     /// `[1, 1, 1, d]`.
     no_mask_embed: Tensor<4>,
     /// `[1, h, w, d]`: the position of each place of the image embedding, computed once.
     dense_pe: Tensor<4>,
     image_size: usize,
+    dim: usize,
+    device: Device,
 }
 
 impl PromptEncoder {
@@ -85,25 +90,29 @@ impl PromptEncoder {
         let dim = config.neck.d_model;
         let gaussian = weights
             .at("pe_layer")
-            .tensor::<2>("positional_encoding_gaussian_matrix", [2, dim / 2])?;
-        let mut labels = vec![weights.at("not_a_point_embed").tensor::<2>("weight", [1, dim])?];
+            .values("positional_encoding_gaussian_matrix", &[2, dim / 2])?;
+        let mut labels = weights.at("not_a_point_embed").values("weight", &[1, dim])?;
         for i in 0..4 {
-            labels.push(
-                weights
-                    .at(format_args!("point_embeddings.{i}"))
-                    .tensor("weight", [1, dim])?,
-            );
+            let mut embedding = weights.at(format_args!("point_embeddings.{i}"));
+            labels.extend(embedding.values("weight", &[1, dim])?);
         }
         let no_mask_embed = weights.at("no_mask_embed").tensor::<2>("weight", [1, dim])?;
+
         let side = config.embedding_side();
-        let dense_pe = encode_positions(grid_centres(side, weights.device()), gaussian.clone());
+        let centre = |i: usize| (i as f32 + 0.5) / side as f32;
+        let dense_pe: Vec<f32> = (0..side * side)
+            .flat_map(|i| encode_position([centre(i % side), centre(i / side)], &gaussian))
+            .collect();
+        let device = weights.device().clone();
         Ok(Self {
-            gaussian,
-            labels: Tensor::cat(labels, 0),
             mask_downscaling: MaskDownscaling::load(weights.at("mask_downscaling"), dim)?,
             no_mask_embed: no_mask_embed.reshape([1, 1, 1, dim]),
-            dense_pe: dense_pe.reshape([1, side, side, dim]),
+            dense_pe: Tensor::from_data(TensorData::new(dense_pe, [1, side, side, dim]), &device),
             image_size: config.image_size,
+            gaussian,
+            labels,
+            dim,
+            device,
         })
     }
 
@@ -111,32 +120,27 @@ impl PromptEncoder {
     /// A padding point is appended, as both official predictors do; no points at all give `[batch, 0, d]`
     /// by not calling this.
     pub fn sparse(&self, points: &[Vec<Point>]) -> Tensor<3> {
-        let device = self.gaussian.device();
         let (batch, n) = (points.len(), points.first().map_or(0, Vec::len) + 1);
-        let (mut coords, mut is_point, mut one_hot) = (Vec::new(), Vec::new(), Vec::new());
-        for prompt in points {
-            for point in prompt.iter().chain([&Point::PADDING]) {
-                // To the pixel's centre, then to [0, 1].
-                coords.extend([point.x, point.y].map(|v| (v + 0.5) / self.image_size as f32));
-                is_point.push(if point.label == PointLabel::Padding {
-                    0f32
-                } else {
-                    1.0
-                });
-                let mut row = [0f32; 5];
-                row[point.label.row()] = 1.0;
-                one_hot.extend(row);
+        let mut sparse = Vec::with_capacity(batch * n * self.dim);
+        for point in points
+            .iter()
+            .flat_map(|prompt| prompt.iter().chain([&Point::PADDING]))
+        {
+            let label = &self.labels[point.label.row() * self.dim..][..self.dim];
+            if point.label == PointLabel::Padding {
+                sparse.extend_from_slice(label);
+                continue;
             }
+            // To the pixel's centre, then to [0, 1].
+            let place = [point.x, point.y].map(|v| (v + 0.5) / self.image_size as f32);
+            sparse.extend(
+                encode_position(place, &self.gaussian)
+                    .into_iter()
+                    .zip(label)
+                    .map(|(p, l)| p + l),
+            );
         }
-        let rows = batch * n;
-        let coords = Tensor::<2>::from_data(TensorData::new(coords, [rows, 2]), &device);
-        let is_point = Tensor::<2>::from_data(TensorData::new(is_point, [rows, 1]), &device);
-        let one_hot = Tensor::<2>::from_data(TensorData::new(one_hot, [rows, 5]), &device);
-
-        let positions = encode_positions(coords, self.gaussian.clone());
-        let sparse = positions * is_point + one_hot.matmul(self.labels.clone());
-        let dim = sparse.dims()[1];
-        sparse.reshape([batch, n, dim])
+        Tensor::from_data(TensorData::new(sparse, [batch, n, self.dim]), &self.device)
     }
 
     /// The dense embedding of mask logits `[b, 4h, 4w]`: `[b, h, w, d]`; without a mask `[1, 1, 1, d]`.
@@ -183,17 +187,10 @@ impl MaskDownscaling {
     }
 }
 
-/// `PositionEmbeddingRandom`: x, y in [0, 1] `[n, 2]` to `[n, d]`, sines then cosines.
-fn encode_positions(coords: Tensor<2>, gaussian: Tensor<2>) -> Tensor<2> {
-    let angles = (coords * 2.0 - 1.0).matmul(gaussian) * TAU;
-    Tensor::cat(vec![angles.clone().sin(), angles.cos()], 1)
-}
-
-/// The centres of a square grid's cells, row by row: `[side * side, 2]`.
-fn grid_centres(side: usize, device: &Device) -> Tensor<2> {
-    let centre = |i: usize| (i as f32 + 0.5) / side as f32;
-    let coords: Vec<f32> = (0..side * side)
-        .flat_map(|i| [centre(i % side), centre(i / side)])
-        .collect();
-    Tensor::from_data(TensorData::new(coords, [side * side, 2]), device)
+/// `PositionEmbeddingRandom`: x and y in [0, 1] to `d` values, sines then cosines; `gaussian` is `[2, d/2]`.
+fn encode_position([x, y]: [f32; 2], gaussian: &[f32]) -> Vec<f32> {
+    let (of_x, of_y) = gaussian.split_at(gaussian.len() / 2);
+    let (x, y) = (2.0 * x - 1.0, 2.0 * y - 1.0);
+    let angles = || of_x.iter().zip(of_y).map(|(gx, gy)| (x * gx + y * gy) * TAU);
+    angles().map(f32::sin).chain(angles().map(f32::cos)).collect()
 }

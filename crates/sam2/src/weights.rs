@@ -77,6 +77,15 @@ impl<'a> Weights<'a> {
         Ok(Tensor::from_data(data, self.device))
     }
 
+    /// The parameter `name` of this module as numbers, row-major, for what is computed on the host.
+    ///
+    /// # Errors
+    /// As [`TensorSource::take`].
+    pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let data = self.source.take(&format!("{}{name}", self.prefix), shape)?;
+        Ok(data.iter::<f32>().collect())
+    }
+
     /// Where the tensors go.
     pub fn device(&self) -> &Device {
         self.device
