@@ -1059,6 +1059,7 @@ def main():
         run_video(vm, frames, R, ev, "main", script_main(H, W, len(frames), a.small_script))
         if not a.no_alt:
             install_cc(True)
+            # build_sam2_video_predictor appends its own fill_hole_area=8 to these, which wins
             v2 = build_sam2_video_predictor(
                 **{
                     **vkw,
