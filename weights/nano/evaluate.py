@@ -140,9 +140,10 @@ def main():
     parser.add_argument("--prompts", nargs="*", default=PROMPTS)
     parser.add_argument("--baselines", action="store_true")
     parser.add_argument("--no-feed", action="store_true", help="don't give the mask so far as a prompt")
+    parser.add_argument("--threads", type=int, default=1, help="two in step are slower than one on a busy machine")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(args.threads)
     names = args.sources or [k.split("/")[1] for k in split.read() if k.startswith("images/")]
     photos = held_out(args.data, names)
     predictor = Predictor(nano.load(nano.build(args.size, postprocessing=True), args.weights).eval())

@@ -255,7 +255,7 @@ def check(args, ema, step, seconds):
         f.write(f"{step},{seconds / 3600:.4f},{args.size}," + ",".join(f"{results[k]:.4f}" for k in ("click", "clicks3", "box")) + "\n")
     print("validation", {k: round(v, 4) for k, v in results.items()}, f"{time.time() - begin:.0f} s", flush=True)
     pictures.curves(args.out)
-    pictures.overlays(predictor, evaluate.held_out(args.data, ["openimages_animals", "coco_ccby", "clothing_cc0", "trashnet_photos", "facade"])[::5], args.out / "overlays.png")
+    pictures.overlays(predictor, evaluate.held_out(args.data, ["openimages_animals", "coco_ccby", "clothing_cc0", "trashnet_photos", "facade"])[::5], args.out / "overlays.jpg")
 
 
 if __name__ == "__main__":
