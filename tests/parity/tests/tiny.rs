@@ -62,7 +62,12 @@ fn check(fixture: &Fixture, pixels: &[u8], encoder: f64, logits: f64, scores: f6
     fixture.assert_close("enc.hires.s1", nchw(features.high_res_1.clone()), encoder);
     fixture.assert_close("enc.image_embed", nchw(features.embedding.clone()), encoder);
 
+    let exact = scores < 1e-3;
     for case in fixture.predict_cases() {
+        // Whether one mask gives way to a candidate may hinge on a pixel: only for equal pictures.
+        if !exact && !case.multimask {
+            continue;
+        }
         let of = |part: &str| format!("pred.{}.{part}", case.name);
         predictor = predictor.with_dynamic_multimask(case.dynamic);
         let prompts = case.prompts(width, height, fixture.floats("pred.mask_input"));
