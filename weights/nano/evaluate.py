@@ -152,6 +152,7 @@ def main():
         for prompt in args.prompts:
             reports.append(report(prompt, run(predictor, photos, prompt, not args.no_feed)))
     if args.baselines:
+        cv2.setNumThreads(args.threads)
         reports.append(report("box: GrabCut", baseline(photos, grabcut)))
         reports.append(report("click: flood fill", baseline(photos, flood)))
     for r in reports:
