@@ -1,0 +1,223 @@
+//! The tool as a person calls it: what it writes, and that bad input is one line and exit code 2.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::{Rgb, RgbImage};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
+const MALICIOUS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../sam2-weights/tests/fixtures/malicious.pt"
+);
+
+fn sam2(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sam2"))
+        .args(args)
+        .output()
+        .expect("the tool runs")
+}
+
+/// A folder for one test, with a picture of a red disc, 60 wide and 40 high.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let disc = RgbImage::from_fn(60, 40, |x, y| {
+        let inside = (x as i32 - 30).pow(2) + (y as i32 - 20).pow(2) < 100;
+        Rgb(if inside { [200, 30, 30] } else { [90, 140, 90] })
+    });
+    disc.save(folder.join("disc.png")).unwrap();
+    folder
+}
+
+fn predict(folder: &Path, more: &[&str]) -> Output {
+    let picture = folder.join("disc.png");
+    let mut args = vec![
+        "predict",
+        "--weights",
+        WEIGHTS,
+        "--image",
+        picture.to_str().unwrap(),
+    ];
+    let out = folder.to_str().unwrap();
+    args.extend(["--out", out]);
+    args.extend(more);
+    sam2(&args)
+}
+
+#[track_caller]
+fn assert_refused(output: &Output, says: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains(says), "{error}");
+}
+
+#[test]
+fn predict_writes_what_it_says() {
+    let folder = folder("predict");
+    let output = predict(&folder, &["--point", "30,20,1", "--point", "2,2,0"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    let bytes = fs::read(folder.join("result.safetensors")).unwrap();
+    let result = SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: &str| result.tensor(name).unwrap().shape().to_vec();
+    assert_eq!(shape("low_res_logits"), [3, 128, 128]);
+    assert_eq!(shape("masks"), [3, 40, 60]);
+    assert_eq!(shape("scores"), [3]);
+    assert_eq!(shape("object_score"), [1]);
+
+    let masks = result.tensor("masks").unwrap();
+    assert_eq!(masks.dtype(), Dtype::U8);
+    for (i, mask) in masks.data().chunks_exact(60 * 40).enumerate() {
+        let png = image::open(folder.join(format!("mask_{i}.png")))
+            .unwrap()
+            .into_luma8();
+        assert!(
+            png.as_raw()
+                .iter()
+                .zip(mask)
+                .all(|(pixel, bit)| *pixel == bit * 255)
+        );
+    }
+
+    // The best mask's logits go back in as a prompt.
+    let logits = &result.tensor("low_res_logits").unwrap().data()[..4 * 128 * 128];
+    let view = TensorView::new(Dtype::F32, vec![128, 128], logits).unwrap();
+    let earlier = folder.join("earlier.safetensors");
+    fs::write(&earlier, safetensors::serialize([("mask", view)], None).unwrap()).unwrap();
+    let earlier = earlier.to_str().unwrap();
+    let output = predict(
+        &folder,
+        &["--mask-input", earlier, "--box", "15,5,45,35", "--single"],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let bytes = fs::read(folder.join("result.safetensors")).unwrap();
+    assert_eq!(
+        SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .tensor("masks")
+            .unwrap()
+            .shape(),
+        [1, 40, 60]
+    );
+}
+
+#[test]
+fn converting_to_f32_and_back_changes_nothing() {
+    let folder = folder("convert");
+    let [wide, narrow] = ["wide.safetensors", "narrow.safetensors"].map(|name| folder.join(name));
+    let (wide, narrow) = (wide.to_str().unwrap(), narrow.to_str().unwrap());
+    assert!(
+        sam2(&["convert", WEIGHTS, wide, "--dtype", "f32"])
+            .status
+            .success()
+    );
+    assert!(sam2(&["convert", wide, narrow]).status.success());
+    let (original, narrow) = (fs::read(WEIGHTS).unwrap(), fs::read(narrow).unwrap());
+    let (original, narrow) = (
+        SafeTensors::deserialize(&original).unwrap(),
+        SafeTensors::deserialize(&narrow).unwrap(),
+    );
+    assert_eq!(original.len(), narrow.len());
+    for (name, tensor) in original.tensors() {
+        assert_eq!(tensor, narrow.tensor(&name).unwrap(), "{name}");
+    }
+
+    let info = String::from_utf8(sam2(&["info", WEIGHTS]).stdout).unwrap();
+    assert!(
+        info.contains("nano") && info.contains("2.1") && info.contains("official"),
+        "{info}"
+    );
+}
+
+#[test]
+fn wrong_prompts_are_refused() {
+    let folder = folder("prompts");
+    assert_refused(
+        &predict(&folder, &["--point", "61,20,1"]),
+        "outside the picture of 60x40",
+    );
+    assert_refused(&predict(&folder, &["--point", "nan,20,1"]), "not a finite number");
+    assert_refused(&predict(&folder, &["--point", "5,5,4"]), "label 4");
+    assert_refused(&predict(&folder, &["--point", "5,5"]), "X,Y,LABEL");
+    assert_refused(&predict(&folder, &["--box", "30,30,10,10"]), "left < right");
+    assert_refused(&predict(&folder, &["--mask-input", WEIGHTS]), "no tensor `mask`");
+}
+
+#[test]
+fn wrong_files_are_refused() {
+    let folder = folder("files");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (out, disc) = (path("out"), path("disc.png"));
+    let with = |weights: &str, image: &str| {
+        sam2(&[
+            "predict",
+            "--weights",
+            weights,
+            "--image",
+            image,
+            "--point",
+            "5,5,1",
+            "--out",
+            &out,
+        ])
+    };
+    fs::write(path("text.jpg"), "not a picture").unwrap();
+    assert_refused(&with(WEIGHTS, &path("text.jpg")), "not a picture");
+    assert_refused(&with(WEIGHTS, &path("nowhere.jpg")), "cannot read");
+    // A header is enough to be refused: its pixels are never decoded.
+    fs::write(path("huge.bmp"), bmp_header(12_000, 9_000)).unwrap();
+    assert_refused(&with(WEIGHTS, &path("huge.bmp")), "over the limit");
+
+    assert_refused(&with(&path("disc.png"), &disc), "not SAM 2 weights");
+    assert_refused(&with(MALICIOUS, &disc), "posix.system");
+    let whole = fs::read(WEIGHTS).unwrap();
+    fs::write(path("half.safetensors"), &whole[..whole.len() / 2]).unwrap();
+    assert_refused(&with(&path("half.safetensors"), &disc), "cut short");
+    let wrong = sam2(&[
+        "predict",
+        "--weights",
+        WEIGHTS,
+        "--config",
+        "large",
+        "--image",
+        &disc,
+        "--out",
+        &out,
+    ]);
+    assert_refused(&wrong, "another variant");
+}
+
+/// An uncompressed 24-bit BMP without its pixels.
+fn bmp_header(width: u32, height: u32) -> Vec<u8> {
+    let mut header = b"BM".to_vec();
+    for word in [
+        54 + 3 * width * height,
+        0,
+        54,
+        40,
+        width,
+        height,
+        1 | 24 << 16,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ] {
+        header.extend(word.to_le_bytes());
+    }
+    header
+}
