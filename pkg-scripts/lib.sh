@@ -27,7 +27,7 @@ step() {
   log=$CACHE/logs/$(printf '%s' "$what" | tr -cs 'A-Za-z0-9' -).log
   say "$what"
   # The sleep must not hold the output open: who reads it would wait for the sleep to end.
-  (while sleep 30 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do note "still at it after $((SECONDS - start)) s"; done) &
+  (while sleep 30 >/dev/null 2>&1 9>&- && kill -0 $$ 2>/dev/null; do note "still at it after $((SECONDS - start)) s"; done) &
   local beat=$!
   if [ $quiet = 1 ]; then
     "$@" >"$log" 2>&1 </dev/null || status=$?
@@ -39,6 +39,26 @@ step() {
   [ $status = 0 ] && return
   if [ $quiet = 1 ]; then tail -n 25 "$log" >&2; fi
   die "failed (exit $status): $what${log:+$([ $quiet = 1 ] && echo "; the whole output is in $log")}"
+}
+
+# Waits for other runs with the same cache to end: in two clones at once they would take each other's files away.
+take_turn() {
+  if [ -n "${SAM2_HAS_TURN:-}" ] || ! command -v flock >/dev/null; then return 0; fi
+  exec 9>"$CACHE/lock"
+  if ! flock -n 9; then
+    say "waiting for another run that uses $CACHE"
+    flock 9
+  fi
+  export SAM2_HAS_TURN=1
+}
+
+# Makes a cargo target directory this clone's. Cargo tells a changed file by its time alone, so our own crates as
+# another clone built them could pass for this one's; what they depend on is the same everywhere, and stays.
+claim_target() {
+  mkdir -p "$1"
+  if [ "$(cat "$1/.clone" 2>/dev/null)" = "$ROOT" ]; then return 0; fi
+  find "$1" -path '*/.fingerprint/*' \( -name 'sam2*' -o -name 'parity-*' \) -prune -exec rm -rf {} +
+  echo "$ROOT" >"$1/.clone"
 }
 
 # The version of a package in Cargo.lock.
@@ -58,8 +78,10 @@ wasm_toolchain() {
   fi
 }
 
-# cargo by that compiler.
+# cargo by that compiler, into $CARGO_TARGET_DIR.
 wasm_cargo() {
+  take_turn
+  claim_target "$CARGO_TARGET_DIR"
   if [ "$(wasm_toolchain)" = debian ]; then
     "$DEBIAN_TOOLCHAIN/bin/cargo" "$@"
   else
