@@ -62,12 +62,8 @@ impl PromptKind {
 /// Arguments of `sam2 eval`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Weights: the official .pt, or safetensors
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
-    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
-    #[arg(long, value_name = "NAME|FILE.yaml")]
-    config: Option<String>,
+    #[command(flatten)]
+    model: load::ModelArgs,
     /// A folder with images/<source>/<id>.jpg and <id>.png: palette indices, 0 background, 255 ignored
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -105,7 +101,7 @@ pub fn run(args: &Args) -> Result<()> {
         "{} has no pictures to measure on",
         args.data.display()
     );
-    let predictor = ImagePredictor::new(load::image_model(&args.weights, args.config.as_deref())?);
+    let predictor = ImagePredictor::new(load::image_model(&args.model)?);
 
     let mut ious: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (i, (source, path)) in pictures.iter().enumerate() {

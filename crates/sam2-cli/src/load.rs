@@ -1,7 +1,7 @@
 //! Weights, configurations and pictures from files.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -9,6 +9,17 @@ use image::{DynamicImage, ImageDecoder, ImageReader};
 use sam2::{ImageModel, Sam2Config};
 use sam2_predict::PictureRef;
 use sam2_weights::Checkpoint;
+
+/// Which model to run.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// Weights: the official .pt, or safetensors
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
+    #[arg(long, value_name = "NAME|FILE.yaml")]
+    config: Option<String>,
+}
 
 /// Opens a `.pt` or safetensors file.
 pub fn checkpoint(path: &Path) -> Result<Checkpoint> {
@@ -29,9 +40,14 @@ pub fn config(named: Option<&str>, checkpoint: &Checkpoint) -> Result<Sam2Config
 }
 
 /// The image half of the network, on the CPU.
-pub fn image_model(weights: &Path, named: Option<&str>) -> Result<ImageModel> {
+pub fn image_model(
+    ModelArgs {
+        weights,
+        config: named,
+    }: &ModelArgs,
+) -> Result<ImageModel> {
     let mut checkpoint = checkpoint(weights)?;
-    let config = config(named, &checkpoint)?;
+    let config = config(named.as_deref(), &checkpoint)?;
     checkpoint
         .check(&config)
         .with_context(|| weights.display().to_string())?;

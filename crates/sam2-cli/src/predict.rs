@@ -12,12 +12,8 @@ use crate::load;
 /// Arguments of `sam2 predict`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Weights: the official .pt, or safetensors
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
-    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
-    #[arg(long, value_name = "NAME|FILE.yaml")]
-    config: Option<String>,
+    #[command(flatten)]
+    model: load::ModelArgs,
     /// The picture: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(long, value_name = "FILE")]
     image: PathBuf,
@@ -50,7 +46,7 @@ pub fn run(args: &Args) -> Result<()> {
         multimask: !args.single,
     };
 
-    let predictor = ImagePredictor::new(load::image_model(&args.weights, args.config.as_deref())?);
+    let predictor = ImagePredictor::new(load::image_model(&args.model)?);
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let rgb = picture.into_rgb8();
     let picture = PictureRef::new(rgb.as_raw(), PixelFormat::Rgb, width, height)?;
