@@ -1,8 +1,12 @@
-"""SAM 2's losses: focal and dice on the best of three masks, L1 on the predicted IoU, BCE on the object score."""
+"""SAM 2's losses: focal and dice on the best of three masks, the predicted IoU's error, BCE on the object score.
+
+The error is squared, as in SAM 1: its optimum is the expected IoU, by which to choose among three masks. SAM 2's L1
+gives the median, which hardly tells masks apart that are either right or wholly wrong.
+"""
 import torch
 import torch.nn.functional as F
 
-FOCAL, DICE, IOU, OBJECT = 4.0, 1.0, 1.0, 0.5
+FOCAL, DICE, IOU, OBJECT = 4.0, 1.0, 3.0, 0.5
 OTHERS = 0.03  # a little of the loss reaches the masks that were not best, so that none dies
 
 
@@ -37,7 +41,8 @@ def total(logits, predicted_ious, objects, wanted, valid, present):
     actual = true_ious(logits, wanted, valid)
     score = (predicted_ious - actual).abs().mean(1)
     count = present.sum().clamp(min=1)
-    loss = ((masks + IOU * score) * present).sum() / count
+    squared = (predicted_ious - actual).square().mean(1)
+    loss = ((masks + IOU * squared) * present).sum() / count
     loss = loss + OBJECT * F.binary_cross_entropy_with_logits(objects[:, 0], present)
     with torch.no_grad():
         chosen = actual[:, 1:].gather(1, predicted_ious[:, 1:].argmax(1, keepdim=True))[:, 0]
