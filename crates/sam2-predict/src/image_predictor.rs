@@ -2,6 +2,7 @@
 //! (`sam2.sam2_image_predictor.SAM2ImagePredictor`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Tensor, TensorData, Transaction};
@@ -17,7 +18,7 @@ const BATCH: usize = 64;
 /// Encodes pictures and answers prompts on them.
 #[derive(Debug)]
 pub struct ImagePredictor {
-    model: ImageModel,
+    model: Arc<ImageModel>,
     dynamic_multimask: Option<DynamicMultimask>,
     encodes: AtomicUsize,
 }
@@ -63,10 +64,10 @@ type BatchKey = (usize, bool, bool);
 type Prepared<'a> = (usize, Vec<Point>, Option<&'a [f32]>);
 
 impl ImagePredictor {
-    /// With the official defaults.
-    pub fn new(model: ImageModel) -> Self {
+    /// With the official defaults. The model may be shared, such as a [`sam2::VideoModel`]'s `image`.
+    pub fn new(model: impl Into<Arc<ImageModel>>) -> Self {
         Self {
-            model,
+            model: model.into(),
             dynamic_multimask: Some(DynamicMultimask::default()),
             encodes: AtomicUsize::new(0),
         }

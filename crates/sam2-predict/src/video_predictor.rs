@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, Transaction};
 use sam2::layers::bilinear_matrix;
@@ -22,8 +23,8 @@ const MAX_PROMPT_LOGIT: f32 = 32.0;
 /// A video being worked on: its objects and what is remembered of them. Frames are handed in one at a time, so the
 /// video may be a stream; the features of one frame are held, whatever the number of objects.
 #[derive(Debug)]
-pub struct VideoSession<'a> {
-    model: &'a VideoModel,
+pub struct VideoSession {
+    model: Arc<VideoModel>,
     options: VideoOptions,
     rules: MemoryRules,
     width: usize,
@@ -67,13 +68,13 @@ pub struct ObjectFrames {
     pub tracked: Vec<(usize, bool)>,
 }
 
-impl<'a> VideoSession<'a> {
+impl VideoSession {
     /// For frames of `width` x `height` pixels; a stream of unknown length has no `num_frames`.
     ///
     /// # Errors
     /// The frames are empty or too large.
     pub fn new(
-        model: &'a VideoModel,
+        model: Arc<VideoModel>,
         options: VideoOptions,
         [width, height]: [usize; 2],
         num_frames: Option<usize>,

@@ -50,7 +50,8 @@ fn run(fixture: &Fixture, tag: &str, options: VideoOptions, (each, average): (f6
         .chunks_exact(height * width * 3)
         .map(|bytes| PictureRef::new(bytes, PixelFormat::Rgb, width, height).expect("a frame"))
         .collect();
-    let mut session = VideoSession::new(&model, options, [width, height], Some(count)).expect("a session");
+    let mut session =
+        VideoSession::new(model.into(), options, [width, height], Some(count)).expect("a session");
 
     let mut outputs: Vec<VideoMasks> = Vec::new();
     let mut ious = Vec::new();

@@ -1,24 +1,28 @@
 //! What this project's video session does beyond the official predictor: corrections last, memories are bounded,
 //! streams have no length, and wrong calls say why and change nothing.
 
+use std::sync::Arc;
+
 use parity::{Fixture, block_on, cpu};
 use sam2::VideoModel;
 use sam2_predict::{
-    BoxPrompt, PictureRef, PixelFormat, PointPrompt, PredictError, Prompt, VideoError, VideoMasks,
-    VideoOptions, VideoSession,
+    BoxPrompt, ImagePredictor, PictureRef, PixelFormat, PointPrompt, PredictError, Prompt, VideoError,
+    VideoMasks, VideoOptions, VideoSession,
 };
 
 /// The fixture's clip and network.
 struct Clip {
     fixture: Fixture,
-    model: VideoModel,
+    model: Arc<VideoModel>,
     size: [usize; 2],
 }
 
 impl Clip {
     fn new() -> Self {
         let fixture = Fixture::committed("micro");
-        let model = VideoModel::load(&fixture.config(), &mut &fixture.recipe(), &cpu()).expect("all tensors");
+        let model = VideoModel::load(&fixture.config(), &mut &fixture.recipe(), &cpu())
+            .expect("all tensors")
+            .into();
         let shape = fixture.shape("vid.frames_u8");
         let size = [shape[2], shape[1]];
         Self { fixture, model, size }
@@ -35,8 +39,8 @@ impl Clip {
         PictureRef::new(bytes, PixelFormat::Rgb, width, height).expect("a frame")
     }
 
-    fn session(&self, options: VideoOptions, num_frames: Option<usize>) -> VideoSession<'_> {
-        VideoSession::new(&self.model, options, self.size, num_frames).expect("a session")
+    fn session(&self, options: VideoOptions, num_frames: Option<usize>) -> VideoSession {
+        VideoSession::new(self.model.clone(), options, self.size, num_frames).expect("a session")
     }
 
     fn track(&self, session: &mut VideoSession, frames: std::ops::Range<usize>) -> Vec<VideoMasks> {
@@ -178,4 +182,17 @@ fn wrong_calls_say_why_and_change_nothing() {
     assert_eq!(session.begin_tracking(), Err(VideoError::NoPrompts { object: 1 }));
     block_on(session.add_points_or_box(0, 1, &good, true)).expect("masks");
     assert_eq!(clip.track(&mut session, 0..2).len(), 2);
+}
+
+#[test]
+fn pictures_and_videos_share_one_set_of_weights() {
+    let clip = Clip::new();
+    let predictor = ImagePredictor::new(clip.model.image.clone());
+    let video = VideoModel::load_memory(clip.model.image.clone(), &mut &clip.fixture.recipe());
+    let video = video.expect("all tensors");
+    assert!(std::ptr::eq(predictor.model(), &*video.image));
+    let image = block_on(predictor.set_image(clip.frame(0))).expect("an embedding");
+    block_on(predictor.predict(&image, &click(32.0, 50.0, 1))).expect("masks");
+    let session = VideoSession::new(video.into(), VideoOptions::default(), clip.size, None);
+    assert!(session.is_ok());
 }

@@ -1,7 +1,9 @@
 //! One frame of one object, by parts (`sam2.modeling.sam2_base.SAM2Base.track_step`): conditioning on the memory,
 //! the SAM heads, and the making of a memory. Which memories, and of what frame, is the caller's to choose.
 
-use burn::tensor::{Bool, Int, Tensor, TensorData, module, ops::ConvOptions};
+use std::sync::Arc;
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, module, ops::ConvOptions};
 
 use super::{MemoryAttention, MemoryEncoder, MemoryRules, round_to_bf16};
 use crate::config::{Sam2Config, Version};
@@ -22,8 +24,8 @@ const TEMPERATURE: f64 = 10_000.0;
 /// The whole network.
 #[derive(Debug)]
 pub struct VideoModel {
-    /// What a picture needs.
-    pub image: ImageModel,
+    /// What a picture needs; shared with those who work on pictures, so that its weights are on the device once.
+    pub image: Arc<ImageModel>,
     memory_attention: MemoryAttention,
     memory_encoder: MemoryEncoder,
     /// `[num_maskmem, mem_dim]`.
@@ -84,9 +86,17 @@ impl VideoModel {
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
-        device: &burn::tensor::Device,
+        device: &Device,
     ) -> Result<Self, WeightsError> {
-        let image = ImageModel::load(config, source, device)?;
+        Self::load_memory(Arc::new(ImageModel::load(config, source, device)?), source)
+    }
+
+    /// Adds the memory to an image model that is already on the device, from the same weights.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load_memory(image: Arc<ImageModel>, source: &mut dyn TensorSource) -> Result<Self, WeightsError> {
+        let (config, device) = (&image.config, image.device());
         let mut weights = Weights::new(source, device);
         let (dim, mem_dim) = (config.neck.d_model, config.memory_encoder.out_dim);
         let (side, count) = (config.embedding_side(), config.num_maskmem);
@@ -99,7 +109,6 @@ impl VideoModel {
             downsample.tensor("bias", [1])?,
         );
         Ok(Self {
-            image,
             memory_attention: MemoryAttention::load(config, weights.at("memory_attention"))?,
             memory_encoder: MemoryEncoder::load(config, weights.at("memory_encoder"))?,
             maskmem_tpos_enc: weights
@@ -117,6 +126,7 @@ impl VideoModel {
             mask_downsample,
             upscale: BilinearResize::new(config.mask_side(), config.image_size, device),
             downscale: BilinearResize::new(config.image_size, config.mask_side(), device),
+            image,
         })
     }
 
