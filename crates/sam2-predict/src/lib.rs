@@ -12,6 +12,7 @@ mod video_error;
 mod video_frame;
 mod video_object;
 mod video_options;
+mod video_past;
 mod video_predictor;
 
 pub use error::PredictError;
@@ -24,4 +25,4 @@ pub use rle::{Rle, RleError};
 pub use video_error::VideoError;
 pub use video_frame::frame_to_tensor;
 pub use video_options::VideoOptions;
-pub use video_predictor::{ObjectFrames, VideoMask, VideoMasks, VideoSession};
+pub use video_predictor::{MemoryUse, ObjectFrames, VideoMask, VideoMasks, VideoSession};

@@ -37,6 +37,19 @@ impl Mask {
         }
     }
 
+    /// From [`Rle::to_compressed`] text of our own making; there are no logits.
+    pub(crate) fn from_compressed_rle(runs: &str, score: f32, width: usize, height: usize) -> Self {
+        let rle = Rle::from_compressed(runs, width, height).expect("made by `to_compressed`");
+        Self {
+            width,
+            height,
+            bits: rle.to_bits(),
+            score,
+            logits: Vec::new(),
+            logits_side: 0,
+        }
+    }
+
     /// Other bits, as many.
     pub(crate) fn set_bits(&mut self, bits: Vec<u8>) {
         debug_assert_eq!(bits.len(), self.bits.len());
@@ -59,11 +72,12 @@ impl Mask {
     }
 
     /// Logits at low resolution, clamped to ±32, row-major [`Self::logits_side`] squared: a later prompt's mask.
+    /// Empty where a video session has only the mask left ([`crate::VideoSession::masks_at`]).
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }
 
-    /// Side of [`Self::logits`]: a quarter of the network's picture size.
+    /// Side of [`Self::logits`]: a quarter of the network's picture size; 0 where there are none.
     pub fn logits_side(&self) -> usize {
         self.logits_side
     }

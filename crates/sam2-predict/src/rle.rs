@@ -41,6 +41,23 @@ impl Rle {
         }
     }
 
+    /// A bit a pixel, row-major, the first pixel in the lowest bit of the first byte; no padding between rows.
+    pub fn to_bits(&self) -> Vec<u8> {
+        let mut bits = vec![0; (self.width * self.height).div_ceil(8)];
+        let mut at = 0;
+        for (i, &count) in self.counts.iter().enumerate() {
+            let run = at..at + count as usize;
+            at = run.end;
+            if i % 2 == 1 {
+                for pixel in run {
+                    let index = pixel % self.height * self.width + pixel / self.height;
+                    bits[index >> 3] |= 1 << (index & 7);
+                }
+            }
+        }
+        bits
+    }
+
     /// COCO's compressed `counts` text: six bits a character, most runs as differences to the run before the last.
     pub fn to_compressed(&self) -> String {
         let mut text = String::new();
@@ -144,7 +161,9 @@ mod tests {
                 .collect();
             let rle = Rle::from_pixels(width, height, |x, y| pixels[y * width + x]);
             let text = rle.to_compressed();
-            assert_eq!(Rle::from_compressed(&text, width, height), Ok(rle));
+            assert_eq!(Rle::from_compressed(&text, width, height).as_ref(), Ok(&rle));
+            let bits = rle.to_bits();
+            assert!((0..pixels.len()).all(|i| (bits[i >> 3] >> (i & 7) & 1 == 1) == pixels[i]));
         }
         assert!(Rle::from_compressed("\u{7f}", 1, 1).is_err());
         assert!(Rle::from_compressed("oooooooooooo", 1, 1).is_err());

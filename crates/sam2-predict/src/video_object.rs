@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Tensor;
-use sam2::memory::{MemoryRef, Remembered};
+use rangemap::RangeInclusiveMap;
+use sam2::memory::{MemoryRef, Remembered, select_closest};
 use sam2::prompt_encoder::Point;
+
+use crate::VideoMask;
+use crate::video_past::{Past, PastMask};
 
 /// One object's answer on one frame.
 #[derive(Clone, Debug)]
@@ -24,7 +28,8 @@ pub(crate) struct FrameOutput {
 #[derive(Clone, Debug)]
 pub(crate) enum Memory {
     Made(Tensor<3>),
-    /// A prompted frame's is made once its prompts are final; until then its embedding is kept.
+    /// A prompted frame's is made once its prompts are final, or another frame is at hand; until then its embedding
+    /// is kept.
     ToMake(Tensor<4>),
 }
 
@@ -43,7 +48,16 @@ pub(crate) struct Object {
     /// Answers to prompts since tracking last began: those that do not condition, then those that do.
     pub prompted: [Vec<(usize, FrameOutput)>; 2],
     /// Tracked frames, and whether in reverse.
-    pub tracked: BTreeMap<usize, bool>,
+    pub tracked: RangeInclusiveMap<usize, bool>,
+    /// Of frames that are in none of the above any more, or were prompted and came back from here.
+    pub past: Past,
+}
+
+/// An object's latest answer on a frame.
+#[derive(Clone, Copy)]
+pub(crate) enum Answer<'a> {
+    Whole(&'a FrameOutput),
+    Past(&'a PastMask),
 }
 
 impl Object {
@@ -70,16 +84,32 @@ impl Object {
             Some((_, earlier)) => *earlier = output,
             None => prompted.push((frame, output)),
         }
+        self.past.remove(frame);
     }
 
     /// The latest answer on a frame; among the prompted ones only those of that kind count.
+    pub fn answer(&self, frame: usize, conditions: bool) -> Option<Answer<'_>> {
+        let past = self.past.get(frame);
+        match past {
+            // What the frame was prompted to, rather than what became of it on the way back.
+            Some(past) if past.prompted && self.prompted(frame, conditions).is_none() => {
+                Some(Answer::Past(past))
+            }
+            _ => self
+                .output(frame, conditions)
+                .map(Answer::Whole)
+                .or(past.map(Answer::Past)),
+        }
+    }
+
+    /// The latest answer on a frame that is still whole.
     pub fn output(&self, frame: usize, conditions: bool) -> Option<&FrameOutput> {
         self.prompted(frame, conditions)
             .or_else(|| self.cond_outputs.get(&frame))
             .or_else(|| self.non_cond_outputs.get(&frame))
     }
 
-    /// Remembers a finished answer. A conditioning frame's replaces a tracked one.
+    /// Remembers a finished answer. A conditioning frame's replaces a tracked one, which replaces a past one.
     pub fn remember(&mut self, frame: usize, conditions: bool, output: FrameOutput) {
         if conditions {
             if self.cond_outputs.insert(frame, output).is_none() {
@@ -88,7 +118,24 @@ impl Object {
             self.non_cond_outputs.remove(&frame);
         } else {
             self.non_cond_outputs.insert(frame, output);
+            self.past.remove(frame);
         }
+    }
+
+    /// Prompts since tracking last began become final: those that do not condition, then those that do.
+    pub fn remember_prompted(&mut self) {
+        for conditions in [false, true] {
+            for (frame, output) in std::mem::take(&mut self.prompted[usize::from(conditions)]) {
+                self.remember(frame, conditions, output);
+            }
+        }
+    }
+
+    /// Every answer that is whole.
+    pub fn outputs(&self) -> impl Iterator<Item = &FrameOutput> {
+        let prompted = self.prompted.iter().flatten().map(|(_, output)| output);
+        let remembered = self.cond_outputs.values().chain(self.non_cond_outputs.values());
+        prompted.chain(remembered)
     }
 
     /// Takes a frame's prompts back. Its answer stays, as a tracked frame's.
@@ -101,13 +148,36 @@ impl Object {
         if let Some(output) = self.cond_outputs.remove(&frame) {
             self.cond.retain(|at| *at != frame);
             self.non_cond_outputs.insert(frame, output);
-            self.tracked.remove(&frame);
+            self.tracked.remove(frame..=frame);
+        }
+        if let Some(past) = self.past.get_mut(frame).filter(|past| past.prompted) {
+            past.prompted = false;
+            self.tracked.remove(frame..=frame);
         }
     }
 
-    /// Forgets tracked frames further than `reach` from `frame`.
-    pub fn forget_beyond(&mut self, frame: usize, reach: usize) {
-        self.non_cond_outputs.retain(|at, _| at.abs_diff(frame) <= reach);
+    /// Whether the frame was prompted and only its mask is left.
+    pub fn sleeps_on(&self, frame: usize) -> bool {
+        !self.cond_outputs.contains_key(&frame) && self.past.get(frame).is_some_and(|past| past.prompted)
+    }
+
+    /// Tracked frames further than `reach` from `frame`, and conditioning frames beyond the `limit` closest.
+    pub fn far_frames(&self, frame: usize, reach: usize, limit: Option<usize>) -> Vec<usize> {
+        let far = |at: &usize| at.abs_diff(frame) > reach;
+        let tracked = self.non_cond_outputs.keys().copied().filter(far);
+        let (_, cond) = select_closest(frame, &self.cond, limit);
+        tracked.chain(cond).collect()
+    }
+
+    /// Forgets all of a frame but its mask.
+    pub fn leave_behind(&mut self, frame: usize, mask: &VideoMask) {
+        let prompted = self.cond_outputs.remove(&frame).is_some();
+        self.cond.retain(|at| *at != frame);
+        let tracked = self.non_cond_outputs.remove(&frame).is_some();
+        if let (true, Some(score)) = (prompted || tracked, mask.object_score) {
+            self.past
+                .insert(frame, PastMask::new(&mask.mask, score, prompted));
+        }
     }
 
     /// The output that a memory was chosen from.

@@ -18,7 +18,19 @@ pub struct VideoOptions {
     pub add_all_frames_to_correct_as_cond: bool,
     /// Keep the memories of all frames rather than of those that tracking can still reach.
     pub keep_all_memories: bool,
+    /// So many prompted frames of an object stay in the memory, those that the frame being tracked would choose
+    /// first; at least 2, or none for all. Of the others the mask is kept, and when tracking or a prompt comes to
+    /// such a frame again, that mask is its prompt. Best not below `max_cond_frames_in_attn`.
+    pub max_cond_frames_kept: Option<usize>,
+    /// What the compressed masks of left-behind frames may take, in bytes, all objects together. Beyond it those
+    /// farthest from the frame being tracked go, but none of a prompted frame.
+    pub max_past_mask_bytes: usize,
 }
+
+/// Of [`VideoOptions::max_cond_frames_kept`]: 16 MB an object on the device with the official models.
+const COND_FRAMES_KEPT: usize = 16;
+/// Of [`VideoOptions::max_past_mask_bytes`].
+const PAST_MASK_BYTES: usize = 64 << 20;
 
 impl Default for VideoOptions {
     fn default() -> Self {
@@ -29,6 +41,8 @@ impl Default for VideoOptions {
             max_cond_frames_in_attn: Some(4),
             add_all_frames_to_correct_as_cond: true,
             keep_all_memories: false,
+            max_cond_frames_kept: Some(COND_FRAMES_KEPT),
+            max_past_mask_bytes: PAST_MASK_BYTES,
         }
     }
 }
@@ -43,6 +57,8 @@ impl VideoOptions {
             max_cond_frames_in_attn: None,
             add_all_frames_to_correct_as_cond: false,
             keep_all_memories: true,
+            max_cond_frames_kept: None,
+            max_past_mask_bytes: usize::MAX,
         }
     }
 

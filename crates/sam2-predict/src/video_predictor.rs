@@ -12,7 +12,7 @@ use sam2::prompt_encoder::Point;
 
 use crate::holes::fill_holes;
 use crate::upscale::non_overlapping_bits;
-use crate::video_object::{FrameOutput, Memory, Object};
+use crate::video_object::{Answer, FrameOutput, Memory, Object};
 use crate::{Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
 
 /// Logit of every pixel of an object without an answer on the frame.
@@ -53,6 +53,17 @@ pub struct VideoMask {
     pub mask: Mask,
     /// Logit: positive where the object is visible. None where it has no answer on this frame.
     pub object_score: Option<f32>,
+}
+
+/// What a session holds besides the network; see [`VideoSession::memory_use`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Tensors on the device.
+    pub tensors: usize,
+    /// Their numbers' bytes.
+    pub device_bytes: usize,
+    /// Logits and compressed masks on the host.
+    pub host_bytes: usize,
 }
 
 /// What is remembered of an object, by frame numbers.
@@ -109,6 +120,7 @@ impl VideoSession {
             });
         }
         if self.current.as_ref().is_none_or(|(at, _)| *at != frame) {
+            self.settle(frame);
             let image = &self.model.image;
             let input = frame_to_tensor(picture, image.config.image_size, image.device());
             self.current = Some((frame, image.encode(input)));
@@ -151,6 +163,8 @@ impl VideoSession {
         };
         points.extend(new);
 
+        self.wake(frame, object, &features).await?;
+        let known = self.object(object);
         let place = self.prompt_place(object, frame);
         let previous = known.and_then(|known| known.output(frame, place.conditions));
         let previous = previous.map(|output| {
@@ -210,19 +224,11 @@ impl VideoSession {
         if self.objects.is_empty() {
             return Err(VideoError::NoObjects);
         }
-        for index in 0..self.objects.len() {
-            for conditions in [false, true] {
-                let prompted = std::mem::take(&mut self.objects[index].prompted[usize::from(conditions)]);
-                for (frame, mut output) in prompted {
-                    if let Memory::ToMake(embedding) = &output.memory {
-                        output.memory = Memory::Made(self.memory_of_prompt(embedding.clone(), &output));
-                    }
-                    self.objects[index].remember(frame, conditions, output);
-                }
-            }
-            if self.objects[index].cond.is_empty() {
-                let object = self.objects[index].id;
-                return Err(VideoError::NoPrompts { object });
+        self.make_memories();
+        for object in &mut self.objects {
+            object.remember_prompted();
+            if object.cond.is_empty() {
+                return Err(VideoError::NoPrompts { object: object.id });
             }
         }
         Ok(())
@@ -261,12 +267,13 @@ impl VideoSession {
         if self.objects.is_empty() {
             return Err(VideoError::NoObjects);
         }
-        let reach = self.options.memory_reach(&self.rules);
         for index in 0..self.objects.len() {
             let object = &self.objects[index];
             if object.cond.is_empty() {
                 return Err(VideoError::NoPrompts { object: object.id });
             }
+            self.wake(frame, object.id, &features).await?;
+            let object = &self.objects[index];
             if !object.cond_outputs.contains_key(&frame) {
                 let image = self.condition(object, &features, frame, reverse);
                 let output = self.model.sam_heads(&image, &[], None, true);
@@ -279,12 +286,13 @@ impl VideoSession {
                 let output = self.finish(output, Memory::Made(memory)).await?;
                 self.objects[index].remember(frame, false, output);
             }
-            let object = &mut self.objects[index];
-            object.tracked.insert(frame, reverse);
-            if !self.options.keep_all_memories {
-                object.forget_beyond(frame, reach);
-            }
+            self.objects[index].tracked.insert(frame..=frame, reverse);
         }
+        let reach = match self.options.keep_all_memories {
+            true => usize::MAX,
+            false => self.options.memory_reach(&self.rules),
+        };
+        self.leave_far_frames(frame, reach);
         Ok(self.masks_on(frame, true))
     }
 
@@ -316,7 +324,8 @@ impl VideoSession {
         self.objects.clear();
     }
 
-    /// All objects' latest masks on a frame.
+    /// All objects' latest masks on a frame. Of frames that tracking has left behind they are as they were, but
+    /// without logits; see [`VideoOptions::max_past_mask_bytes`] for how long they are kept.
     pub fn masks_at(&self, frame: usize) -> VideoMasks {
         self.masks_on(frame, true)
     }
@@ -330,10 +339,37 @@ impl VideoSession {
             tracked: object
                 .tracked
                 .iter()
-                .map(|(frame, reverse)| (*frame, *reverse))
+                .flat_map(|(frames, reverse)| frames.clone().map(|frame| (frame, *reverse)))
                 .collect(),
         };
         self.objects.iter().map(frames).collect()
+    }
+
+    /// What is held besides the network: it does not grow with the video's length, but for the host's compressed
+    /// masks up to [`VideoOptions::max_past_mask_bytes`] and those of prompted frames.
+    pub fn memory_use(&self) -> MemoryUse {
+        let mut held = MemoryUse::default();
+        let mut hold = |numbers: usize| {
+            held.tensors += 1;
+            held.device_bytes += numbers * size_of::<f32>();
+        };
+        if let Some((_, features)) = &self.current {
+            for tensor in [&features.embedding, &features.high_res_0, &features.high_res_1] {
+                hold(tensor.shape().num_elements());
+            }
+        }
+        let outputs: Vec<&FrameOutput> = self.objects.iter().flat_map(Object::outputs).collect();
+        for output in &outputs {
+            hold(output.obj_ptr.shape().num_elements());
+            match &output.memory {
+                Memory::Made(memory) => hold(memory.shape().num_elements()),
+                // The embedding of the frame at hand.
+                Memory::ToMake(_) => {}
+            }
+        }
+        let logits: usize = outputs.iter().map(|output| output.low_res.len()).sum();
+        held.host_bytes = logits * size_of::<f32>() + self.past_bytes();
+        held
     }
 
     fn check_frame(&self, frame: usize) -> Result<(), VideoError> {
@@ -420,6 +456,84 @@ impl VideoSession {
             .condition_on_memory(features, &memories, &pointers, max_pointers)
     }
 
+    /// Before another frame than that of the latest prompts is at hand: their memories are made, so that only one
+    /// frame's embedding is ever held, and where they are too many they become final.
+    fn settle(&mut self, next: usize) {
+        self.make_memories();
+        if let Some(limit) = self.options.max_cond_frames_kept {
+            let prompted = |object: &Object| object.prompted.iter().map(Vec::len).sum::<usize>();
+            let mut full: Vec<_> = self.objects.iter_mut().filter(|o| prompted(o) > limit).collect();
+            if !full.is_empty() {
+                full.iter_mut().for_each(|object| object.remember_prompted());
+                // Tracking may go on where it was: its memories stay.
+                self.leave_far_frames(next, usize::MAX);
+            }
+        }
+    }
+
+    /// The memories of prompted frames, as far as they are not made yet.
+    fn make_memories(&mut self) {
+        for index in 0..self.objects.len() {
+            for conditions in 0..2 {
+                for at in 0..self.objects[index].prompted[conditions].len() {
+                    let output = &self.objects[index].prompted[conditions][at].1;
+                    if let Memory::ToMake(embedding) = &output.memory {
+                        let memory = self.memory_of_prompt(embedding.clone(), output);
+                        self.objects[index].prompted[conditions][at].1.memory = Memory::Made(memory);
+                    }
+                }
+            }
+        }
+    }
+
+    /// If only the mask is left of a prompted frame that is at hand, that mask becomes its prompt.
+    async fn wake(&mut self, frame: usize, object: u32, features: &ImageFeatures) -> Result<(), VideoError> {
+        let Some(known) = self.object(object).filter(|known| known.sleeps_on(frame)) else {
+            return Ok(());
+        };
+        let Some(past) = known.past.get(frame) else {
+            return Ok(());
+        };
+        let mask = past.to_mask(self.width, self.height).to_bytes();
+        let output = self.model.mask_as_output(features, self.to_square(&mask));
+        let embedding = features.embedding.clone();
+        let mut output = self.finish(output, Memory::ToMake(embedding.clone())).await?;
+        output.memory = Memory::Made(self.memory_of_prompt(embedding, &output));
+        self.object_or_new(object).remember(frame, true, output);
+        Ok(())
+    }
+
+    /// Of tracked frames further than `reach` from `frame`, and of conditioning frames that are too many, only masks
+    /// are kept, as many as there may be.
+    fn leave_far_frames(&mut self, frame: usize, reach: usize) {
+        let limit = self.options.max_cond_frames_kept.map(|limit| limit.max(2));
+        let far: BTreeSet<usize> = self
+            .objects
+            .iter()
+            .flat_map(|object| object.far_frames(frame, reach, limit))
+            .collect();
+        for at in far {
+            // All objects', since which pixel is whose may depend on the others.
+            let masks = self.masks_on(at, true).masks;
+            for (object, mask) in self.objects.iter_mut().zip(&masks) {
+                if object.far_frames(frame, reach, limit).contains(&at) {
+                    object.leave_behind(at, mask);
+                }
+            }
+        }
+        while self.past_bytes() > self.options.max_past_mask_bytes {
+            let largest = self.objects.iter_mut().max_by_key(|object| object.past.bytes());
+            if !largest.is_some_and(|object| object.past.drop_farthest(frame)) {
+                break;
+            }
+        }
+    }
+
+    /// Of compressed masks.
+    fn past_bytes(&self) -> usize {
+        self.objects.iter().map(|object| object.past.bytes()).sum()
+    }
+
     /// The memory of a prompted frame, from the answer as it was given.
     fn memory_of_prompt(&self, embedding: Tensor<4>, output: &FrameOutput) -> Tensor<3> {
         let score = Tensor::<2>::from_data([[output.object_score]], self.model.image.device());
@@ -469,32 +583,52 @@ impl VideoSession {
     fn masks_on(&self, frame: usize, conditions: bool) -> VideoMasks {
         let side = self.model.image.config.mask_side();
         let nothing = vec![NO_OBJ_SCORE; side * side];
-        let outputs: Vec<_> = self
+        let answers: Vec<_> = self
             .objects
             .iter()
-            .map(|object| object.output(frame, conditions))
+            .map(|object| object.answer(frame, conditions))
             .collect();
-        let logits: Vec<&[f32]> = outputs
+        let logits: Vec<&[f32]> = answers
             .iter()
-            .map(|o| o.map_or(&nothing[..], |o| &o.low_res))
+            .map(|answer| match answer {
+                Some(Answer::Whole(output)) => &output.low_res[..],
+                _ => &nothing[..],
+            })
             .collect();
+        let (width, height) = (self.width, self.height);
+        let mask_of = |answer: &Option<Answer>| match answer {
+            Some(Answer::Whole(output)) => {
+                Mask::from_logits(output.low_res.clone(), side, output.iou, width, height)
+            }
+            Some(Answer::Past(past)) => past.to_mask(width, height),
+            None => Mask::from_logits(nothing.clone(), side, 0.0, width, height),
+        };
         let mut masks: Vec<VideoMask> = self
             .objects
             .iter()
-            .zip(&outputs)
-            .zip(&logits)
-            .map(|((object, output), logits)| {
-                let iou = output.map_or(0.0, |output| output.iou);
-                VideoMask {
-                    object: object.id,
-                    mask: Mask::from_logits(logits.to_vec(), side, iou, self.width, self.height),
-                    object_score: output.map(|output| output.object_score),
-                }
+            .zip(&answers)
+            .map(|(object, answer)| VideoMask {
+                object: object.id,
+                mask: mask_of(answer),
+                object_score: answer.map(|answer| match answer {
+                    Answer::Whole(output) => output.object_score,
+                    Answer::Past(past) => past.object_score,
+                }),
             })
             .collect();
         if self.options.non_overlap_masks && masks.len() > 1 {
-            let bits = non_overlapping_bits(&logits, [side, side], [self.height, self.width]);
-            for (mask, bits) in masks.iter_mut().zip(bits) {
+            let past = |answer: &Option<Answer>| matches!(answer, Some(Answer::Past(_)));
+            let mut taken = vec![0u8; (width * height).div_ceil(8)];
+            for (mask, _) in masks.iter().zip(&answers).filter(|(_, answer)| past(answer)) {
+                taken.iter_mut().zip(mask.mask.bits()).for_each(|(a, b)| *a |= b);
+            }
+            let all_bits = non_overlapping_bits(&logits, [side, side], [height, width]);
+            let whole = masks.iter_mut().zip(all_bits).zip(&answers);
+            for ((mask, mut bits), _) in whole.filter(|(_, answer)| !past(answer)) {
+                // Where a past mask is, its logits are not known any more: it keeps its pixels.
+                bits.iter_mut()
+                    .zip(&taken)
+                    .for_each(|(bit, taken)| *bit &= !taken);
                 mask.mask.set_bits(bits);
             }
         }

@@ -43,6 +43,16 @@ impl Clip {
         VideoSession::new(self.model.clone(), options, self.size, num_frames).expect("a session")
     }
 
+    /// A session of a stream whose first frame is prompted for two objects.
+    fn two_objects(&self, options: VideoOptions) -> VideoSession {
+        let mut session = self.session(options, None);
+        session.set_frame(0, self.frame(0)).expect("a frame");
+        for (object, x) in [(1, 32.0), (2, 112.0)] {
+            block_on(session.add_points_or_box(0, object, &click(x, 40.0, 1), true)).expect("masks");
+        }
+        session
+    }
+
     fn track(&self, session: &mut VideoSession, frames: std::ops::Range<usize>) -> Vec<VideoMasks> {
         session.begin_tracking().expect("prompts");
         frames
@@ -83,19 +93,117 @@ fn a_correction_lasts_unless_the_official_behaviour_is_asked_for() {
 #[test]
 fn memories_are_bounded_and_frames_are_encoded_once() {
     let clip = Clip::new();
-    let mut session = clip.session(VideoOptions::default(), None);
-    session.set_frame(0, clip.frame(0)).expect("a frame");
-    for (object, x) in [(1, 32.0), (2, 112.0)] {
-        block_on(session.add_points_or_box(0, object, &click(x, 40.0, 1), true)).expect("masks");
-    }
+    let mut session = clip.two_objects(VideoOptions::default());
     assert_eq!(session.encodes(), 1);
-    clip.track(&mut session, 0..40);
-    assert_eq!(session.encodes(), 40);
+    let masks = clip.track(&mut session, 0..50);
+    let early = session.memory_use();
+    clip.track(&mut session, 50..80);
+    let late = session.memory_use();
+    assert_eq!(session.encodes(), 80);
+    assert_eq!(
+        (early.tensors, early.device_bytes),
+        (late.tensors, late.device_bytes)
+    );
     for object in session.objects() {
         assert_eq!(object.cond, [0]);
-        assert_eq!(object.non_cond, (23..40).collect::<Vec<_>>());
-        assert_eq!(object.tracked.len(), 40);
+        assert_eq!(object.non_cond, (63..80).collect::<Vec<_>>());
+        assert_eq!(object.tracked.len(), 80);
     }
+    // A frame that was left behind still has its masks.
+    for (then, now) in masks[5].masks.iter().zip(session.masks_at(5).masks) {
+        assert_eq!(now.mask.bits(), then.mask.bits());
+        assert_eq!(
+            (now.object_score, now.mask.score()),
+            (then.object_score, then.mask.score())
+        );
+        assert!(now.mask.logits().is_empty());
+    }
+}
+
+#[test]
+#[ignore = "minutes: cargo test --release -p parity --test video_session -- --ignored --nocapture"]
+fn ten_thousand_frames_hold_what_fifty_hold() {
+    let clip = Clip::new();
+    let mut session = clip.two_objects(VideoOptions::default());
+    let mut after_50 = None;
+    for frame in 0..10_000 {
+        clip.track(&mut session, frame..frame + 1);
+        if frame == 49 || (frame + 1) % 1000 == 0 {
+            let held = session.memory_use();
+            println!("frame {frame}: {held:?}, resident {} kB", resident());
+            let (tensors, bytes) = *after_50.get_or_insert((held.tensors, held.device_bytes));
+            assert_eq!((held.tensors, held.device_bytes), (tensors, bytes));
+        }
+    }
+}
+
+/// The process's memory in kB, as Linux tells it.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.unwrap_or("unknown")
+        .trim()
+        .trim_end_matches(" kB")
+        .to_string()
+}
+
+#[test]
+fn past_masks_have_a_limit() {
+    let clip = Clip::new();
+    let options = VideoOptions {
+        max_past_mask_bytes: 20_000,
+        ..VideoOptions::default()
+    };
+    let mut session = clip.two_objects(options);
+    clip.track(&mut session, 0..60);
+    let has = |frame: usize| session.masks_at(frame).masks[0].object_score.is_some();
+    assert!(has(0) && !has(1) && has(42) && has(59));
+}
+
+#[test]
+fn prompted_frames_beyond_the_limit_keep_their_masks() {
+    let clip = Clip::new();
+    let options = VideoOptions {
+        max_cond_frames_kept: Some(3),
+        ..VideoOptions::default()
+    };
+    let mut session = clip.session(options, None);
+    // More prompts than may be kept, before any tracking, then some on the way.
+    let mut prompted = Vec::new();
+    for frame in 0..40 {
+        if frame % 4 == 0 {
+            session.set_frame(frame, clip.frame(frame)).expect("a frame");
+            let x = 32.0 + frame as f32;
+            prompted.push(
+                block_on(session.add_points_or_box(frame, 1, &click(x, 50.0, 1), true)).expect("masks"),
+            );
+        }
+        if frame > 16 {
+            clip.track(&mut session, frame..frame + 1);
+        }
+    }
+    assert_eq!(session.objects()[0].cond, [28, 32, 36]);
+    for masks in &prompted {
+        let kept = session.masks_at(masks.frame);
+        assert_eq!(kept.masks[0].mask.bits(), masks.masks[0].mask.bits());
+    }
+
+    // Tracking comes to the first one again: its mask is its prompt.
+    let again = clip.track(&mut session, 0..6);
+    assert_eq!(again[0].masks[0].mask.bits(), prompted[0].masks[0].mask.bits());
+    assert_eq!(again[4].masks[0].mask.bits(), prompted[1].masks[0].mask.bits());
+    assert_eq!(session.objects()[0].cond.len(), 3);
+    assert!(session.objects()[0].cond.contains(&4));
+
+    // Another prompt there replaces the mask.
+    session.set_frame(4, clip.frame(4)).expect("a frame");
+    let corrected = block_on(session.add_points_or_box(4, 1, &click(112.0, 29.0, 1), true)).expect("masks");
+    assert_ne!(corrected.masks[0].mask.bits(), prompted[1].masks[0].mask.bits());
+    assert_eq!(session.masks_at(4), corrected);
+    session.clear_prompts(8, 1);
+    let cleared = clip.track(&mut session, 4..9);
+    assert_eq!(cleared[0].masks[0].mask, corrected.masks[0].mask);
+    assert_ne!(cleared[4].masks[0].mask.bits(), prompted[2].masks[0].mask.bits());
 }
 
 #[test]

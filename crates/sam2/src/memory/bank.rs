@@ -132,9 +132,9 @@ fn frame_at(now: i64, back: i64, reverse: bool, stride: i64) -> i64 {
     }
 }
 
-/// The closest conditioning frame before, the closest at or after, then the closest of the rest, up to `limit`.
-/// Returns those selected and the others.
-fn select_closest(frame: usize, cond: &[usize], limit: Option<usize>) -> (Vec<usize>, Vec<usize>) {
+/// The closest conditioning frame before, the closest at or after, then the closest of the rest, up to `limit`
+/// (`select_closest_cond_frames`). Returns those selected and the others.
+pub fn select_closest(frame: usize, cond: &[usize], limit: Option<usize>) -> (Vec<usize>, Vec<usize>) {
     let Some(limit) = limit.filter(|&limit| cond.len() > limit) else {
         return (cond.to_vec(), vec![]);
     };
