@@ -1,6 +1,6 @@
 import { Engine } from "./engine.js";
 import { fromPlain, Sam2Error } from "./errors.js";
-import type { CallContext, Connection, Reply, Request } from "./protocol.js";
+import type { CallContext, Calls, CallTable, Connection, Reply, Request } from "./protocol.js";
 import type { WasmModule } from "./wasm-module.js";
 
 export function connectLocal(wasm: WasmModule): Connection {
@@ -22,7 +22,10 @@ interface Pending {
  * Requests with ids over `postMessage`. (Comlink would not do: when a worker dies its calls hang for ever, and an
  * error's code does not cross.)
  */
-export function connectWorker(worker: Worker): Connection {
+export function connectWorker<C extends CallTable<keyof C & string> = Calls>(
+  worker: Worker,
+  remedy = "Call Sam2.load again.",
+): Connection<C> {
   const pending = new Map<number, Pending>();
   let nextId = 1;
   let heard = false;
@@ -52,7 +55,7 @@ export function connectWorker(worker: Worker): Connection {
     event.preventDefault();
     die(
       heard
-        ? new Sam2Error("INTERNAL", `The worker failed: ${event.message}. Call Sam2.load again.`)
+        ? new Sam2Error("INTERNAL", `The worker failed: ${event.message}. ${remedy}`)
         : new Sam2Error(
             "NETWORK",
             "The worker could not be started. Check that its script is served from the page's own origin and that " +
@@ -61,7 +64,7 @@ export function connectWorker(worker: Worker): Connection {
     );
   });
   worker.addEventListener("messageerror", () => {
-    die(new Sam2Error("INTERNAL", "A message from the worker could not be read. Call Sam2.load again."));
+    die(new Sam2Error("INTERNAL", `A message from the worker could not be read. ${remedy}`));
   });
 
   return {

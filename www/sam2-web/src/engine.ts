@@ -1,9 +1,10 @@
 import { isOutOfMemory, isTrap, Sam2Error, toSam2Error } from "./errors.js";
+import { closePicture } from "./frame-source.js";
 import { cutOut, toRgba } from "./pixels.js";
-import type { CallContext, Calls, Method, Picture } from "./protocol.js";
+import type { CallContext, Calls, Method, OnFrame, Picture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import { check } from "./until.js";
-import type { WasmEmbedding, WasmModel, WasmModule } from "./wasm-module.js";
+import type { WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
 
 type Handlers = {
   [M in Method]: (args: Calls[M]["args"], context: CallContext) => Promise<Calls[M]["result"]>;
@@ -13,7 +14,7 @@ type Handlers = {
 const NEARLY_FULL_BYTES = 3 * 2 ** 30;
 
 /**
- * The model and its embeddings, behind the calls of {@link Calls}. Lives in a worker or on the page's own thread;
+ * The model, its embeddings and its videos, behind the calls of {@link Calls}. Lives in a worker or on the page's own thread;
  * knows nothing of either.
  */
 export class Engine {
@@ -21,7 +22,8 @@ export class Engine {
   #memory: WebAssembly.Memory | undefined;
   #model: WasmModel | undefined;
   readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture }>();
-  #nextImage = 1;
+  readonly #videos = new Map<number, WasmVideo>();
+  #nextId = 1;
   /** One call at a time: a wasm object cannot be freed or entered again while a call on it is under way. */
   #queue: Promise<unknown> = Promise.resolve();
   #busy = 0;
@@ -48,9 +50,15 @@ export class Engine {
     const turn = this.#queue.then(async () => {
       // An abort sent while the thread was computing is still on its way: let it arrive.
       if (waits) await new Promise((resolve) => setTimeout(resolve));
-      if (this.#fatal) throw this.#fatal;
-      check(context.signal);
-      return (this.#handlers as Handlers)[method](args, context);
+      try {
+        if (this.#fatal) throw this.#fatal;
+        check(context.signal);
+        return await (this.#handlers as Handlers)[method](args, context);
+      } catch (error) {
+        // Nobody else holds it any more.
+        if ("picture" in args && args.picture) closePicture(args.picture);
+        throw error;
+      }
     });
     this.#queue = turn.catch(() => {});
     this.#busy++;
@@ -75,6 +83,8 @@ export class Engine {
       if (this.#fatal) return;
       this.#fatal = new Sam2Error("DISPOSED", "The model has been disposed of.");
       for (const id of [...this.#images.keys()]) this.#release(id);
+      for (const video of this.#videos.values()) video.free();
+      this.#videos.clear();
       this.#model?.free();
       this.#model = undefined;
     });
@@ -103,20 +113,15 @@ export class Engine {
     },
 
     setImage: async ({ picture }, { signal }) => {
-      try {
-        const model = this.#loaded();
-        const { data, width, height } = await toRgba(picture);
-        check(signal);
-        const start = performance.now();
-        const embedding = await model.setImage(new Uint8Array(data.buffer), width, height);
-        const encodeMs = performance.now() - start;
-        const image = this.#nextImage++;
-        this.#images.set(image, { embedding, picture });
-        return { image, width, height, encodeMs, encodes: model.encodes };
-      } catch (error) {
-        closePicture(picture);
-        throw error;
-      }
+      const model = this.#loaded();
+      const { data, width, height } = await toRgba(picture);
+      check(signal);
+      const start = performance.now();
+      const embedding = await model.setImage(new Uint8Array(data.buffer), width, height);
+      const encodeMs = performance.now() - start;
+      const image = this.#nextId++;
+      this.#images.set(image, { embedding, picture });
+      return { image, width, height, encodeMs, encodes: model.encodes };
     },
 
     predict: async ({ image, prompts }) => {
@@ -131,6 +136,44 @@ export class Engine {
     rle: async ({ bits, width, height }) => this.#wasm.maskToRle(bits, width, height),
 
     release: async ({ image }) => this.#release(image),
+
+    openVideo: async ({ width, height, frameCount, options }) => {
+      const video = this.#nextId++;
+      this.#videos.set(video, this.#loaded().openVideo(width, height, frameCount, options));
+      return { video };
+    },
+
+    promptVideo: async (args, { signal }) => {
+      const video = await this.#showFrame(args, signal);
+      return "mask" in args
+        ? video.promptMask(args.frame, args.object, args.mask)
+        : video.prompt(args.frame, args.object, args.prompt, args.keepPoints);
+    },
+
+    track: async (args, { signal }) => {
+      const video = await this.#showFrame(args, signal);
+      return video.track(args.frame, args.backward);
+    },
+
+    clearPrompts: async ({ video, frame, object }) => this.#video(video).clearPrompts(frame, object),
+
+    firstFrame: async ({ video }) => this.#video(video).firstFrame(),
+
+    masksAt: async ({ video, frame }) => this.#video(video).masksAt(frame),
+
+    removeObject: async ({ video, object }) => this.#video(video).removeObject(object),
+
+    resetVideo: async ({ video }) => {
+      await this.#video(video).reset();
+      return undefined;
+    },
+
+    closeVideo: async ({ video }) => {
+      const held = this.#videos.get(video);
+      this.#videos.delete(video);
+      held?.free();
+      return undefined;
+    },
   };
 
   async #start(): Promise<void> {
@@ -157,6 +200,27 @@ export class Engine {
     const held = this.#images.get(id);
     if (!held) throw new Sam2Error("DISPOSED", "The image has been disposed of. Call setImage again.");
     return held;
+  }
+
+  #video(id: number): WasmVideo {
+    const held = this.#videos.get(id);
+    if (!held) throw new Sam2Error("DISPOSED", "The video has been disposed of. Call openVideo again.");
+    return held;
+  }
+
+  /** Encodes a call's frame if it has come with its picture. */
+  async #showFrame(
+    { video: id, frame, picture }: OnFrame,
+    signal: AbortSignal | undefined,
+  ): Promise<WasmVideo> {
+    const video = this.#video(id);
+    if (picture) {
+      const { data, width, height } = await toRgba(picture);
+      closePicture(picture);
+      check(signal);
+      await video.setFrame(frame, new Uint8Array(data.buffer), width, height);
+    }
+    return video;
   }
 
   #release(id: number): undefined {
@@ -189,8 +253,4 @@ export class Engine {
     this.#reportFatal(this.#fatal);
     return this.#fatal;
   }
-}
-
-function closePicture(picture: Picture): void {
-  if ("close" in picture) picture.close();
 }

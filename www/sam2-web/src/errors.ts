@@ -5,6 +5,8 @@
  * - `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`: the picture. `INVALID_PROMPT`: the prompt.
  * - `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `INTERNAL`: the device or the engine. When every later call
  *   fails with the same error, load again.
+ * - `VIDEO_UNSUPPORTED`, `VIDEO_CORRUPT`, `NO_VIDEO_TRACK`, `VIDEO_SOURCE_FAILED`: what a video's frames come from.
+ * - `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `FRAME_SIZE_CHANGED`: one frame of it.
  * - `NETWORK`: a file could not be fetched.
  * - `ABORTED`: your `AbortSignal` fired. `DISPOSED`: the object was used after `dispose()`.
  */
@@ -17,6 +19,13 @@ export type Sam2ErrorCode =
   | "IMAGE_TOO_LARGE"
   | "UNSUPPORTED_INPUT"
   | "INVALID_PROMPT"
+  | "VIDEO_UNSUPPORTED"
+  | "VIDEO_CORRUPT"
+  | "NO_VIDEO_TRACK"
+  | "VIDEO_SOURCE_FAILED"
+  | "FRAME_OUT_OF_RANGE"
+  | "FRAME_GONE"
+  | "FRAME_SIZE_CHANGED"
   | "DEVICE_UNAVAILABLE"
   | "DEVICE_LOST"
   | "OUT_OF_MEMORY"

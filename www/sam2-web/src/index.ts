@@ -5,14 +5,20 @@ export { Sam2 } from "./sam2.js";
 export type {
   Box,
   Device,
+  FrameAtOptions,
   LoadOptions,
   ModelInfo,
   ModelName,
+  OpenVideoOptions,
   PictureSource,
   Point,
   PredictOptions,
   Progress,
   Prompt,
+  PropagateOptions,
   Rle,
   SetImageOptions,
+  VideoPrompt,
+  VideoSource,
 } from "./types.js";
+export { Video, type VideoFrameMasks, type VideoMask } from "./video.js";

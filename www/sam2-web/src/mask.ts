@@ -1,7 +1,7 @@
 import { Sam2Error } from "./errors.js";
 import { toPng } from "./pixels.js";
 import type { Box, Rle } from "./types.js";
-import type { WasmPrediction } from "./wasm-module.js";
+import type { WasmMask } from "./wasm-module.js";
 
 /** What a mask asks of the engine that made it. */
 export interface MaskTools {
@@ -31,7 +31,7 @@ export class Mask {
 
   /** @internal */
   constructor(
-    mask: WasmPrediction["masks"][number],
+    mask: WasmMask,
     size: { width: number; height: number; logitsWidth: number; logitsHeight: number },
     tools: MaskTools,
   ) {

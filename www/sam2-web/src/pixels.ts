@@ -1,6 +1,6 @@
 import { imageDimensionsFromStream } from "image-dimensions";
 import { Sam2Error } from "./errors.js";
-import type { Picture, RawPicture } from "./protocol.js";
+import type { FramePicture, Picture, RawPicture } from "./protocol.js";
 import { checkSize } from "./size.js";
 import type { Box } from "./types.js";
 
@@ -8,8 +8,9 @@ import type { Box } from "./types.js";
 const STRIP_PIXELS = 4e6;
 
 /** The picture's pixels. The caller's `picture` stays as it is. */
-export async function toRgba(picture: Picture): Promise<RawPicture> {
+export async function toRgba(picture: Picture | FramePicture): Promise<RawPicture> {
   if ("data" in picture) return picture;
+  if (isVideoFrame(picture)) return (await copyFrame(picture)) ?? draw(picture);
   if (!(picture instanceof Blob)) return draw(picture);
   const bitmap = await decode(picture);
   try {
@@ -33,8 +34,33 @@ async function decode(blob: Blob): Promise<ImageBitmap> {
   });
 }
 
-function draw(bitmap: ImageBitmap): RawPicture {
-  const { width, height } = bitmap;
+function isVideoFrame(picture: object): picture is VideoFrame {
+  return "displayWidth" in picture;
+}
+
+/** By the browser's own conversion, unless it has none or the frame is shown otherwise than it is stored. */
+async function copyFrame(frame: VideoFrame): Promise<RawPicture | undefined> {
+  const { displayWidth: width, displayHeight: height, visibleRect } = frame;
+  const { rotation = 0, flip = false } = frame as { rotation?: number; flip?: boolean };
+  if (rotation || flip || visibleRect?.width !== width || visibleRect.height !== height) return undefined;
+  checkSize(width, height);
+  const data = new Uint8ClampedArray(width * height * 4);
+  try {
+    await frame.copyTo(data, {
+      format: "RGBA",
+      colorSpace: "srgb",
+      layout: [{ offset: 0, stride: width * 4 }],
+    });
+  } catch {
+    return undefined;
+  }
+  return { data, width, height };
+}
+
+function draw(bitmap: ImageBitmap | VideoFrame): RawPicture {
+  const [width, height] = isVideoFrame(bitmap)
+    ? [bitmap.displayWidth, bitmap.displayHeight]
+    : [bitmap.width, bitmap.height];
   checkSize(width, height);
   const data = new Uint8ClampedArray(width * height * 4);
   const rows = Math.min(height, Math.max(1, Math.floor(STRIP_PIXELS / width)));

@@ -1,6 +1,6 @@
 import type { PlainError } from "./errors.js";
 import type { Box, ModelInfo, Progress } from "./types.js";
-import type { WasmPrediction, WasmPrompt } from "./wasm-module.js";
+import type { WasmFrameMasks, WasmPrediction, WasmPrompt, WasmVideoOptions } from "./wasm-module.js";
 
 /** RGBA bytes, four a pixel, alpha not premultiplied. (Not `ImageData`, so that it can be made anywhere.) */
 export interface RawPicture {
@@ -11,6 +11,9 @@ export interface RawPicture {
 
 /** The forms in which a picture reaches the engine. */
 export type Picture = RawPicture | ImageBitmap | Blob;
+
+/** The forms in which a video's frame does. */
+export type FramePicture = RawPicture | ImageBitmap | VideoFrame;
 
 export type WeightsSource = { url: string; cache: boolean } | Blob | ArrayBuffer;
 
@@ -29,9 +32,38 @@ export interface Calls {
   cutout: { args: { image: number; bits: Uint8Array; crop: Box }; result: Blob };
   rle: { args: { bits: Uint8Array; width: number; height: number }; result: string };
   release: { args: { image: number }; result: undefined };
+  openVideo: {
+    args: { width: number; height: number; frameCount: number | undefined; options: WasmVideoOptions };
+    result: { video: number };
+  };
+  promptVideo: { args: OnFrame & ObjectPrompt; result: WasmFrameMasks };
+  track: { args: OnFrame & { backward: boolean }; result: WasmFrameMasks };
+  clearPrompts: { args: { video: number; frame: number; object: number }; result: WasmFrameMasks };
+  /** Where tracking begins unless it is told. */
+  firstFrame: { args: { video: number }; result: number };
+  masksAt: { args: { video: number; frame: number }; result: WasmFrameMasks };
+  removeObject: { args: { video: number; object: number }; result: WasmFrameMasks[] };
+  resetVideo: { args: { video: number }; result: undefined };
+  closeVideo: { args: { video: number }; result: undefined };
 }
 
+/** A call that works on a frame. Its picture is left out where the engine's last call was on the same frame. */
+export interface OnFrame {
+  video: number;
+  frame: number;
+  picture?: FramePicture;
+}
+
+/** Points and a box, or a mask of a byte a pixel. */
+export type ObjectPrompt = { object: number } & (
+  | { prompt: WasmPrompt; keepPoints: boolean }
+  | { mask: Uint8Array<ArrayBuffer> }
+);
+
 export type Method = keyof Calls;
+
+/** Calls by name: what they take and give. */
+export type CallTable<M extends string = string> = Record<M, { args: unknown; result: unknown }>;
 
 export interface CallContext {
   signal?: AbortSignal | undefined;
@@ -39,7 +71,7 @@ export interface CallContext {
 }
 
 /** Page to worker. */
-export type Request = { id: number; method: Method; args: unknown } | { id: number; abort: true };
+export type Request = { id: number; method: string; args: unknown } | { id: number; abort: true };
 
 /** Worker to page. */
 export type Reply =
@@ -47,14 +79,14 @@ export type Reply =
   | { id: number; error: PlainError }
   | { id: number; progress: Progress };
 
-/** A way to the engine. */
-export interface Connection {
-  call<M extends Method>(
+/** A way to the engine, or to another answerer of calls. */
+export interface Connection<C extends CallTable<keyof C & string> = Calls> {
+  call<M extends keyof C & string>(
     method: M,
-    args: Calls[M]["args"],
+    args: C[M]["args"],
     context?: CallContext,
     transfer?: Transferable[],
-  ): Promise<Calls[M]["result"]>;
+  ): Promise<C[M]["result"]>;
   /** Frees everything. Calls made afterwards, and those still under way, never answer. */
   close(): void;
 }

@@ -1,11 +1,21 @@
 import { connectLocal, connectWorker } from "./connect.js";
 import { chooseDevices } from "./device.js";
 import { Sam2Error } from "./errors.js";
+import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
 import { toPicture } from "./picture.js";
 import type { Calls, Connection } from "./protocol.js";
-import type { LoadOptions, ModelInfo, PictureSource, SetImageOptions } from "./types.js";
+import type {
+  LoadOptions,
+  ModelInfo,
+  OpenVideoOptions,
+  PictureSource,
+  SetImageOptions,
+  VideoSource,
+} from "./types.js";
 import { check, until } from "./until.js";
+import { Video } from "./video.js";
+import { openSource } from "./video-source.js";
 import { weightsSource } from "./weights-source.js";
 
 /** A model, loaded and ready. */
@@ -16,12 +26,19 @@ export class Sam2 {
   readonly adapter: string;
   readonly model: ModelInfo;
   readonly #connection: Connection;
+  readonly #worker: boolean;
   readonly #disposed = new AbortController();
   #encodes = 0;
 
-  private constructor(connection: Connection, device: "webgpu" | "cpu", loaded: Calls["load"]["result"]) {
+  private constructor(
+    connection: Connection,
+    device: "webgpu" | "cpu",
+    worker: boolean,
+    loaded: Calls["load"]["result"],
+  ) {
     const { device: adapter, ...model } = loaded;
     this.#connection = connection;
+    this.#worker = worker;
     this.device = device;
     this.adapter = adapter;
     this.model = model;
@@ -41,7 +58,7 @@ export class Sam2 {
       const connection = await connect(chosen, worker);
       try {
         const call = connection.call("load", { weights }, { signal, onProgress: muted(onProgress, signal) });
-        return new Sam2(connection, chosen, await until(call, [signal]));
+        return new Sam2(connection, chosen, worker, await until(call, [signal]));
       } catch (error) {
         connection.close();
         const another = index + 1 < devices.length;
@@ -68,7 +85,7 @@ export class Sam2 {
   ): Promise<ImageEmbedding> {
     check(this.#disposed.signal, signal);
     const gone = [signal, this.#disposed.signal];
-    const prepared = await until(toPicture(picture, transfer), gone, (late) => closeBitmap(late.picture));
+    const prepared = await until(toPicture(picture, transfer), gone, (late) => closePicture(late.picture));
     const call = this.#connection.call(
       "setImage",
       { picture: prepared.picture },
@@ -82,7 +99,69 @@ export class Sam2 {
     return new ImageEmbedding(this.#connection, this.#disposed.signal, made);
   }
 
-  /** Frees the model, all its images and its worker. Calls under way and later ones reject with `DISPOSED`. */
+  /**
+   * Opens a video to follow objects through: a file, a camera, a `<video>` or frames of your own. A file is decoded
+   * in a worker of its own, frame by frame as they are needed.
+   *
+   * @throws {@link Sam2Error} `VIDEO_UNSUPPORTED` (no WebCodecs here, or no decoder for it), `VIDEO_CORRUPT`,
+   * `NO_VIDEO_TRACK`, `VIDEO_SOURCE_FAILED`, `NETWORK`, `UNSUPPORTED_INPUT`, `ABORTED`, `DISPOSED`.
+   */
+  async openVideo(source: VideoSource, options: OpenVideoOptions = {}): Promise<Video> {
+    const { signal, keepFrames = 0, corrections = "kept" } = options;
+    const { nonOverlapping = false, fillHoles = 8, memoryStride = 1, maxConditioningFrames = 4 } = options;
+    const gone = [signal, this.#disposed.signal];
+    check(...gone);
+    for (const [name, value, least] of [
+      ["keepFrames", keepFrames, 0],
+      ["fillHoles", fillHoles, 0],
+      ["memoryStride", memoryStride, 1],
+      ["maxConditioningFrames", maxConditioningFrames, 2],
+    ] as const) {
+      if (Number.isInteger(value) && value >= least) continue;
+      throw new Sam2Error(
+        "UNSUPPORTED_INPUT",
+        `${name} must be a whole number of at least ${least}, not ${value}.`,
+      );
+    }
+    if (corrections !== "kept" && corrections !== "official") {
+      throw new Sam2Error(
+        "UNSUPPORTED_INPUT",
+        `corrections must be "kept" or "official", not "${corrections}".`,
+      );
+    }
+    const live = new AbortController();
+    try {
+      const opening = openSource(source, { keepFrames, inWorker: this.#worker, signal: live.signal });
+      const frames = await until(opening, gone, (late) => late.close());
+      try {
+        const { width, height, frameCount } = frames;
+        const wasmOptions = {
+          nonOverlapping: Boolean(nonOverlapping),
+          fillHoles,
+          memoryStride,
+          maxConditioningFrames,
+          officialCorrections: corrections === "official",
+        };
+        const call = this.#connection.call(
+          "openVideo",
+          { width, height, frameCount, options: wasmOptions },
+          { signal },
+        );
+        const { video } = await until(call, gone, (late) => {
+          if (!this.#disposed.signal.aborted) this.#connection.call("closeVideo", late).catch(() => {});
+        });
+        return new Video(this.#connection, this.#disposed.signal, frames, video);
+      } catch (error) {
+        frames.close();
+        throw error;
+      }
+    } catch (error) {
+      live.abort(error);
+      throw error;
+    }
+  }
+
+  /** Frees the model, all its images and videos, and its worker. Calls under way and later ones reject with `DISPOSED`. */
   dispose(): void {
     if (this.#disposed.signal.aborted) return;
     this.#disposed.abort(new Sam2Error("DISPOSED", "The model has been disposed of. Call Sam2.load again."));
@@ -106,8 +185,4 @@ async function connect(device: "webgpu" | "cpu", inWorker: boolean): Promise<Con
 
 function muted(onProgress: LoadOptions["onProgress"], signal?: AbortSignal): LoadOptions["onProgress"] {
   return onProgress && ((progress) => signal?.aborted || onProgress(progress));
-}
-
-function closeBitmap(picture: Calls["setImage"]["args"]["picture"]): void {
-  if ("close" in picture) picture.close();
 }

@@ -1,14 +1,15 @@
-import { Engine } from "./engine.js";
 import { toPlain, toSam2Error } from "./errors.js";
-import type { Calls, Method, Reply, Request } from "./protocol.js";
-import type { WasmModule } from "./wasm-module.js";
+import type { CallContext, Reply, Request } from "./protocol.js";
 
-/** The worker's side of {@link connectWorker}: an engine that answers messages. */
+/** A worker's own side of its messages. */
+export type Port = Pick<Worker, "postMessage" | "onmessage">;
+
+/** The worker's side of {@link connectWorker}: `answer` answers messages. `moved` of a result is not copied. */
 export function serve(
-  wasm: WasmModule,
-  port: Pick<Worker, "postMessage" | "onmessage"> = self as never,
+  answer: (method: never, args: never, context: CallContext) => Promise<unknown>,
+  moved: (result: never) => Transferable[],
+  port: Port = self as never,
 ): void {
-  const engine = new Engine(wasm);
   const running = new Map<number, AbortController>();
 
   port.onmessage = async ({ data }: MessageEvent<Request>) => {
@@ -21,23 +22,15 @@ export function serve(
     running.set(id, controller);
     const reply = (message: Reply, transfer: Transferable[] = []) => port.postMessage(message, transfer);
     try {
-      const result = await engine.call(data.method, data.args as Calls[Method]["args"], {
+      const result = await answer(data.method as never, data.args as never, {
         signal: controller.signal,
         onProgress: (progress) => reply({ id, progress }),
       });
-      reply({ id, result }, buffersOf(result));
+      reply({ id, result }, moved(result as never));
     } catch (thrown) {
       reply({ id, error: toPlain(toSam2Error(thrown)) });
     } finally {
       running.delete(id);
     }
   };
-}
-
-/** Masks are moved to the page, not copied. */
-function buffersOf(result: Calls[Method]["result"]): Transferable[] {
-  if (typeof result !== "object" || !("predictions" in result)) return [];
-  return result.predictions.flatMap(({ masks }) =>
-    masks.flatMap(({ bits, logits }) => [bits.buffer as ArrayBuffer, logits.buffer as ArrayBuffer]),
-  );
 }

@@ -1,3 +1,5 @@
+import type { Mask } from "./mask.js";
+
 /** A picture the model can look at. Pixels are read as sRGB; EXIF orientation is applied; alpha is ignored. */
 export type PictureSource =
   | ImageData
@@ -94,4 +96,74 @@ export interface ModelInfo {
   imageSize: number;
   /** Number of weights. */
   parameters: number;
+}
+
+/**
+ * Where a video's frames come from.
+ *
+ * - A file (`Blob`, or its URL): MP4, MOV or WebM, any frame at any time. A URL is read by range requests.
+ * - A stream: frames are taken one at a time as they are needed, are numbered as they are taken, and are gone after
+ *   that (see {@link OpenVideoOptions.keepFrames}). A `MediaStream` or `<video>` gives its newest frame, and those it
+ *   showed meanwhile are skipped; a paused `<video>` gives the frame it shows, then waits until it plays or is sought.
+ *   An async iterable is asked for its next frame when the last one has been worked on; its frames are closed when
+ *   they are no longer needed.
+ */
+export type VideoSource =
+  | Blob
+  | URL
+  | string
+  | MediaStream
+  | HTMLVideoElement
+  | AsyncIterable<VideoFrame | ImageBitmap>;
+
+export interface OpenVideoOptions {
+  signal?: AbortSignal;
+  /** Where objects overlap, only the likeliest keeps the pixel. Default false. */
+  nonOverlapping?: boolean;
+  /** Holes in a mask of at most so many low-resolution pixels are filled; 0 for none. Default 8. */
+  fillHoles?: number;
+  /** Of the frames before the last, only every so manieth is remembered. Default 1. */
+  memoryStride?: number;
+  /** A frame looks at no more than so many prompted frames, the closest; at least 2. Default 4. */
+  maxConditioningFrames?: number;
+  /**
+   * `"kept"` (default): a correction on a frame that was tracked before stays as it is. `"official"`: as in Meta's
+   * code, tracking overwrites it when it passes the frame again.
+   */
+  corrections?: "kept" | "official";
+  /** How many frames of a stream, besides the newest, stay at hand for prompts. Default 0. */
+  keepFrames?: number;
+}
+
+/** Which pixels of a frame are an object: points, a box, or a mask of the video's size. */
+export interface VideoPrompt {
+  /** Number of the frame, from 0. */
+  frame: number;
+  /** Any whole number of yours, from 0; a new one is a new object. */
+  object: number;
+  points?: readonly Point[];
+  box?: Readonly<Box>;
+  /**
+   * The object's mask: a {@link Mask}, an `ImageData` (the object is where neither red nor alpha is 0), or a byte a
+   * pixel (not 0 on the object). Neither points nor a box go with it.
+   */
+  mask?: Mask | ImageData | Uint8Array;
+  /** The points join those given earlier for this object on this frame, instead of replacing them. Default false. */
+  keepPoints?: boolean;
+}
+
+export interface PropagateOptions {
+  /** Default: a file's first prompted frame, a stream's newest one. */
+  from?: number;
+  /** How many frames at most, the first included. Default: to the video's end. */
+  frames?: number;
+  /** Default `"forward"`. */
+  direction?: "forward" | "backward";
+  signal?: AbortSignal;
+}
+
+export interface FrameAtOptions {
+  signal?: AbortSignal;
+  /** Scaled down to this width in pixels, for a thumbnail. */
+  width?: number;
 }

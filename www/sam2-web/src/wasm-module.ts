@@ -18,7 +18,53 @@ export interface WasmModel {
   /** How many pictures have been encoded. */
   readonly encodes: number;
   setImage(rgba: Uint8Array, width: number, height: number): Promise<WasmEmbedding>;
+  /** `frameCount` is of a file; a stream has none. */
+  openVideo(
+    width: number,
+    height: number,
+    frameCount: number | undefined,
+    options: WasmVideoOptions,
+  ): WasmVideo;
   free(): void;
+}
+
+/** Calls work on the frame set last, and only one at a time. */
+export interface WasmVideo {
+  /** Encodes a frame, unless it is the one at hand. */
+  setFrame(frame: number, rgba: Uint8Array, width: number, height: number): Promise<void>;
+  prompt(frame: number, object: number, prompt: WasmPrompt, keepPoints: boolean): Promise<WasmFrameMasks>;
+  /** A byte a pixel, 0 off the object. */
+  promptMask(frame: number, object: number, mask: Uint8Array): Promise<WasmFrameMasks>;
+  clearPrompts(frame: number, object: number): Promise<WasmFrameMasks>;
+  /** Where tracking begins unless it is told: the first prompted frame. */
+  firstFrame(): Promise<number>;
+  track(frame: number, backward: boolean): Promise<WasmFrameMasks>;
+  masksAt(frame: number): Promise<WasmFrameMasks>;
+  removeObject(object: number): Promise<WasmFrameMasks[]>;
+  reset(): Promise<void>;
+  free(): void;
+}
+
+export interface WasmVideoOptions {
+  nonOverlapping: boolean;
+  fillHoles: number;
+  memoryStride: number;
+  maxConditioningFrames: number;
+  officialCorrections: boolean;
+}
+
+/** Masks of all objects on a frame, in the order in which the objects were added. */
+export interface WasmFrameMasks {
+  frame: number;
+  logitsWidth: number;
+  logitsHeight: number;
+  masks: WasmVideoMask[];
+}
+
+export interface WasmVideoMask extends WasmMask {
+  object: number;
+  /** None where the object has no answer on the frame. */
+  objectScore: number | undefined;
 }
 
 export interface WasmEmbedding {
@@ -39,11 +85,13 @@ export interface WasmPrediction {
   objectScore: number;
   logitsWidth: number;
   logitsHeight: number;
-  masks: {
-    score: number;
-    area: number;
-    box: [number, number, number, number] | null;
-    bits: Uint8Array;
-    logits: Float32Array;
-  }[];
+  masks: WasmMask[];
+}
+
+export interface WasmMask {
+  score: number;
+  area: number;
+  box: [number, number, number, number] | null;
+  bits: Uint8Array;
+  logits: Float32Array;
 }

@@ -1,4 +1,4 @@
-import { serve } from "./serve.js";
+import { serveEngine } from "./serve-engine.js";
 import { wasm } from "./wasm-webgpu.js";
 
-serve(wasm);
+serveEngine(wasm);

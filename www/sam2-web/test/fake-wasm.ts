@@ -1,4 +1,15 @@
-import type { WasmEmbedding, WasmModel, WasmModule, WasmPrediction, WasmPrompt } from "../src/wasm-module.js";
+import type {
+  WasmEmbedding,
+  WasmFrameMasks,
+  WasmMask,
+  WasmModel,
+  WasmModule,
+  WasmPrediction,
+  WasmPrompt,
+  WasmVideo,
+  WasmVideoMask,
+  WasmVideoOptions,
+} from "../src/wasm-module.js";
 
 // Stands in for the wasm build: discs around the points, ellipses in the boxes. For the unit tests, and for work on the
 // demo page without a Rust build (`npm run dev:fake -w demo`).
@@ -10,12 +21,13 @@ function failWith(code: string, message: string): never {
 }
 
 /** Counts of what is alive, so that tests can see leaks. */
-export const alive = { models: 0, embeddings: 0 };
+export const alive = { models: 0, embeddings: 0, videos: 0 };
 
 /** Settable by tests: what every encode and decode first awaits. `panic` makes the module panic. */
 export const hooks: {
   beforeEncode?: () => Promise<void>;
   beforeDecode?: () => Promise<void>;
+  beforeTrack?: (frame: number) => Promise<void>;
   panic?: (message: string) => void;
 } = {};
 
@@ -41,6 +53,11 @@ export class Model implements WasmModel {
     return new Embedding(width, height);
   }
 
+  openVideo(width: number, height: number, frameCount: number | undefined, options: WasmVideoOptions) {
+    alive.videos++;
+    return new Video(width, height, frameCount, options);
+  }
+
   free(): void {
     alive.models--;
   }
@@ -61,50 +78,165 @@ class Embedding implements WasmEmbedding {
     alive.embeddings--;
   }
 
-  #predict({ points = [], box, mask, multimask = true }: WasmPrompt): WasmPrediction {
-    if (!points.length && !box && !mask)
+  #predict(prompt: WasmPrompt): WasmPrediction {
+    if (!prompt.points?.length && !prompt.box && !prompt.mask)
       failWith("INVALID_PROMPT", "The prompt is empty. Give points, a box or a mask.");
-    for (const { x, y } of points) {
-      if (!(x >= 0 && y >= 0 && x <= this.width && y <= this.height)) {
-        failWith(
-          "INVALID_PROMPT",
-          `The point (${x}, ${y}) is outside the picture (${this.width} x ${this.height}).`,
-        );
-      }
-    }
-    const scales = multimask ? [0.12, 0.2, 0.32] : [0.2];
-    const masks = scales.map((scale, index) => {
-      const radius = Math.min(this.width, this.height) * scale;
-      const inDisc = (x: number, y: number, label: number, r: number) =>
-        points.some((point) => point.label === label && (x - point.x) ** 2 + (y - point.y) ** 2 < r * r);
-      const inBox = (x: number, y: number) => {
-        if (!box) return false;
-        const [x0, y0, x1, y1] = box;
-        return ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2 < 1;
-      };
-      return this.#mask(
-        (x, y) => (inDisc(x, y, 1, radius) || inBox(x, y)) && !inDisc(x, y, 0, radius / 2),
-        0.93 - index * 0.14,
-      );
-    });
+    const scales = (prompt.multimask ?? true) ? [0.12, 0.2, 0.32] : [0.2];
+    const masks = scales.map((scale, index) => drawMask(this, prompt, scale, 0.93 - index * 0.14));
     return { objectScore: 4.2, logitsWidth: LOGITS_SIZE, logitsHeight: LOGITS_SIZE, masks };
   }
+}
 
-  #mask(inside: (x: number, y: number) => boolean, score: number): WasmPrediction["masks"][number] {
-    const { width, height } = this;
-    const bits = new Uint8Array(Math.ceil((width * height) / 8));
-    let [x0, y0, x1, y1, area] = [width, height, -1, -1, 0];
-    for (let y = 0, i = 0; y < height; y++) {
-      for (let x = 0; x < width; x++, i++) {
-        if (!inside(x, y)) continue;
-        bits[i >> 3] = (bits[i >> 3] ?? 0) | (1 << (i & 7));
-        [x0, y0, x1, y1] = [Math.min(x0, x), Math.min(y0, y), Math.max(x1, x), Math.max(y1, y)];
-        area++;
-      }
-    }
-    const logits = new Float32Array(LOGITS_SIZE * LOGITS_SIZE).fill(-4);
-    return { score, area, box: area ? [x0, y0, x1, y1] : null, bits, logits };
+/** Every object drifts a pixel to the right from frame to frame. */
+class Video implements WasmVideo {
+  #frame: number | undefined;
+  /** By object, then frame. */
+  readonly #prompts = new Map<number, Map<number, WasmPrompt | Uint8Array>>();
+  readonly #tracked = new Map<number, Set<number>>();
+
+  constructor(
+    readonly width: number,
+    readonly height: number,
+    readonly frameCount: number | undefined,
+    readonly options: WasmVideoOptions,
+  ) {}
+
+  async setFrame(frame: number, rgba: Uint8Array, width: number, height: number): Promise<void> {
+    await hooks.beforeEncode?.();
+    if (width !== this.width || height !== this.height || rgba.length !== width * height * 4)
+      failWith("FRAME_SIZE_CHANGED", "The frame has another size than the video.");
+    this.#frame = frame;
   }
+
+  async prompt(frame: number, object: number, prompt: WasmPrompt, keepPoints: boolean) {
+    this.#check(frame);
+    if (!prompt.points?.length && !prompt.box) failWith("INVALID_PROMPT", "The prompt is empty.");
+    checkPoints(this, prompt);
+    const earlier = keepPoints ? this.#prompts.get(object)?.get(frame) : undefined;
+    const points = [...((earlier && "points" in earlier && earlier.points) || []), ...(prompt.points ?? [])];
+    return this.#add(frame, object, { ...prompt, points });
+  }
+
+  async promptMask(frame: number, object: number, mask: Uint8Array) {
+    this.#check(frame);
+    return this.#add(frame, object, mask);
+  }
+
+  async clearPrompts(frame: number, object: number) {
+    this.#prompts.get(object)?.delete(frame);
+    return this.#masks(frame);
+  }
+
+  async firstFrame() {
+    const frames = [...this.#prompts.values()].flatMap((prompts) => [...prompts.keys()]);
+    if (!frames.length) failWith("INVALID_PROMPT", "No object has been prompted.");
+    return Math.min(...frames);
+  }
+
+  async track(frame: number, _backward: boolean) {
+    await hooks.beforeTrack?.(frame);
+    this.#check(frame);
+    if (!this.#prompts.size) failWith("INVALID_PROMPT", "No object has been prompted.");
+    for (const object of this.#prompts.keys()) this.#tracked.get(object)?.add(frame);
+    return this.#masks(frame);
+  }
+
+  async masksAt(frame: number) {
+    return this.#masks(frame);
+  }
+
+  async removeObject(object: number) {
+    const frames = [...(this.#prompts.get(object)?.keys() ?? [])];
+    this.#prompts.delete(object);
+    this.#tracked.delete(object);
+    return this.#prompts.size ? frames.map((frame) => this.#masks(frame)) : [];
+  }
+
+  async reset() {
+    this.#prompts.clear();
+    this.#tracked.clear();
+  }
+
+  free(): void {
+    alive.videos--;
+  }
+
+  #check(frame: number): void {
+    if (this.#frame !== frame) failWith("FRAME_GONE", `The frame ${frame} is not at hand.`);
+  }
+
+  #add(frame: number, object: number, prompt: WasmPrompt | Uint8Array): WasmFrameMasks {
+    if (!this.#prompts.has(object)) {
+      this.#prompts.set(object, new Map());
+      this.#tracked.set(object, new Set());
+    }
+    this.#prompts.get(object)?.set(frame, prompt);
+    return this.#masks(frame);
+  }
+
+  #masks(frame: number): WasmFrameMasks {
+    const masks = [...this.#prompts].map(([object, prompts]): WasmVideoMask => {
+      const known = prompts.has(frame) || this.#tracked.get(object)?.has(frame);
+      const from = [...prompts.keys()].reduce(
+        (a, b) => (Math.abs(b - frame) < Math.abs(a - frame) ? b : a),
+        Number.POSITIVE_INFINITY,
+      );
+      const prompt = prompts.get(from);
+      const drift = frame - from;
+      const mask =
+        !known || !prompt
+          ? paint(this, () => false, 0)
+          : prompt instanceof Uint8Array
+            ? paint(this, (x, y) => x >= drift && !!prompt[y * this.width + x - drift], 0.9)
+            : drawMask(this, prompt, 0.2, 0.9, drift);
+      return { object, objectScore: known ? 4.2 : undefined, ...mask };
+    });
+    return { frame, logitsWidth: LOGITS_SIZE, logitsHeight: LOGITS_SIZE, masks };
+  }
+}
+
+type Size = { width: number; height: number };
+
+function checkPoints({ width, height }: Size, { points = [] }: WasmPrompt): void {
+  for (const { x, y } of points) {
+    if (!(x >= 0 && y >= 0 && x <= width && y <= height)) {
+      failWith("INVALID_PROMPT", `The point (${x}, ${y}) is outside the picture (${width} x ${height}).`);
+    }
+  }
+}
+
+function drawMask(size: Size, prompt: WasmPrompt, scale: number, score: number, drift = 0): WasmMask {
+  checkPoints(size, prompt);
+  const { points = [], box } = prompt;
+  const radius = Math.min(size.width, size.height) * scale;
+  const inDisc = (x: number, y: number, label: number, r: number) =>
+    points.some((point) => point.label === label && (x - point.x) ** 2 + (y - point.y) ** 2 < r * r);
+  const inBox = (x: number, y: number) => {
+    if (!box) return false;
+    const [x0, y0, x1, y1] = box;
+    return ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2 < 1;
+  };
+  return paint(
+    size,
+    (x, y) =>
+      (inDisc(x - drift, y, 1, radius) || inBox(x - drift, y)) && !inDisc(x - drift, y, 0, radius / 2),
+    score,
+  );
+}
+
+function paint({ width, height }: Size, inside: (x: number, y: number) => boolean, score: number): WasmMask {
+  const bits = new Uint8Array(Math.ceil((width * height) / 8));
+  let [x0, y0, x1, y1, area] = [width, height, -1, -1, 0];
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      if (!inside(x, y)) continue;
+      bits[i >> 3] = (bits[i >> 3] ?? 0) | (1 << (i & 7));
+      [x0, y0, x1, y1] = [Math.min(x0, x), Math.min(y0, y), Math.max(x1, x), Math.max(y1, y)];
+      area++;
+    }
+  }
+  const logits = new Float32Array(LOGITS_SIZE * LOGITS_SIZE).fill(-4);
+  return { score, area, box: area ? [x0, y0, x1, y1] : null, bits, logits };
 }
 
 export function maskToRle(bits: Uint8Array, width: number, height: number): string {

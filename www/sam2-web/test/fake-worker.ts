@@ -1,4 +1,4 @@
-import { serve } from "../src/serve.js";
+import { serveEngine } from "../src/serve-engine.js";
 import type { WasmModule } from "../src/wasm-module.js";
 
 /** A `Worker` whose other side runs here, over a real message channel, so that cloning and transfer are real too. */
@@ -10,7 +10,7 @@ export class FakeWorker extends EventTarget {
     super();
     const { port1, port2 } = this.#channel;
     port1.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
-    if (wasm) serve(wasm, port2 as never);
+    if (wasm) serveEngine(wasm, port2 as never);
   }
 
   postMessage(message: unknown, transfer: Transferable[] = []): void {

@@ -1,0 +1,54 @@
+import { Sam2Error } from "./errors.js";
+import { Mask } from "./mask.js";
+import { toWasmPrompt } from "./prompt.js";
+import type { ObjectPrompt } from "./protocol.js";
+import type { VideoPrompt } from "./types.js";
+
+/** The prompt as the engine takes it. What points and boxes may be is the engine's to say. */
+export function toObjectPrompt(prompt: VideoPrompt, size: { width: number; height: number }): ObjectPrompt {
+  if (typeof prompt !== "object" || prompt === null) {
+    fail("A prompt is an object with a frame, an object's number, and points, a box or a mask.");
+  }
+  const { object, points, box, mask, keepPoints = false } = prompt;
+  if (!Number.isInteger(object) || object < 0 || object >= 2 ** 32)
+    fail("object is a whole number from 0: yours to choose, one for each object.");
+  if (mask === undefined) {
+    const asked = { ...(points && { points }), ...(box && { box }), multimask: false };
+    return { object, prompt: toWasmPrompt(asked), keepPoints: Boolean(keepPoints) };
+  }
+  if (points || box) fail("A mask says all of an object: points and a box do not go with it.");
+  return { object, mask: toBytes(mask, size) };
+}
+
+/** A byte a pixel. */
+function toBytes(
+  mask: NonNullable<VideoPrompt["mask"]>,
+  { width, height }: { width: number; height: number },
+): Uint8Array<ArrayBuffer> {
+  const count = width * height;
+  if (mask instanceof Uint8Array) {
+    if (mask.length !== count)
+      fail(
+        `The mask has ${mask.length} bytes; the video's frames of ${width} x ${height} pixels need ${count}.`,
+      );
+    return mask.slice();
+  }
+  if (typeof mask !== "object" || mask === null || !("width" in mask)) {
+    fail("mask is a Mask, an ImageData, or a Uint8Array of a byte a pixel.");
+  }
+  if (mask.width !== width || mask.height !== height) {
+    fail(`The mask is ${mask.width} x ${mask.height} pixels; the video's frames are ${width} x ${height}.`);
+  }
+  const bytes = new Uint8Array(count);
+  if (mask instanceof Mask) {
+    for (let i = 0; i < count; i++) bytes[i] = ((mask.bits[i >> 3] ?? 0) >> (i & 7)) & 1;
+  } else {
+    const { data } = mask;
+    for (let i = 0; i < count; i++) bytes[i] = data[4 * i] && data[4 * i + 3] ? 1 : 0;
+  }
+  return bytes;
+}
+
+function fail(message: string): never {
+  throw new Sam2Error("INVALID_PROMPT", message);
+}

@@ -1,0 +1,323 @@
+import { Sam2Error } from "./errors.js";
+import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
+import { Mask } from "./mask.js";
+import { cutOut } from "./pixels.js";
+import type { Calls, Connection, OnFrame } from "./protocol.js";
+import type { Box, FrameAtOptions, PredictOptions, PropagateOptions, VideoPrompt } from "./types.js";
+import { check, until } from "./until.js";
+import { toObjectPrompt } from "./video-prompt.js";
+import type { WasmFrameMasks } from "./wasm-module.js";
+
+/** One object on one frame. */
+export interface VideoMask {
+  object: number;
+  /** Empty where the object is not visible, or not known on this frame yet. */
+  mask: Mask;
+  /** Whether the model sees the object on this frame. */
+  visible: boolean;
+  /** Logit of {@link VideoMask.visible}; undefined where the object is not known on this frame yet. */
+  objectScore: number | undefined;
+}
+
+/** All objects on one frame, in the order in which they were added. */
+export interface VideoFrameMasks {
+  frame: number;
+  /** In seconds. */
+  timestamp: number;
+  masks: VideoMask[];
+}
+
+/**
+ * A video whose objects are followed: prompt an object on any frame, then {@link Video.propagate}. Made by
+ * {@link Sam2.openVideo}; call `dispose()` when done, as the device's memory is not garbage-collected.
+ *
+ * Calls are answered in order, one at a time. One that fails or is aborted changes nothing but what it had finished,
+ * and the next one works.
+ */
+export class Video {
+  /** Width in pixels, as shown: after rotation. Prompts and masks are in these pixels. */
+  readonly width: number;
+  /** Height in pixels, as shown. */
+  readonly height: number;
+  /** How many frames a file has. A stream has none. */
+  readonly frameCount: number | undefined;
+  /** A file's length in seconds. */
+  readonly duration: number | undefined;
+  readonly #connection: Connection;
+  readonly #id: number;
+  readonly #source: FrameSource;
+  readonly #disposed = new AbortController();
+  readonly #modelGone: AbortSignal;
+  #turns: Promise<unknown> = Promise.resolve();
+  /** The frame that the engine has encoded. */
+  #atHand: number | undefined;
+  #running: AbortController | undefined;
+
+  /** @internal */
+  constructor(connection: Connection, modelGone: AbortSignal, source: FrameSource, id: number) {
+    this.#connection = connection;
+    this.#modelGone = modelGone;
+    this.#source = source;
+    this.#id = id;
+    this.width = source.width;
+    this.height = source.height;
+    this.frameCount = source.frameCount;
+    this.duration = source.duration;
+    modelGone.addEventListener("abort", () => source.close(), { signal: this.#disposed.signal });
+  }
+
+  /** The newest frame taken of a stream, or a file's last one. */
+  get latestFrame(): number {
+    return this.#source.timestamps.length - 1;
+  }
+
+  /**
+   * When a frame is shown, in seconds: exact, also where the frame rate varies.
+   *
+   * @throws {@link Sam2Error} `FRAME_OUT_OF_RANGE`.
+   */
+  timestamp(frame: number): number {
+    this.#checkFrame(frame);
+    return this.#source.timestamps[frame] ?? 0;
+  }
+
+  /** The frame shown at a time in seconds: the last one that is not later, or the first. */
+  frameNear(timestamp: number): number {
+    const { timestamps } = this.#source;
+    let [low, high] = [0, timestamps.length - 1];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      // A time read off a player is rounded to microseconds.
+      if ((timestamps[middle] ?? 0) <= timestamp + 1e-6) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /**
+   * Tells the model which pixels of a frame are an object, and answers with all objects on that frame. Prompt again,
+   * on this frame or another, to correct it; then propagate again.
+   *
+   * @throws {@link Sam2Error} `INVALID_PROMPT`, `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `ABORTED`, `DISPOSED`, or what
+   * befell the device or the video.
+   */
+  async prompt(prompt: VideoPrompt, { signal }: PredictOptions = {}): Promise<VideoFrameMasks> {
+    const asked = toObjectPrompt(prompt, this);
+    this.#checkFrame(prompt.frame);
+    return this.#turn(signal, (live) => this.#onFrame("promptVideo", prompt.frame, asked, live));
+  }
+
+  /** Takes back what was said of an object on a frame, and answers with all objects on that frame. */
+  async clearPrompts(frame: number, object: number): Promise<VideoFrameMasks> {
+    this.#checkFrame(frame);
+    return this.#turn(undefined, async (signal) =>
+      this.#read(await this.#call("clearPrompts", { frame, object }, signal)),
+    );
+  }
+
+  /**
+   * Follows all objects from frame to frame. Each step is computed when the iterator is asked for it, so that pausing
+   * is not asking; ending the loop ends it. A prompt made meanwhile counts from the next step on. Of two runs the
+   * newer goes on, and the older one's next step fails with `ABORTED`.
+   *
+   * Forward along a stream, every step takes the stream's newest frame.
+   *
+   * @throws {@link Sam2Error} as {@link Video.prompt}; `INVALID_PROMPT` if an object has no prompt; `VIDEO_CORRUPT`
+   * or `NETWORK` where the file cannot be read further. The steps before that stand.
+   */
+  async *propagate(options: PropagateOptions = {}): AsyncGenerator<VideoFrameMasks, void, undefined> {
+    const { from, frames = Number.POSITIVE_INFINITY, direction = "forward", signal } = options;
+    if (direction !== "forward" && direction !== "backward") {
+      throw new Sam2Error(
+        "UNSUPPORTED_INPUT",
+        `direction must be "forward" or "backward", not "${direction}".`,
+      );
+    }
+    if (!(frames >= 0)) throw new Sam2Error("UNSUPPORTED_INPUT", `frames must be a number, not ${frames}.`);
+    check(...this.#gone, signal);
+    if (from !== undefined) this.#checkFrame(from);
+
+    this.#running?.abort(
+      new Sam2Error("ABORTED", "Another propagate has begun on this video, so this one ended."),
+    );
+    const run = new AbortController();
+    this.#running = run;
+    const abort = () => run.abort(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    const backward = direction === "backward";
+    try {
+      let next: number | undefined = from ?? (await this.#firstFrame(run.signal));
+      for (let left = frames; left > 0 && next !== undefined; left--) {
+        const frame: number = next;
+        yield await this.#turn(run.signal, (live) => this.#onFrame("track", frame, { backward }, live));
+        next = left > 1 ? await this.#after(frame, backward, run.signal) : undefined;
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      if (this.#running === run) this.#running = undefined;
+    }
+  }
+
+  /** All objects on a frame as they are known by now; nothing is computed. */
+  async masksAt(frame: number): Promise<VideoFrameMasks> {
+    this.#checkFrame(frame);
+    return this.#turn(undefined, async (signal) =>
+      this.#read(await this.#call("masksAt", { frame }, signal)),
+    );
+  }
+
+  /**
+   * The picture of a frame, to show; close it when done. Does not wait for calls under way.
+   *
+   * @throws {@link Sam2Error} `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `VIDEO_CORRUPT`, `NETWORK`, `ABORTED`, `DISPOSED`.
+   */
+  async frameAt(frame: number, { signal, width }: FrameAtOptions = {}): Promise<ImageBitmap> {
+    this.#checkFrame(frame);
+    if (width !== undefined && !(width >= 1))
+      throw new Sam2Error("UNSUPPORTED_INPUT", `width must be at least 1, not ${width}.`);
+    return this.#live(signal, (live) => this.#source.bitmap(frame, width, live), closePicture);
+  }
+
+  /**
+   * Takes a stream's next frame without following anything to it, and gives its number; nothing where the stream, or
+   * a file, has no more.
+   */
+  async nextFrame({ signal }: PredictOptions = {}): Promise<number | undefined> {
+    // Not a turn: a stream may be silent for long, and prompts need not wait for it.
+    return this.#live(signal, (live) => this.#source.take(live));
+  }
+
+  /** Forgets an object. Answers with the frames on which it was prompted, as they are without it. */
+  async removeObject(object: number): Promise<VideoFrameMasks[]> {
+    return this.#turn(undefined, async (signal) => {
+      const frames = await this.#call("removeObject", { object }, signal);
+      return frames.map((masks) => this.#read(masks));
+    });
+  }
+
+  /** Forgets all objects. The video stays open. */
+  async reset(): Promise<void> {
+    return this.#turn(undefined, (signal) => this.#call("resetVideo", {}, signal));
+  }
+
+  /** Frees the memories on the device and the decoder. Calls under way and later ones reject with `DISPOSED`. */
+  dispose(): void {
+    if (this.#disposed.signal.aborted) return;
+    this.#disposed.abort(new Sam2Error("DISPOSED", "The video has been disposed of. Call openVideo again."));
+    this.#source.close();
+    if (!this.#modelGone.aborted) this.#connection.call("closeVideo", { video: this.#id }).catch(() => {});
+  }
+
+  get #gone(): readonly AbortSignal[] {
+    return [this.#disposed.signal, this.#modelGone];
+  }
+
+  /** `work`, given a signal that fires when it is no longer wanted, and left at once then. */
+  async #live<T>(
+    signal: AbortSignal | undefined,
+    work: (live: AbortSignal) => Promise<T>,
+    discard?: (late: T) => void,
+  ): Promise<T> {
+    const signals = [signal, ...this.#gone];
+    check(...signals);
+    const live = new AbortController();
+    try {
+      return await until(work(live.signal), signals, discard);
+    } catch (error) {
+      live.abort(error);
+      throw error;
+    }
+  }
+
+  /** `work` once those before it have ended, also those that nobody waits for any more. */
+  #turn<T>(signal: AbortSignal | undefined, work: (live: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#live(signal, (live) => {
+      const turn = this.#turns.then(() => {
+        check(live);
+        return work(live);
+      });
+      this.#turns = turn.catch(() => {});
+      return turn;
+    });
+  }
+
+  #call<M extends "clearPrompts" | "masksAt" | "removeObject" | "resetVideo" | "firstFrame">(
+    method: M,
+    args: Omit<Calls[M]["args"], "video">,
+    signal: AbortSignal,
+  ): Promise<Calls[M]["result"]> {
+    return this.#connection.call(method, { video: this.#id, ...args } as Calls[M]["args"], { signal });
+  }
+
+  /** A call that works on a frame, with its picture unless the engine has it. */
+  async #onFrame<M extends "promptVideo" | "track">(
+    method: M,
+    frame: number,
+    args: Omit<Calls[M]["args"], keyof OnFrame>,
+    signal: AbortSignal,
+  ): Promise<VideoFrameMasks> {
+    const picture = this.#atHand === frame ? undefined : await this.#source.picture(frame, signal);
+    if (signal.aborted && picture) closePicture(picture);
+    check(signal);
+    // Until the answer comes it is not known what the engine has encoded.
+    this.#atHand = undefined;
+    const whole = { video: this.#id, frame, ...(picture && { picture }), ...args } as Calls[M]["args"];
+    const masks = await this.#connection.call(method, whole, { signal }, picture ? transferOf(picture) : []);
+    this.#atHand = frame;
+    return this.#read(masks);
+  }
+
+  #firstFrame(signal: AbortSignal): Promise<number> {
+    return this.frameCount === undefined
+      ? Promise.resolve(this.latestFrame)
+      : this.#turn(signal, (live) => this.#call("firstFrame", {}, live));
+  }
+
+  /** The frame that tracking goes to from `frame`. */
+  #after(frame: number, backward: boolean, signal: AbortSignal): Promise<number | undefined> {
+    if (backward) return Promise.resolve(frame > this.#source.earliest ? frame - 1 : undefined);
+    if (frame < this.latestFrame) return Promise.resolve(Math.max(frame + 1, this.#source.earliest));
+    return this.nextFrame({ signal });
+  }
+
+  #checkFrame(frame: number): void {
+    const count = this.#source.timestamps.length;
+    if (Number.isInteger(frame) && frame >= 0 && frame < count) return;
+    throw new Sam2Error(
+      "FRAME_OUT_OF_RANGE",
+      this.frameCount === undefined
+        ? `There is no frame ${frame}: ${count} have been taken of the stream so far, counted from 0.`
+        : `There is no frame ${frame}: the video has ${count}, counted from 0.`,
+    );
+  }
+
+  #read({ frame, masks, logitsWidth, logitsHeight }: WasmFrameMasks): VideoFrameMasks {
+    const { width, height } = this;
+    const size = { width, height, logitsWidth, logitsHeight };
+    const tools = {
+      rle: async (bits: Uint8Array): Promise<string> => {
+        check(this.#modelGone);
+        return until(this.#connection.call("rle", { bits, width, height }), [this.#modelGone]);
+      },
+      cutout: (bits: Uint8Array, crop: Box): Promise<Blob> =>
+        this.#live(undefined, async (signal) => {
+          const picture = await this.#source.bitmap(frame, undefined, signal);
+          try {
+            return await cutOut(picture, bits, crop);
+          } finally {
+            picture.close();
+          }
+        }),
+    };
+    return {
+      frame,
+      timestamp: this.#source.timestamps[frame] ?? 0,
+      masks: masks.map(({ object, objectScore, ...mask }) => ({
+        object,
+        mask: new Mask(mask, size, tools),
+        visible: (objectScore ?? -1) > 0,
+        objectScore,
+      })),
+    };
+  }
+}
