@@ -148,7 +148,7 @@ fn list_pictures(data: &Path, split: Option<&Path>) -> Result<Vec<(String, PathB
         })
         .transpose()?;
     let mut pictures = Vec::new();
-    for folder in entries(&data.join("images"))?
+    for folder in load::entries(&data.join("images"))?
         .into_iter()
         .filter(|path| path.is_dir())
     {
@@ -157,7 +157,7 @@ fn list_pictures(data: &Path, split: Option<&Path>) -> Result<Vec<(String, PathB
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        for path in entries(&folder)?
+        for path in load::entries(&folder)?
             .into_iter()
             .filter(|path| path.extension().is_some_and(|e| e == "jpg"))
         {
@@ -176,13 +176,6 @@ fn list_pictures(data: &Path, split: Option<&Path>) -> Result<Vec<(String, PathB
         }
     }
     Ok(pictures)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let read = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
 }
 
 /// The IoU of every instance of a picture.

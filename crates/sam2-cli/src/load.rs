@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use image::{DynamicImage, ImageDecoder, ImageReader};
-use sam2::{ImageModel, Sam2Config};
+use sam2::{ImageModel, Sam2Config, VideoModel};
 use sam2_predict::PictureRef;
 use sam2_weights::Checkpoint;
 
@@ -40,18 +40,37 @@ pub fn config(named: Option<&str>, checkpoint: &Checkpoint) -> Result<Sam2Config
 }
 
 /// The image half of the network, on the CPU.
-pub fn image_model(
-    ModelArgs {
-        weights,
-        config: named,
-    }: &ModelArgs,
-) -> Result<ImageModel> {
-    let mut checkpoint = checkpoint(weights)?;
-    let config = config(named.as_deref(), &checkpoint)?;
+pub fn image_model(args: &ModelArgs) -> Result<ImageModel> {
+    let (mut checkpoint, config) = checked(args)?;
+    Ok(ImageModel::load(&config, &mut checkpoint, &Device::flex())?)
+}
+
+/// The whole network, on the CPU.
+pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
+    let (mut checkpoint, config) = checked(args)?;
+    Ok(VideoModel::load(&config, &mut checkpoint, &Device::flex())?)
+}
+
+/// A checkpoint that has all that its configuration asks for.
+fn checked(args: &ModelArgs) -> Result<(Checkpoint, Sam2Config)> {
+    let checkpoint = checkpoint(&args.weights)?;
+    let config = config(args.config.as_deref(), &checkpoint)?;
     checkpoint
         .check(&config)
-        .with_context(|| weights.display().to_string())?;
-    Ok(ImageModel::load(&config, &mut checkpoint, &Device::flex())?)
+        .with_context(|| args.weights.display().to_string())?;
+    Ok((checkpoint, config))
+}
+
+/// A folder's files and folders, in order of their names.
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let read = fs::read_dir(folder).with_context(cannot)?;
+    let mut paths = read
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()
+        .with_context(cannot)?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// The picture as a viewer shows it: turned upright by its EXIF orientation, as browsers do.

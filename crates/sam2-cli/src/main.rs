@@ -4,7 +4,9 @@ mod convert;
 mod eval;
 mod info;
 mod load;
+mod logits_file;
 mod predict;
+mod track;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,8 @@ struct Cli {
 enum Command {
     /// Masks for points, a box or an earlier mask on a picture
     Predict(predict::Args),
+    /// Follow objects through a folder of frames
+    Track(track::Args),
     /// Write a checkpoint as packed safetensors with its configuration
     Convert(convert::Args),
     /// Measure a model's IoU on pictures with instance masks
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Predict(args) => predict::run(&args),
+        Command::Track(args) => track::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Info(args) => info::run(&args),

@@ -67,10 +67,14 @@ impl VideoError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Predict(error) => error.code(),
-            Self::FrameNotSet { .. } | Self::NoSuchFrame { .. } => "NO_SUCH_FRAME",
-            Self::FrameSize { .. } => "INVALID_IMAGE",
-            Self::NoObjects | Self::NoPrompts { .. } => "NO_PROMPTS",
-            Self::EmptyPrompt | Self::BoxAfterPoints | Self::MaskSize { .. } => "INVALID_PROMPT",
+            Self::FrameNotSet { .. } => "FRAME_GONE",
+            Self::NoSuchFrame { .. } => "FRAME_OUT_OF_RANGE",
+            Self::FrameSize { .. } => "FRAME_SIZE_CHANGED",
+            Self::NoObjects
+            | Self::NoPrompts { .. }
+            | Self::EmptyPrompt
+            | Self::BoxAfterPoints
+            | Self::MaskSize { .. } => "INVALID_PROMPT",
         }
     }
 }

@@ -129,6 +129,16 @@ impl VideoSession {
         Ok(())
     }
 
+    /// The frames', in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The frames', in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
     /// How many frames have been encoded so far.
     pub fn encodes(&self) -> usize {
         self.encodes
@@ -328,6 +338,13 @@ impl VideoSession {
     /// without logits; see [`VideoOptions::max_past_mask_bytes`] for how long they are kept.
     pub fn masks_at(&self, frame: usize) -> VideoMasks {
         self.masks_on(frame, true)
+    }
+
+    /// An object's latest logits on a frame at low resolution, row by row, as the network gave them but for filled
+    /// holes: -1024 everywhere where the object is not visible. None where tracking has left the frame behind.
+    pub fn logits(&self, object: u32, frame: usize) -> Option<&[f32]> {
+        let output = self.object(object)?.output(frame, true)?;
+        Some(&output.low_res)
     }
 
     /// What is remembered, by object.

@@ -1,0 +1,285 @@
+//! `sam2 track`: objects followed through a folder of frames, read one at a time.
+//!
+//! Prompts are given in the file's order; then all objects are tracked from the first prompted frame to the end, and
+//! from there back to the beginning, so that every frame has an answer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use sam2_predict::{BoxPrompt, PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession};
+use serde::Deserialize;
+
+use crate::load;
+use crate::logits_file::LogitsFile;
+
+/// Frames between two lines of progress.
+const REPORT: usize = 20;
+
+/// Arguments of `sam2 track`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: load::ModelArgs,
+    /// The frames: a folder of pictures of one size, in order of their numbers, or else of their names
+    #[arg(long, value_name = "DIR")]
+    frames: PathBuf,
+    /// A JSON list, given in its order: [{"frame": 0, "object": 1, "points": [[x, y, label]], "box": [x0, y0, x1, y1]}],
+    /// or "mask": "file.png" (not 0 on the object, beside the list) instead of points and box. "keep_points" joins
+    /// the frame's earlier points; "correction" tracks up to the frame first, and corrects what was found there
+    #[arg(long, value_name = "FILE.json", verbatim_doc_comment)]
+    prompts: PathBuf,
+    /// All options as the official predictor's: a correction is lost when tracking passes, holes stay
+    #[arg(long)]
+    official: bool,
+    /// Folder for <object>/<frame>.png (0 or 255) and result.safetensors (logits.<object>.<frame> at low resolution)
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// One entry of the prompts' file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    frame: usize,
+    object: u32,
+    #[serde(default)]
+    points: Vec<[f32; 3]>,
+    #[serde(rename = "box")]
+    box_: Option<[f32; 4]>,
+    mask: Option<PathBuf>,
+    #[serde(default)]
+    keep_points: bool,
+    #[serde(default)]
+    correction: bool,
+}
+
+/// # Errors
+/// Bad input: says which file, which entry or which frame, what was expected and what came.
+pub fn run(args: &Args) -> Result<()> {
+    let frames = Frames::list(&args.frames)?;
+    let entries = read_prompts(&args.prompts, &frames)?;
+    let first = entries.iter().map(|entry| entry.frame).min().unwrap_or_default();
+    let objects: BTreeSet<u32> = entries.iter().map(|entry| entry.object).collect();
+
+    let model = load::video_model(&args.model)?;
+    let side = model.image.config.mask_side();
+    let options = match args.official {
+        true => VideoOptions::official(),
+        false => VideoOptions::default(),
+    };
+    let picture = frames.read(first)?;
+    let size = [picture.width() as usize, picture.height() as usize];
+    let session = VideoSession::new(model.into(), options, size, Some(frames.paths.len()))?;
+    let mut tracker = Tracker {
+        frames,
+        session,
+        at: None,
+    };
+    let folder = args.prompts.parent().unwrap_or(Path::new("."));
+    for (i, entry) in entries.iter().enumerate() {
+        let name = || entry_name(i, entry);
+        tracker
+            .prompt(entry, folder, &entries[..i])
+            .with_context(|| format!("{}: {}", args.prompts.display(), name()))?;
+    }
+
+    for object in &objects {
+        let folder = args.out.join(object.to_string());
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let count = tracker.frames.paths.len();
+    let order: Vec<usize> = (first..count).chain((0..first).rev()).collect();
+    let names = order
+        .iter()
+        .flat_map(|frame| objects.iter().map(move |object| (*object, *frame)));
+    let mut logits = LogitsFile::create(&args.out.join("result.safetensors"), names, side)?;
+
+    tracker.session.begin_tracking()?;
+    for (done, &frame) in order.iter().enumerate() {
+        let backwards = frame < first;
+        if backwards && frame + 1 == first {
+            // As tracking in reverse begins: on the first prompted frame itself, whose masks are written.
+            tracker.track(first, true)?;
+        }
+        tracker.track(frame, backwards)?;
+        let masks = tracker.session.masks_at(frame).masks;
+        for &object in &objects {
+            let mask = masks.iter().find(|mask| mask.object == object);
+            let mask = mask.context("every prompted object is tracked")?;
+            let path = args.out.join(format!("{object}/{frame:05}.png"));
+            fs::write(&path, mask.mask.to_png())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            let values = tracker.session.logits(object, frame);
+            logits.write(values.context("the frame was tracked just now")?)?;
+        }
+        if (done + 1) % REPORT == 0 {
+            eprintln!("{}/{count} frames", done + 1);
+        }
+    }
+    logits.finish()?;
+    println!("{count} frames, {} objects", objects.len());
+    Ok(())
+}
+
+/// A session, and the frames that it is given.
+struct Tracker {
+    frames: Frames,
+    session: VideoSession,
+    at: Option<usize>,
+}
+
+impl Tracker {
+    /// Reads a frame, unless it is the one at hand.
+    fn set(&mut self, frame: usize) -> Result<()> {
+        if self.at != Some(frame) {
+            let rgb = self.frames.read(frame)?;
+            let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+            let picture = PictureRef::new(rgb.as_raw(), PixelFormat::Rgb, width, height)?;
+            self.session
+                .set_frame(frame, picture)
+                .with_context(|| self.frames.paths[frame].display().to_string())?;
+            self.at = Some(frame);
+        }
+        Ok(())
+    }
+
+    fn track(&mut self, frame: usize, reverse: bool) -> Result<()> {
+        self.set(frame)?;
+        pollster::block_on(self.session.track(frame, reverse))?;
+        Ok(())
+    }
+
+    /// Gives one prompt; masks are files of `folder`.
+    fn prompt(&mut self, entry: &Entry, folder: &Path, earlier: &[Entry]) -> Result<()> {
+        if let (true, Some(first)) = (entry.correction, earlier.iter().map(|entry| entry.frame).min()) {
+            self.session.begin_tracking()?;
+            let reverse = entry.frame < first;
+            let mut way: Vec<usize> = (first.min(entry.frame)..=first.max(entry.frame)).collect();
+            if reverse {
+                way.reverse();
+            }
+            for frame in way {
+                self.track(frame, reverse)?;
+            }
+        }
+        self.set(entry.frame)?;
+        match &entry.mask {
+            Some(file) => {
+                let path = folder.join(file);
+                let mask = load::picture(&path)?.into_rgb8();
+                let (width, height) = (self.session.width(), self.session.height());
+                ensure!(
+                    (mask.width() as usize, mask.height() as usize) == (width, height),
+                    "{} is {}x{}, the frames are {width}x{height}",
+                    path.display(),
+                    mask.width(),
+                    mask.height()
+                );
+                let mask: Vec<u8> = mask.pixels().map(|pixel| u8::from(pixel.0 != [0; 3])).collect();
+                pollster::block_on(self.session.add_mask(entry.frame, entry.object, &mask))?;
+            }
+            None => {
+                let prompt = Prompt {
+                    points: entry.points.iter().map(to_point).collect::<Result<_>>()?,
+                    box_: entry.box_.map(|[x0, y0, x1, y1]| BoxPrompt { x0, y0, x1, y1 }),
+                    ..Prompt::default()
+                };
+                let replace = !entry.keep_points;
+                pollster::block_on(self.session.add_points_or_box(
+                    entry.frame,
+                    entry.object,
+                    &prompt,
+                    replace,
+                ))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn to_point(&[x, y, label]: &[f32; 3]) -> Result<PointPrompt> {
+    ensure!(label.fract() == 0.0, "label {label} is not 1 or 0");
+    let label = label as i32;
+    Ok(PointPrompt { x, y, label })
+}
+
+/// The pictures of a clip.
+pub struct Frames {
+    /// In order.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Frames {
+    /// The folder's pictures, in order of their numbers, or of their names where one is no number.
+    pub fn list(folder: &Path) -> Result<Self> {
+        let mut paths: Vec<PathBuf> = load::entries(folder)?
+            .into_iter()
+            .filter(|path| image::ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled()))
+            .collect();
+        ensure!(
+            !paths.is_empty(),
+            "{} has no pictures: JPEG, PNG, WebP, BMP, GIF or TIFF",
+            folder.display()
+        );
+        let stem = |path: &PathBuf| {
+            path.file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+        if let Some(twice) = paths.windows(2).find(|pair| stem(&pair[0]) == stem(&pair[1])) {
+            let names = [&twice[0], &twice[1]].map(|path| path.display().to_string());
+            anyhow::bail!(
+                "{} and {} are the same frame: leave one of them in the folder",
+                names[0],
+                names[1]
+            );
+        }
+        let number = |path: &PathBuf| stem(path).parse::<u64>();
+        if paths.iter().all(|path| number(path).is_ok()) {
+            paths.sort_by_key(|path| number(path).unwrap_or_default());
+        }
+        Ok(Self { paths })
+    }
+
+    fn read(&self, frame: usize) -> Result<image::RgbImage> {
+        Ok(load::picture(&self.paths[frame])?.into_rgb8())
+    }
+}
+
+fn read_prompts(path: &Path, frames: &Frames) -> Result<Vec<Entry>> {
+    let name = || path.display().to_string();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", name()))?;
+    let entries: Vec<Entry> = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a JSON list of prompts (`sam2 track --help`)", name()))?;
+    ensure!(!entries.is_empty(), "{} has no prompts", name());
+    let count = frames.paths.len();
+    for (i, entry) in entries.iter().enumerate() {
+        let entry_name = || format!("{}: {}", name(), entry_name(i, entry));
+        ensure!(
+            entry.frame < count,
+            "{}: there is no such frame, only 0 to {}",
+            entry_name(),
+            count - 1
+        );
+        let places = !entry.points.is_empty() || entry.box_.is_some();
+        ensure!(
+            places != entry.mask.is_some(),
+            "{}: give points, a box or both, or else a mask",
+            entry_name()
+        );
+    }
+    Ok(entries)
+}
+
+fn entry_name(index: usize, entry: &Entry) -> String {
+    format!(
+        "prompt {} (frame {}, object {})",
+        index + 1,
+        entry.frame,
+        entry.object
+    )
+}

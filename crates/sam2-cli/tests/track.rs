@@ -1,0 +1,188 @@
+//! `sam2 track` as a person calls it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use safetensors::tensor::SafeTensors;
+
+const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
+const FRAMES: usize = 4;
+
+/// A folder for one test, with a clip of a red disc that moves to the right, 60 wide and 40 high. Frames are
+/// numbered from 8 on, so that names do not sort as numbers do.
+fn clip(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("frames")).unwrap();
+    for i in 0..FRAMES {
+        let disc = RgbImage::from_fn(60, 40, |x, y| {
+            Rgb(if in_disc(x, y, i) {
+                [200, 30, 30]
+            } else {
+                [90, 140, 90]
+            })
+        });
+        disc.save(folder.join(format!("frames/{}.png", i + 8))).unwrap();
+    }
+    folder
+}
+
+fn in_disc(x: u32, y: u32, frame: usize) -> bool {
+    (x as i32 - 20 - 4 * frame as i32).pow(2) + (y as i32 - 20).pow(2) < 100
+}
+
+fn track(folder: &Path, prompts: &str, more: &[&str]) -> Output {
+    fs::write(folder.join("prompts.json"), prompts).unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (frames, prompts, out) = (path("frames"), path("prompts.json"), path("out"));
+    let args = [
+        "track",
+        "--weights",
+        WEIGHTS,
+        "--frames",
+        &frames,
+        "--prompts",
+        &prompts,
+    ];
+    Command::new(env!("CARGO_BIN_EXE_sam2"))
+        .args(args)
+        .args(["--out", &out])
+        .args(more)
+        .output()
+        .expect("the tool runs")
+}
+
+#[track_caller]
+fn assert_done(output: &Output) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+}
+
+#[track_caller]
+fn assert_refused(output: &Output, says: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains(says), "{error}");
+}
+
+/// A mask that was written, and its logits.
+fn result(folder: &Path, object: u32, frame: usize) -> (GrayImage, Vec<f32>) {
+    let mask = image::open(folder.join(format!("out/{object}/{frame:05}.png"))).unwrap();
+    let bytes = fs::read(folder.join("out/result.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let logits = file.tensor(&format!("logits.{object}.{frame}")).unwrap();
+    assert_eq!(logits.shape(), [128, 128]);
+    let logits = logits
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    (mask.into_luma8(), logits)
+}
+
+#[test]
+fn every_frame_gets_a_mask_of_every_object() {
+    let folder = clip("track");
+    let mask = GrayImage::from_fn(60, 40, |x, y| Luma([u8::from(in_disc(x, y, 1))]));
+    mask.save(folder.join("disc.png")).unwrap();
+    // The first prompted frame is 1: frame 0 is tracked backwards.
+    let prompts = r#"[{"frame": 1, "object": 3, "mask": "disc.png"},
+        {"frame": 2, "object": 5, "box": [17, 9, 40, 32], "points": [[28, 20, 1]]}]"#;
+    assert_done(&track(&folder, prompts, &[]));
+    for object in [3, 5] {
+        for frame in 0..FRAMES {
+            let (mask, logits) = result(&folder, object, frame);
+            assert_eq!(mask.dimensions(), (60, 40));
+            // A mask is its enlarged logits' sign, so one is as much of the picture as the other.
+            let share = mask.pixels().filter(|pixel| pixel.0[0] == 255).count() as f64 / 2400.0;
+            let low = logits.iter().filter(|&&logit| logit > 0.0).count() as f64 / logits.len() as f64;
+            assert!(mask.pixels().all(|pixel| [0, 255].contains(&pixel.0[0])));
+            assert!(
+                (share - low).abs() < 0.02,
+                "object {object} frame {frame}: {share} {low}"
+            );
+        }
+    }
+    // The given mask is the answer on its frame.
+    let (written, _) = result(&folder, 3, 1);
+    let same = written
+        .pixels()
+        .zip(mask.pixels())
+        .filter(|(a, b)| (a.0[0] > 0) == (b.0[0] > 0));
+    assert!(same.count() > 2350);
+    assert!(!folder.join("out/result.safetensors.part").exists());
+}
+
+#[test]
+fn corrections_last_unless_official() {
+    let folder = clip("corrections");
+    let first = r#"{"frame": 0, "object": 1, "points": [[20, 20, 1]]}"#;
+    let fix = |more: &str| {
+        format!(r#"{{"frame": 2, "object": 1, "points": [[5, 5, 1]], "correction": true{more}}}"#)
+    };
+    assert_done(&track(&folder, &format!("[{first}]"), &["--official"]));
+    let plain = result(&folder, 1, 2);
+    assert_done(&track(
+        &folder,
+        &format!("[{first}, {}]", fix("")),
+        &["--official"],
+    ));
+    assert_eq!(
+        result(&folder, 1, 2),
+        plain,
+        "the official predictor loses a correction"
+    );
+    assert_done(&track(&folder, &format!("[{first}, {}]", fix("")), &[]));
+    assert_ne!(result(&folder, 1, 2).1, plain.1);
+}
+
+#[test]
+fn wrong_input_is_refused() {
+    let folder = clip("track-wrong");
+    let refused = |prompts: &str, says: &str| assert_refused(&track(&folder, prompts, &[]), says);
+    refused("[]", "no prompts");
+    refused("[\n{\"frame\": 0 \"object\": 1}]", "line 2 column");
+    refused(
+        r#"[{"frame": 0, "object": 1, "dots": []}]"#,
+        "unknown field `dots`",
+    );
+    refused(r#"[{"frame": 0, "object": -1}]"#, "line 1 column");
+    refused(r#"[{"frame": 0, "object": 1}]"#, "give points, a box or both");
+    refused(
+        r#"[{"frame": 4, "object": 1, "points": [[1, 1, 1]]}]"#,
+        "prompt 1 (frame 4, object 1): there is no such frame, only 0 to 3",
+    );
+    refused(
+        r#"[{"frame": 0, "object": 1, "points": [[99, 1, 1]]}]"#,
+        "outside the picture",
+    );
+    refused(
+        r#"[{"frame": 0, "object": 1, "points": [[1, 1, 0.5]]}]"#,
+        "label 0.5",
+    );
+    refused(
+        r#"[{"frame": 0, "object": 1, "mask": "none.png"}]"#,
+        "cannot read",
+    );
+    GrayImage::new(59, 40).save(folder.join("small.png")).unwrap();
+    refused(
+        r#"[{"frame": 0, "object": 1, "mask": "small.png"}]"#,
+        "is 59x40, the frames are 60x40",
+    );
+    fs::remove_file(folder.join("prompts.json")).unwrap();
+
+    let good = r#"[{"frame": 0, "object": 1, "points": [[20, 20, 1]]}]"#;
+    RgbImage::new(60, 41).save(folder.join("frames/9.png")).unwrap();
+    refused(good, "the frame is 60x41 pixels, the video 60x40");
+    assert!(!folder.join("out/result.safetensors").exists());
+    fs::copy(folder.join("frames/8.png"), folder.join("frames/9.png")).unwrap();
+    fs::copy(folder.join("frames/8.png"), folder.join("frames/8.jpg")).unwrap();
+    refused(good, "are the same frame");
+    fs::remove_dir_all(folder.join("frames")).unwrap();
+    refused(good, "cannot read");
+    fs::create_dir(folder.join("frames")).unwrap();
+    refused(good, "has no pictures");
+}
