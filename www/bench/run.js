@@ -1,0 +1,297 @@
+#!/usr/bin/env node
+// Drives the bench page in a headless Chromium, adds what only can be measured from outside (starts, downloads, memory,
+// the native encoder), prints the table and saves it. pkg-scripts/bench calls it.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { chromium } from "@playwright/test";
+import { compressed, serve } from "./serve.js";
+
+const { values: options } = parseArgs({
+  options: {
+    cache: { type: "string" },
+    json: { type: "string" },
+    models: { type: "string", default: "nano,tiny" },
+    "no-webgpu": { type: "boolean", default: false },
+    "no-native": { type: "boolean", default: false },
+    "no-page": { type: "boolean", default: false },
+  },
+});
+const here = dirname(fileURLToPath(import.meta.url));
+const models = options.models.split(",");
+/** What a slow home line carries, in megabits a second. */
+const LINE = 20;
+const STARTS = 5;
+
+const log = (text) => process.stderr.write(`    ${new Date().toISOString().slice(11, 19)} ${text}\n`);
+const median = (values) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+};
+function row(work, [ours, theirs], unit, target = null, note = undefined) {
+  const ratio = ours !== null && theirs ? ours / theirs : null;
+  return { work, ours, theirs, unit, ratio, target, ...(note && { note }) };
+}
+
+const server = await serve({
+  page: join(here, "dist"),
+  models: join(options.cache, "models"),
+  cache: join(options.cache, "compressed"),
+});
+const profiles = [];
+
+/** A browser that nobody has used. */
+async function fresh(...more) {
+  const profile = mkdtempSync(join(tmpdir(), "sam2-bench-"));
+  profiles.push(profile);
+  return chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM_PATH || undefined,
+    args: [
+      "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update",
+      "--disable-sync --enable-unsafe-webgpu",
+      ...more,
+    ].flatMap((line) => line.split(" ")),
+  });
+}
+
+async function inThePage() {
+  // Nobody should wait for the server to compress.
+  for (const name of readdirSync(join(here, "dist/assets"))) {
+    if (/\.(js|css|wasm)$/.test(name))
+      compressed(join(here, "dist/assets", name), join(options.cache, "compressed"));
+  }
+  const context = await fresh();
+  const page = context.pages()[0] ?? (await context.newPage());
+  page.on("console", (message) => message.type() === "error" && log(`the page: ${message.text()}`));
+  await page.goto(server.url);
+  const watch = setInterval(async () => {
+    const doing = await page
+      .locator("#status")
+      .textContent()
+      .catch(() => "");
+    if (doing) log(doing);
+  }, 30_000);
+  const plan = { models, devices: options["no-webgpu"] ? ["cpu"] : ["cpu", "webgpu"] };
+  // Not page.evaluate's own waiting, which a busy machine may cut.
+  await page.evaluate((plan) => {
+    window.outcome = window.bench(plan).catch((error) => ({ error: String(error) }));
+  }, plan);
+  const report = await page.evaluate(() => window.outcome);
+  clearInterval(watch);
+  await context.close();
+  if (report.error) throw new Error(`the page stopped: ${report.error}`);
+  return report;
+}
+
+const SIDES = ["ours", "theirs"];
+
+/** From opening the page to the first mask, by turns; and what was downloaded for it. */
+async function starts(device) {
+  const contexts = await Promise.all(SIDES.map(() => fresh()));
+  const open = async (side) => {
+    const page = await contexts[side].newPage();
+    await page.goto(`${server.url}start-${SIDES[side]}.html?model=nano&device=${device}`);
+    const ms = await page.evaluate(() => window.firstMask);
+    await page.close();
+    return ms;
+  };
+  const first = [];
+  const downloads = [];
+  for (const side of [0, 1]) {
+    server.takeSeen();
+    // Once in a browser that is then thrown away, to see what is asked for.
+    const spare = contexts[side];
+    contexts[side] = await fresh();
+    await open(side);
+    const files = server.takeSeen().filter((file) => !/\.(safetensors|onnx|html|ico)$/.test(file));
+    const sum = (kind) =>
+      files.reduce((all, file) => all + compressed(file, join(options.cache, "compressed"))[kind].length, 0);
+    downloads.push({
+      gzip: sum("gzip") / 1e6,
+      brotli: sum("brotli") / 1e6,
+      files: files.map((file) => file.slice(here.length)),
+    });
+    await contexts[side].close();
+    contexts[side] = spare;
+  }
+  server.line(LINE);
+  for (const side of [0, 1]) first.push(await open(side));
+  server.line(Number.POSITIVE_INFINITY);
+  const warm = [[], []];
+  for (let i = 0; i < STARTS + 2; i++) {
+    for (const side of [0, 1]) {
+      log(`start ${i + 1}, ${device}, ${SIDES[side]}`);
+      const ms = await open(side);
+      // The browser keeps compiled code only from the second visit on.
+      if (i >= 2) warm[side].push(ms);
+    }
+  }
+  for (const context of contexts) await context.close();
+  const [ours, theirs] = downloads;
+  const pair = (what) => [ours[what], theirs[what]];
+  log(`downloads: ${JSON.stringify(downloads)}`);
+  return [
+    row(`cold start, weights cached, ${device}, nano`, warm.map(median), "ms", 0.5, `medians of ${STARTS}`),
+    row(`first visit at ${LINE} Mbit/s, weights included, ${device}, nano`, first, "ms"),
+    row(`download without weights, ${device}, brotli`, pair("brotli"), "MB", 0.5),
+    row(`download without weights, ${device}, gzip`, pair("gzip"), "MB", 0.5),
+  ];
+}
+
+/** Memory of the page's process at its peak, while it loads, encodes and decodes once. Linux only. */
+async function memory(model, device, target) {
+  const work = `peak memory, encode + decode, ${device}, ${model}`;
+  if (process.platform !== "linux") return row(work, [null, null], "MB", target, "needs Linux's /proc");
+  const peaks = [];
+  for (const side of SIDES) {
+    log(`${work}: ${side}`);
+    const context = await fresh();
+    const page = context.pages()[0] ?? (await context.newPage());
+    await page.goto(`${server.url}nothing`);
+    const browser = browserOf(profiles.at(-1));
+    const anonymous = () => renderers(browser).map(anonymousMemory);
+    const before = Math.max(...anonymous());
+    let peak = 0;
+    const watch = setInterval(() => {
+      peak = Math.max(peak, ...anonymous());
+    }, 20);
+    await page.goto(`${server.url}start-${side}.html?model=${model}&device=${device}`);
+    await page.evaluate(() => window.firstMask);
+    clearInterval(watch);
+    await context.close();
+    peaks.push((peak - before) / 1e6);
+  }
+  return row(work, peaks, "MB", target, "anonymous memory of the page's process, less an empty page's");
+}
+
+function processes() {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+}
+function commandOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
+function browserOf(profile) {
+  return processes().find(
+    (pid) => commandOf(pid).includes(`--user-data-dir=${profile}`) && !/--type=/.test(commandOf(pid)),
+  );
+}
+function parentOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ")[1];
+  } catch {
+    return "";
+  }
+}
+function renderers(browser) {
+  return processes().filter((pid) => /--type=renderer/.test(commandOf(pid)) && descends(pid, browser));
+}
+function descends(pid, ancestor) {
+  for (let at = pid, up = 0; at && at !== "0" && up < 6; at = parentOf(at), up++)
+    if (at === String(ancestor)) return true;
+  return false;
+}
+/** In bytes: what is not files of the browser itself. */
+function anonymousMemory(pid) {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return ["RssAnon", "RssShmem"].reduce(
+      (sum, name) => sum + Number(status.match(`${name}:\\s+(\\d+) kB`)[1]) * 1024,
+      0,
+    );
+  } catch {
+    return 0;
+  }
+}
+
+/** tiny's encoder natively, ours and the official PyTorch's, two threads each, by turns. */
+async function native() {
+  const work = "encode, native CPU, two threads, tiny (theirs: official PyTorch)";
+  const bin = process.env.SAM2_NATIVE_BENCH;
+  const python = process.env.SAM2_BENCH_PYTHON;
+  if (!bin || !python) return row(work, [null, null], "ms", 1.3, "no native build: see pkg-scripts/bench");
+  const environment = { ...process.env, RAYON_NUM_THREADS: "2", OMP_NUM_THREADS: "2" };
+  const runs = [
+    spawn(bin, [], { env: environment, stdio: ["pipe", "pipe", "inherit"] }),
+    spawn(python, [join(here, "native_reference.py")], {
+      env: environment,
+      stdio: ["pipe", "pipe", "inherit"],
+    }),
+  ];
+  const lines = runs.map((run) => createInterface({ input: run.stdout })[Symbol.asyncIterator]());
+  const turn = async (side) => {
+    runs[side].stdin.write("encode\n");
+    const { value, done } = await lines[side].next();
+    if (done) throw new Error(`the native ${SIDES[side]} ended`);
+    return Number(value);
+  };
+  const times = [[], []];
+  for (let i = 0; i < 6; i++) {
+    for (const side of [0, 1]) {
+      const ms = await turn(side);
+      log(`native encode ${i + 1}, ${SIDES[side]}: ${ms.toFixed(0)} ms`);
+      if (i > 0) times[side].push(ms);
+    }
+  }
+  for (const run of runs) run.stdin.end();
+  return row(work, times.map(median), "ms", 1.3, "medians of 5 turns");
+}
+
+function print(rows) {
+  const figure = (value) =>
+    value === null
+      ? "-"
+      : Math.abs(value) >= 100
+        ? String(Math.round(value))
+        : String(Number(value.toPrecision(3)));
+  const head = ["work", "sam2-web", "ort-web", "unit", "ratio", "target", ""];
+  const cells = rows.map(({ work, ours, theirs, unit, ratio, target, note }) => [
+    work,
+    figure(ours),
+    figure(theirs),
+    unit,
+    ratio === null ? "-" : ratio.toFixed(2),
+    target === null ? "" : `<= ${target}${ratio === null ? "" : ratio <= target ? " yes" : " NO"}`,
+    note ?? "",
+  ]);
+  const widths = head.map((text, i) => Math.max(text.length, ...cells.map((line) => line[i].length)));
+  const right = new Set([1, 2, 4]);
+  for (const line of [head, ...cells]) {
+    const padded = line.map((cell, i) => (right.has(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])));
+    console.log(padded.join("  ").trimEnd());
+  }
+}
+
+try {
+  const report = options["no-page"] ? { conditions: {}, rows: [] } : await inThePage();
+  const save = () => options.json && writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  report.conditions.processor = `${cpus().length} x ${cpus()[0]?.model}`;
+  report.conditions.load = loadavg()[0];
+  report.conditions.commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], {
+    encoding: "utf8",
+  }).trim();
+  save();
+  report.rows.push(...(await starts("cpu")));
+  save();
+  if (!options["no-webgpu"]) {
+    const rows = await starts("webgpu");
+    report.rows.push(...rows);
+    save();
+  }
+  for (const model of models) report.rows.push(await memory(model, "cpu", model === "tiny" ? 0.7 : null));
+  save();
+  if (!options["no-native"]) report.rows.push(await native());
+  save();
+  print(report.rows);
+  console.log(`\n${JSON.stringify(report.conditions, null, 2)}`);
+} finally {
+  server.close();
+  for (const profile of profiles) rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+}

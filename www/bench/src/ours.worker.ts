@@ -1,0 +1,39 @@
+// sam2-web on the worker's own thread, through its public API.
+import "./counters.js";
+import { type ImageEmbedding, Sam2 } from "sam2-web";
+import { type Click, type ModelFiles, type Side, serve, syntheticPicture } from "./side.js";
+
+class Ours implements Side {
+  #sam!: Sam2;
+  #side!: number;
+  #image: ImageEmbedding | undefined;
+
+  async load({ name, side, base }: ModelFiles, device: "cpu" | "webgpu"): Promise<void> {
+    this.#side = side;
+    this.#sam = await Sam2.load({ model: `${base}${name}.safetensors`, device, worker: false });
+  }
+
+  async encode(rgba: Uint8ClampedArray<ArrayBuffer>): Promise<void> {
+    this.#image?.dispose();
+    this.#image = await this.#sam.setImage(new ImageData(rgba, Math.sqrt(rgba.length / 4)));
+  }
+
+  /** Our masks come at the picture's size, theirs as logits: a picture of the logits' size makes that the same work. */
+  async beforeDecodes(): Promise<void> {
+    await this.encode(syntheticPicture(this.#side / 4));
+  }
+
+  async decode(clicks: readonly Click[], mask?: Float32Array): Promise<Float32Array[]> {
+    const image = this.#image;
+    if (!image) throw new Error("nothing is encoded yet");
+    const predictions = await image.predictBatch(
+      clicks.map(([x, y]) => ({
+        points: [{ x: x * image.width, y: y * image.height, label: 1 }],
+        ...(mask && { mask }),
+      })),
+    );
+    return predictions.flatMap(({ masks }) => masks.map(({ logits }) => logits));
+  }
+}
+
+serve(new Ours());

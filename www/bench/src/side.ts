@@ -1,0 +1,117 @@
+// One library in a worker: what it is asked to do, and how long it takes over there.
+import { type Counts, dryRun, take } from "./counters.js";
+
+export type Device = "cpu" | "webgpu";
+
+export interface ModelFiles {
+  name: string;
+  /** Pixels of the square that the network sees. */
+  side: number;
+  /** Where the files are: absolute, with a slash at the end. */
+  base: string;
+}
+
+/** A place in the picture, 0 to 1 from the left and from the top. */
+export type Click = readonly [x: number, y: number];
+
+/** A library under test. */
+export interface Side {
+  load(model: ModelFiles, device: Device): Promise<void>;
+  /** From the RGBA bytes of a picture of the network's size to features on the device, which are kept. */
+  encode(rgba: Uint8ClampedArray<ArrayBuffer>): Promise<void>;
+  /** Clicks on the kept features to three masks each; with `mask`, that each refines it. Resolves to their logits. */
+  decode(clicks: readonly Click[], mask?: Float32Array): Promise<Float32Array[]>;
+  /** Makes ready for timing {@link decode} alone, where a library's decode does more than the network. */
+  beforeDecodes?(): Promise<void>;
+}
+
+export interface Calls {
+  load: { args: { model: ModelFiles; device: Device; dry: boolean }; result: undefined };
+  encode: { args: undefined; result: undefined };
+  decode: { args: { clicks: readonly Click[]; mask?: Float32Array }; result: Float32Array[] };
+  beforeDecodes: { args: undefined; result: undefined };
+}
+
+export interface Done<T> {
+  result: T;
+  /** Milliseconds of the call itself, without the way to the worker and back. */
+  ms: number;
+  counts: Counts;
+}
+
+type Request = { [M in keyof Calls]: { method: M; args: Calls[M]["args"] } }[keyof Calls];
+
+/** The worker's end. */
+export function serve(side: Side): void {
+  let picture: Uint8ClampedArray<ArrayBuffer>;
+  const handle = async ({ method, args }: Request): Promise<unknown> => {
+    switch (method) {
+      case "load":
+        picture = syntheticPicture(args.model.side);
+        await side.load(args.model, args.device);
+        dryRun(args.dry);
+        return undefined;
+      case "encode":
+        return side.encode(picture);
+      case "decode":
+        return side.decode(args.clicks, args.mask);
+      case "beforeDecodes":
+        return side.beforeDecodes?.();
+    }
+  };
+  self.onmessage = async ({ data }: MessageEvent<Request>) => {
+    try {
+      take();
+      const start = performance.now();
+      const result = await handle(data);
+      const ms = performance.now() - start;
+      self.postMessage({ result, ms, counts: take() });
+    } catch (error) {
+      self.postMessage({ error: error instanceof Error ? `${error.message}` : String(error) });
+    }
+  };
+}
+
+/** The page's end; one call at a time. */
+export class Remote {
+  readonly #worker: Worker;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  call<M extends keyof Calls>(method: M, args: Calls[M]["args"]): Promise<Done<Calls[M]["result"]>> {
+    return new Promise((resolve, reject) => {
+      this.#worker.onmessage = ({ data }) =>
+        "error" in data ? reject(new Error(data.error)) : resolve(data);
+      this.#worker.onerror = (event) => reject(new Error(event.message || "the worker could not be started"));
+      this.#worker.postMessage({ method, args });
+    });
+  }
+
+  close(): void {
+    this.#worker.terminate();
+  }
+}
+
+/** Discs and a box on gradients: anything will do, as the network's work is the same for every picture. */
+export function syntheticPicture(side: number): Uint8ClampedArray<ArrayBuffer> {
+  const rgba = new Uint8ClampedArray(side * side * 4).fill(255);
+  const discs = [
+    [0.3, 0.45, 0.18, 220, 60, 50],
+    [0.72, 0.35, 0.12, 40, 190, 80],
+    [0.6, 0.75, 0.15, 60, 80, 220],
+  ] as const;
+  for (let i = 0; i < side * side; i++) {
+    const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
+    const disc = discs.find(([cx, cy, r]) => (x - cx) ** 2 + (y - cy) ** 2 < r ** 2);
+    const texture = 12 * Math.sin(x * 200) * Math.cos(y * 140);
+    rgba.set(
+      disc
+        ? [disc[3] + texture, disc[4] + texture, disc[5] + texture]
+        : [60 + 120 * x + texture, 90 + 80 * y + texture, 140 - 60 * x + 30 * y + texture],
+      i * 4,
+    );
+  }
+  return rgba;
+}

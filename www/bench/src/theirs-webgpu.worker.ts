@@ -1,0 +1,6 @@
+import "./counters.js";
+import * as ort from "onnxruntime-web/webgpu";
+import { serve } from "./side.js";
+import { Theirs } from "./theirs.js";
+
+serve(new Theirs(ort as never));

@@ -1,0 +1,85 @@
+// ONNX Runtime Web on the worker's own thread. The build (wasm or WebGPU) is handed in, as each worker has its own.
+import type { InferenceSession, Tensor, TypedTensor } from "onnxruntime-web";
+import { gpuIdle } from "./counters.js";
+import type { Click, Device, ModelFiles, Side } from "./side.js";
+
+type Runtime = typeof import("onnxruntime-web");
+
+const MEAN = [0.485, 0.456, 0.406];
+const STD = [0.229, 0.224, 0.225];
+
+export class Theirs implements Side {
+  readonly #ort: Runtime;
+  #model!: ModelFiles;
+  #options!: InferenceSession.SessionOptions;
+  #device!: Device;
+  #encoder!: InferenceSession;
+  #decoder!: InferenceSession;
+  #refiner: InferenceSession | undefined;
+  #features: Record<string, Tensor> | undefined;
+
+  constructor(ort: Runtime) {
+    this.#ort = ort;
+    ort.env.wasm.numThreads = 1;
+  }
+
+  async load(model: ModelFiles, device: Device): Promise<void> {
+    this.#model = model;
+    this.#device = device;
+    this.#options = { executionProviders: [device === "cpu" ? "wasm" : "webgpu"] };
+    // The features stay on the GPU, as ours do.
+    this.#encoder = await this.#session("encoder", device === "webgpu" ? "gpu-buffer" : "cpu");
+    this.#decoder = await this.#session("decoder");
+  }
+
+  #session(part: string, preferredOutputLocation: "cpu" | "gpu-buffer" = "cpu"): Promise<InferenceSession> {
+    const { base, name } = this.#model;
+    return this.#ort.InferenceSession.create(`${base}${name}.${part}.onnx`, {
+      ...this.#options,
+      preferredOutputLocation,
+    });
+  }
+
+  async encode(rgba: Uint8ClampedArray<ArrayBuffer>): Promise<void> {
+    const { side } = this.#model;
+    for (const level of Object.values(this.#features ?? {})) level.dispose();
+    const pixels = new this.#ort.Tensor("float32", normalise(rgba), [1, 3, side, side]);
+    this.#features = await this.#encoder.run({ pixels });
+    if (this.#device === "webgpu") await gpuIdle();
+  }
+
+  async decode(clicks: readonly Click[], mask?: Float32Array): Promise<Float32Array[]> {
+    const { side } = this.#model;
+    const tensor = (values: Float32Array, dims: number[]) => new this.#ort.Tensor("float32", values, dims);
+    const places = new Float32Array(clicks.flat().map((place) => place * side));
+    const prompts = clicks.length;
+    const feeds: Record<string, Tensor> = {
+      ...this.#features,
+      points: tensor(places, [prompts, 1, 2]),
+      labels: tensor(new Float32Array(prompts).fill(1), [prompts, 1]),
+    };
+    let session = this.#decoder;
+    if (mask) {
+      this.#refiner ??= await this.#session("refiner");
+      session = this.#refiner;
+      const repeated = new Float32Array(mask.length * prompts);
+      for (let i = 0; i < prompts; i++) repeated.set(mask, i * mask.length);
+      feeds.mask = tensor(repeated, [prompts, 1, side / 4, side / 4]);
+    }
+    const answer = await session.run(feeds);
+    const { data } = answer.masks as TypedTensor<"float32">;
+    const pixels = (side / 4) ** 2;
+    return Array.from({ length: 3 * prompts }, (_, i) => data.slice(i * pixels, (i + 1) * pixels));
+  }
+}
+
+/** RGBA bytes to planes of red, green and blue by ImageNet's mean and deviation. */
+export function normalise(rgba: Uint8ClampedArray): Float32Array {
+  const pixels = rgba.length / 4;
+  const planes = new Float32Array(3 * pixels);
+  for (let c = 0; c < 3; c++) {
+    const [scale, shift] = [1 / 255 / (STD[c] ?? 1), (MEAN[c] ?? 0) / (STD[c] ?? 1)];
+    for (let i = 0; i < pixels; i++) planes[c * pixels + i] = (rgba[i * 4 + c] ?? 0) * scale - shift;
+  }
+  return planes;
+}
