@@ -29,7 +29,7 @@ enum Command {
     Track(track::Args),
     /// Write a checkpoint as packed safetensors with its configuration
     Convert(convert::Args),
-    /// Measure a model's IoU on pictures with instance masks
+    /// Measure a model's IoU on pictures or clips with instance masks
     Eval(eval::Args),
     /// Say what a weights file holds
     Info(info::Args),

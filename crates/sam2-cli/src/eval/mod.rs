@@ -1,0 +1,90 @@
+//! `sam2 eval`: mean IoU over a folder of pictures, or of clips, with instance masks.
+//!
+//! Protocol: every instance of at least 0.5 % of its picture. Pixels labelled 255 count for nothing.
+
+mod labels;
+mod pictures;
+mod video;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use pictures::PromptKind;
+use serde::Serialize;
+
+use crate::load;
+
+/// Smaller instances are left out, as a share of the picture.
+const SMALLEST: f64 = 0.005;
+
+/// Arguments of `sam2 eval`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: load::ModelArgs,
+    /// A folder with images/<source>/<id>.jpg and <id>.png: palette indices, 0 background, 255 ignored; and with
+    /// video/<source>/<clip>/<frame>.jpg and .png
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// A JSON object of ids by folder, {"images/<source>": ["<id>", …]}, or by video/<source>: only those are measured
+    #[arg(long, value_name = "FILE.json")]
+    split: Option<PathBuf>,
+    /// What is given for each instance
+    #[arg(long, value_enum, default_value = "click")]
+    prompt: PromptKind,
+    /// Measure on the clips, by the first frame's mask and by one click on it
+    #[arg(long, conflicts_with = "prompt")]
+    video: bool,
+    /// The report
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+}
+
+/// # Errors
+/// A file cannot be read, or is not what it should be.
+pub fn run(args: &Args) -> Result<()> {
+    if args.video {
+        video::run(args)
+    } else {
+        pictures::run(args)
+    }
+}
+
+/// (source, path) of a kind's files that are `wanted`, in order of their names, and of the split.
+fn files(args: &Args, kind: &str, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(String, PathBuf)>> {
+    let only: Option<BTreeMap<String, Vec<String>>> = args
+        .split
+        .as_deref()
+        .map(|path| -> Result<_> {
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("{} is not ids by folder", path.display()))
+        })
+        .transpose()?;
+    let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for folder in load::entries(&args.data.join(kind))? {
+        if !folder.is_dir() {
+            continue;
+        }
+        let source = name(folder.file_name());
+        let ids = only.as_ref().map(|only| only.get(&format!("{kind}/{source}")));
+        for path in load::entries(&folder)?.into_iter().filter(|path| wanted(path)) {
+            let id = name(path.file_stem());
+            if ids.is_none_or(|ids| ids.is_some_and(|ids| ids.contains(&id))) {
+                found.push((source.clone(), path));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn write(args: &Args, report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(report)? + "\n";
+    fs::write(&args.out, text).with_context(|| format!("cannot write {}", args.out.display()))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
