@@ -5,6 +5,7 @@ import os
 import cv2
 import numpy as np
 
+import clips
 import prompts
 import scenes
 import sources
@@ -64,16 +65,56 @@ def make(rng, src, size, pictures, per_picture):
     return out
 
 
-def work(data, seed, size, pictures, per_picture, queue):
+def make_clips(rng, src, size, count, frames, most=2):
+    """Several clips; `clip` says which one each thing of the batch belongs to."""
+    low = size // LOGIT_STRIDE
+    out = dict(
+        rgb=np.zeros((frames, count, size, size, 3), np.uint8),
+        valid=np.zeros((frames, count, low, low), np.uint8),
+    )
+    clip_of, wanted, present, mask, click, box = [], [], [], [], [], []
+    for b in range(count):
+        chosen = []
+        while not chosen:
+            clip = clips.make(rng, src, size, frames)
+            chosen = clips.things(rng, clip, most)
+        for t, (rgb, labels) in enumerate(clip):
+            out["rgb"][t, b] = rgb
+            out["valid"][t, b] = cv2.resize((labels >= 0).astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA) > 127
+        for label in chosen:
+            masks = [labels == label for _, labels in clip]
+            clip_of.append(b)
+            wanted.append([cv2.resize(m.astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA) for m in masks])
+            present.append([m.sum() >= clips.PRESENT * (size / 256) ** 2 for m in masks])
+            mask.append(masks[0])
+            click.append(prompts.click(rng, masks[0]))
+            box.append(prompts.box(rng, masks[0]))
+    out.update(
+        clip=np.array(clip_of),
+        wanted=np.array(wanted, np.uint8).swapaxes(0, 1),
+        present=np.array(present, np.uint8).swapaxes(0, 1),
+        mask=np.array(mask),
+        click=np.array(click, np.float32),
+        box=np.array(box, np.float32),
+    )
+    return out
+
+
+def work(data, seed, size, pictures, per_picture, video_part, clips_size, queue):
     cv2.setNumThreads(1)
     src = sources.load(data)
     count = 0
     while os.getppid() != 1:  # ends with its parent
-        queue.put(make(np.random.default_rng([seed, count]), src, size, pictures, per_picture))
+        rng = np.random.default_rng([seed, count])
+        if rng.random() < video_part:
+            queue.put(make_clips(rng, src, clips_size, 2, int(rng.integers(4, 8))))
+        else:
+            queue.put(make(rng, src, size, pictures, per_picture))
         count += 1
 
 
-def start(data, seed, size, pictures, per_picture):
+def start(data, seed, size, pictures, per_picture, video_part, clips_size):
     queue = multiprocessing.Queue(maxsize=6)
-    multiprocessing.Process(target=work, args=(data, seed, size, pictures, per_picture, queue), daemon=True).start()
+    args = (data, seed, size, pictures, per_picture, video_part, clips_size, queue)
+    multiprocessing.Process(target=work, args=args, daemon=True).start()
     return queue

@@ -15,8 +15,8 @@ POSTPROCESSING = dict(
 )
 
 
-def build(image_size=None, postprocessing=False):
-    """The official SAM2Base. No weight depends on the size, so one state_dict fits every `image_size`."""
+def build(image_size=None, postprocessing=False, video=False):
+    """The official SAM2Base, or the official SAM2VideoPredictor. No weight depends on the size, so one state_dict fits every `image_size`."""
     model = OmegaConf.load(CONFIG).model
     if image_size is not None:
         model.image_size = image_size
@@ -27,6 +27,9 @@ def build(image_size=None, postprocessing=False):
         model.image_encoder.trunk.window_spec = [min(w, image_size // s) for w, s in zip(model.image_encoder.trunk.window_spec, (4, 8, 16, 32))]
     if postprocessing:
         model.sam_mask_decoder_extra_args = POSTPROCESSING
+    if video:
+        model._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
+        model.binarize_mask_from_pts_for_mem_enc = True  # as the official build_sam does
     return instantiate(model, _recursive_=True)
 
 

@@ -2,6 +2,8 @@
 
 A fresh SAM decoder ignores its prompts for thousands of steps, as their trace in the picture's tokens is faint.
 These few hundred cheap steps make it strong, and only then are there pictures to learn from.
+
+The second lesson comes before the clips: what a mask prompt says without a click. It is what a memory says.
 """
 import torch
 
@@ -69,5 +71,33 @@ def teach(model, pictures, steps=400, lr=3e-3, per_picture=8):
             o.zero_grad(set_to_none=True)
         if step % 50 == 49:
             print(f"places {step + 1} loss {loss.item():.3f} IoU {figures['single']:.3f}", flush=True)
+    for name, p in model.named_parameters():
+        p.requires_grad_(name in trained)
+
+
+def teach_masks(model, encoded, rounds, steps=200, lr=2e-3):
+    """`encoded`: [(features, batch)]; `rounds(features, batch, rows, kind)` gives a loss. Changes the prompt encoder and mask decoder only."""
+    trained = [n for n, p in model.named_parameters() if p.requires_grad]
+    for name, p in model.named_parameters():
+        p.requires_grad_(name in trained and name.startswith("sam_") and "conv_s" not in name)
+    optimizers = optimizer.make(model, lr, 0.02)
+    for step in range(steps):
+        for o in optimizers:
+            for group in o.param_groups:
+                group["lr"] = lr * min(1.0, (step + 1) / 30)
+        features, batch = encoded[step % len(encoded)]
+        rows = torch.from_numpy(batch["present"] > 0).nonzero()[:, 0]
+        turn = (torch.arange(len(rows)) + step) % 3
+        total = 0.0
+        for kind, part in (("mask", rows[turn > 0]), ("click", rows[turn == 0])):
+            loss, figures = rounds(features, batch, part, kind)
+            total = total + loss * len(part) / len(rows)
+            if kind == "mask" and step % 25 == 24:
+                print(f"masks {step + 1} IoU {figures['mask1']['single']:.3f}", flush=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+        for o in optimizers:
+            o.step()
+            o.zero_grad(set_to_none=True)
     for name, p in model.named_parameters():
         p.requires_grad_(name in trained)

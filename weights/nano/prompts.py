@@ -44,3 +44,19 @@ def correction(rng, predicted, wanted, valid, deepest=None):
     else:
         x, y = anywhere(rng, missing | extra)
     return x, y, int(wanted[y, x])
+
+
+def rough(rng, covered):
+    """A mask prompt as logits of +-10: the mask off by a little, or as coarse as a memory of it. `covered` is (h,w), 0 to 1."""
+    size = len(covered)
+    if rng.random() < 0.7:
+        angle, scale = rng.normal(0, 5), np.exp(rng.normal(0, 0.08))
+        ys, xs = np.nonzero(covered > 0.5)
+        centre = (float(xs.mean()), float(ys.mean())) if len(xs) else (size / 2, size / 2)
+        m = cv2.getRotationMatrix2D(centre, angle, scale)
+        m[:, 2] += rng.normal(0, 0.025 * size, 2)
+        covered = cv2.warpAffine(covered, m, (size, size))
+    if rng.random() < 0.6:
+        cells = cv2.resize(covered, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
+        covered = cv2.resize(cells, (size, size), interpolation=cv2.INTER_LINEAR)
+    return covered * 20 - 10

@@ -159,15 +159,13 @@ def sprite(rng, src):
 # --- pasting ----------------------------------------------------------------------------------------------------------
 
 
-def place(rng, rgba, size, side, centre):
-    """The sprite turned, mirrored and scaled to `side` on an empty canvas of the picture's size."""
+def warp(rgba, size, side, centre, angle, aspect, mirror):
+    """The sprite turned, mirrored and scaled to `side` on an empty canvas of the picture's size: colour and alpha."""
     h, w = rgba.shape[:2]
     scale = side / max(h, w)
-    aspect = np.exp(rng.normal(0, 0.12))
-    angle = rng.normal(0, 0.25) if rng.random() < 0.7 else rng.uniform(-np.pi, np.pi)
     c, s = np.cos(angle), np.sin(angle)
     m = np.array([[c, -s], [s, c]]) @ np.diag([scale * aspect, scale / aspect])
-    if rng.random() < 0.5:
+    if mirror:
         m = m @ np.diag([-1, 1])
     t = np.array(centre) - m @ np.array([w / 2, h / 2])
     # Shrinking by far would alias: average first.
@@ -179,6 +177,12 @@ def place(rng, rgba, size, side, centre):
     canvas = cv2.warpAffine(rgba[..., :3], matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     alpha = cv2.warpAffine(np.ascontiguousarray(rgba[..., 3]), matrix, (size, size), flags=cv2.INTER_LINEAR)
     return canvas, alpha
+
+
+def place(rng, rgba, size, side, centre):
+    aspect = np.exp(rng.normal(0, 0.12))
+    angle = rng.normal(0, 0.25) if rng.random() < 0.7 else rng.uniform(-np.pi, np.pi)
+    return warp(rgba, size, side, centre, angle, aspect, rng.random() < 0.5)
 
 
 def blend(scene, canvas, alpha):

@@ -22,6 +22,7 @@ class Sources:
     photos: dict = field(default_factory=dict)  # source -> [Photo]
     clips: list = field(default_factory=list)  # [[Photo]]
     sprites: dict = field(default_factory=dict)  # source -> [RGBA]
+    turntables: list = field(default_factory=list)  # [[RGBA]], views of one object in order
     cuts: list = field(default_factory=list)  # RGBA, instances cut out of training photos
     backgrounds: list = field(default_factory=list)  # [RGB]
 
@@ -75,6 +76,8 @@ def load(data, video=True):
     for folder in sorted((data / "sprites").iterdir()):
         rgba = [np.array(Image.open(p).convert("RGBA")) for p in sorted(folder.glob("*.webp")) if p.stem not in photo_ids]
         out.sprites[folder.name] = [crop_to_alpha(s) for s in rgba if (s[..., 3] > 127).sum() > 400]
+        if folder.name.endswith("_turntable"):
+            out.turntables += [v for v in (rgba[i : i + 12] for i in range(0, len(rgba), 12)) if all((s[..., 3] > 127).sum() > 400 for s in v)]
     for name in ("openimages_animals", "coco_ccby"):
         for photo in out.photos[name]:
             out.cuts.extend(cut_instances(photo))

@@ -1,4 +1,4 @@
-"""Trains nano's image parts on prompted pictures. Resumable: run the same command again.
+"""Trains nano on prompted pictures and on clips, in turns. Resumable: run the same command again.
 
     python train.py --data DIR --out RUN --size 256 --batch 6 --minutes 60
     python train.py --data DIR --out RUN --size 512 --batch 4 --minutes 20 --decay-minutes 10
@@ -18,19 +18,24 @@ import torch
 import batches
 import evaluate
 import losses
+import memory
 import model as nano
 import optimizer
 import pictures
 import places
 import prompts
+import video
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-# Rounds of clicks after a click, and after a box.
-CLICK_ROUNDS = [(1, 0.45), (2, 0.33), (3, 0.17), (5, 0.05)]
-BOX_ROUNDS = [(1, 0.8), (2, 0.2)]
-# These take part in video only.
-MEMORY = ("memory_attention", "memory_encoder", "maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial", "obj_ptr", "mask_downsample")
+# How many rounds: the first prompt, then clicks.
+ROUNDS = dict(
+    click=[(1, 0.45), (2, 0.33), (3, 0.17), (5, 0.05)],
+    box=[(1, 0.8), (2, 0.2)],
+    mask=[(1, 0.85), (2, 0.15)],
+)
+FIGURES = ["click1_chosen", "click1_best", "click1_single", "click2_single", "click3_single", "box1_single", "box1_chosen", "mask1_single"]
+CLIP_FIGURES = ["clip_loss", "clip_mask", "clip_click", "clip_box"]
 
 
 def draw(rng, table):
@@ -53,19 +58,24 @@ def correct(rng, logits, wanted, valid, present):
 
 
 def rounds(rng, model, features, batch, rows, kind, count):
-    """The prompt rounds of some rows of the batch: a first click or box, then corrections. Returns loss and figures."""
+    """The prompt rounds of some rows of the batch: click, box or rough mask, then corrections. Returns loss and figures."""
     per_picture = len(batch["click"]) // len(batch["rgb"])
     features = [f[rows // per_picture] for f in features]
     wanted = torch.from_numpy(batch["wanted"])[rows].float() / 255
     valid = torch.from_numpy(batch["valid"])[rows // per_picture].float()
     present = torch.from_numpy(batch["present"])[rows].float()
+    mask_input = None
     if kind == "box":
         points = torch.from_numpy(batch["box"])[rows].view(-1, 2, 2)
         labels = torch.tensor([[2, 3]], dtype=torch.int32).repeat(len(rows), 1)
+    elif kind == "mask":  # with the empty point that goes with a mask, and with a memory
+        points = torch.zeros(len(rows), 1, 2)
+        labels = -torch.ones(len(rows), 1, dtype=torch.int32)
+        mask_input = torch.from_numpy(np.stack([prompts.rough(rng, w) for w in wanted.numpy()]))[:, None]
     else:
         points = torch.from_numpy(batch["click"])[rows].view(-1, 1, 2)
         labels = torch.ones(len(rows), 1, dtype=torch.int32)
-    total, figures, mask_input = 0.0, {}, None
+    total, figures = 0.0, {}
     for r in range(count):
         logits, ious, objects = nano.decode(model, features, points, labels, mask_input)
         loss, f = losses.total(logits, ious, objects, wanted, valid, present)
@@ -83,49 +93,50 @@ def rounds(rng, model, features, batch, rows, kind, count):
             points, labels = torch.cat([points, more_points], 1), torch.cat([labels, more_labels], 1)
             # With and without the mask as a prompt: people use both.
             mask_input = seen[:, None].clamp(-32, 32) if rng.random() < 0.5 else None
-    return total, count, figures
+    return total, figures
 
 
-def step_loss(rng, model, batch, box_part):
+def step_loss(rng, model, batch, box_part, mask_part):
     features = nano.image_features(model, normalise(batch["rgb"]))
     n = len(batch["click"])
-    is_box = torch.from_numpy((rng.random(n) < box_part) & (batch["present"] > 0))
-    total, count, figures = 0.0, 0, {}
-    for kind, rows, table in (("click", torch.where(~is_box)[0], CLICK_ROUNDS), ("box", torch.where(is_box)[0], BOX_ROUNDS)):
+    u, present = rng.random(n), batch["present"] > 0
+    is_box, is_mask = present & (u < box_part), present & (u >= box_part) & (u < box_part + mask_part)
+    total, figures = 0.0, {}
+    for kind, chosen in (("click", ~is_box & ~is_mask), ("box", is_box), ("mask", is_mask)):
+        rows = torch.from_numpy(np.flatnonzero(chosen))
         if len(rows):
-            loss, c, f = rounds(rng, model, features, batch, rows, kind, draw(rng, table))
-            total, count = total + loss * len(rows) / n, count + c
+            loss, f = rounds(rng, model, features, batch, rows, kind, draw(rng, ROUNDS[kind]))
+            total = total + loss * len(rows) / n
             figures.update(f)
-    return total, figures
+    values = {f"{name}_{k}": v for name, f in figures.items() for k, v in f.items()}
+    values["score"] = figures["click1"]["score"] if "click1" in figures else 0.0
+    return total, values
 
 
 class Log:
     """A progress line on the screen, a CSV file for the curves."""
 
-    def __init__(self, path):
-        self.path, self.sums, self.start = path, {}, time.time()
+    KEYS = ["loss"] + FIGURES + ["score"] + CLIP_FIGURES
 
-    def add(self, loss, figures):
-        values = {"loss": loss}
-        for name in ("click1", "click2", "click3", "box1"):
-            if name in figures:
-                values.update({f"{name}_{k}": v for k, v in figures[name].items() if k in ("single", "best", "chosen")})
-        values["score"] = figures["click1"]["score"] if "click1" in figures else 0.0
-        for k, v in values.items():
-            s = self.sums.setdefault(k, [0.0, 0])
-            s[0] += v
-            s[1] += 1
+    def __init__(self, path):
+        self.path, self.sums = path, {}
+
+    def add(self, values):
+        for k in self.KEYS:
+            if k in values:
+                s = self.sums.setdefault(k, [0.0, 0])
+                s[0] += values[k]
+                s[1] += 1
 
     def write(self, step, size, lr, seconds):
         mean = {k: s / n for k, (s, n) in self.sums.items()}
-        keys = ["loss", "click1_chosen", "click1_best", "click1_single", "click2_single", "click3_single", "box1_single", "box1_chosen", "score"]
         new = not self.path.exists()
         with self.path.open("a") as f:
             out = csv.writer(f)
             if new:
-                out.writerow(["step", "hours", "size", "lr"] + keys)
-            out.writerow([step, f"{seconds / 3600:.4f}", size, f"{lr:.2e}"] + [f"{mean[k]:.4f}" if k in mean else "" for k in keys])
-        print(f"step {step} {seconds / 3600:.2f} h size {size} lr {lr:.1e} threads {torch.get_num_threads()} " + " ".join(f"{k} {mean[k]:.3f}" for k in keys if k in mean), flush=True)
+                out.writerow(["step", "hours", "size", "lr"] + self.KEYS)
+            out.writerow([step, f"{seconds / 3600:.4f}", size, f"{lr:.2e}"] + [f"{mean[k]:.4f}" if k in mean else "" for k in self.KEYS])
+        print(f"step {step} {seconds / 3600:.2f} h size {size} lr {lr:.1e} " + " ".join(f"{k} {v:.3f}" for k, v in mean.items()), flush=True)
         self.sums = {}
 
 
@@ -148,9 +159,22 @@ class Threads:
 
 
 def save(path, model, ema, optimizers, step, seconds):
-    state = dict(model=model.state_dict(), ema=ema, optimizers=[o.state_dict() for o in optimizers], step=step, seconds=seconds)
+    """The optimizers' state goes by the parameters' names, so that a run may train other parts than the one before."""
+    names = {p: k for k, p in model.named_parameters()}
+    moments = {names[p]: state for o in optimizers for p, state in o.state.items()}
+    state = dict(model=model.state_dict(), ema=ema, moments=moments, step=step, seconds=seconds)
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
+
+
+def restore(optimizers, model, moments):
+    names = {p: k for k, p in model.named_parameters()}
+    for o in optimizers:
+        for group in o.param_groups:
+            for p in group["params"]:
+                kept = moments.get(names[p], {})
+                if kept and ("momentum" in kept) == isinstance(o, optimizer.Muon):
+                    o.state[p] = kept
 
 
 def main():
@@ -159,8 +183,11 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--batch", type=int, default=6)
-    parser.add_argument("--prompts", type=int, default=8, help="per picture")
+    parser.add_argument("--prompts", type=int, default=6, help="per picture")
     parser.add_argument("--box-part", type=float, default=0.35)
+    parser.add_argument("--mask-part", type=float, default=0.15)
+    parser.add_argument("--video-part", type=float, default=0.3, help="of the steps are on clips")
+    parser.add_argument("--video-size", type=int, help="default: as --size")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--decay-minutes", type=float, default=0.0)
     parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
@@ -169,35 +196,44 @@ def main():
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--adamw", action="store_true", help="AdamW for the matrices too")
     parser.add_argument("--begin-with", type=Path, help="a state_dict that has had the first lesson (places.py)")
+    parser.add_argument("--begin-memory", action="store_true", help="the lesson on masks and start values for the memory, once the pictures go well")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    video_size = args.video_size or args.size
 
     args.out.mkdir(parents=True, exist_ok=True)
     last = args.out / "last.pt"
     start = torch.load(last, map_location="cpu", weights_only=True) if last.exists() else None
     step, seconds = (start["step"], start["seconds"]) if start else (0, 0.0)
-    queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts)
+    queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts, args.video_part, video_size)
     torch.set_num_threads(args.threads)
     torch.manual_seed(step)
     rng = np.random.default_rng([7, step])
 
     model = nano.build(args.size)
     model.train()
-    for name, p in model.named_parameters():
-        if name.startswith(MEMORY):
-            p.requires_grad_(False)
-    optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw)
-    if not start:
-        if args.begin_with:
-            model.load_state_dict(torch.load(args.begin_with, weights_only=True))
-        else:
-            places.teach(model, [normalise(queue.get()["rgb"]) for _ in range(12)])
+    # So short a training has no use for dropout, which is nowhere else in the network.
+    model.memory_attention.eval()
+    # The same weights for clips of another size: a second model of which only the tables are its own.
+    tracker = model if video_size == args.size else nano.build(video_size)
+    tracker.train()
+    tracker.memory_attention.eval()
     if start:
         model.load_state_dict(start["model"])
-        for o, state in zip(optimizers, start["optimizers"]):
-            o.load_state_dict(state)
+    elif args.begin_with:
+        model.load_state_dict(torch.load(args.begin_with, weights_only=True))
+    else:
+        places.teach(model, [normalise(next_pictures(queue)["rgb"]) for _ in range(12)])
+    if args.begin_memory:
+        begin_memory(rng, model, queue)
+    share(model, tracker)
+    optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw)
+    if start:
+        restore(optimizers, model, start["moments"])
     ema = start["ema"] if start else {k: v.clone() for k, v in model.state_dict().items()}
-    trainable = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
+    if args.begin_memory:
+        ema.update({k: v.clone() for k, v in model.state_dict().items() if k.startswith(memory.PARTS + ("sam_",))})
+    trainable = list(model.named_parameters())
 
     log = Log(args.out / "log.csv")
     begin = mark = checked = time.time()
@@ -213,17 +249,24 @@ def main():
             for group in o.param_groups:
                 group["lr"] = lr
         threads.adapt()
-        loss, figures = step_loss(rng, model, queue.get(), args.box_part)
+        batch = queue.get()
+        if "clip" in batch:
+            loss, values = video.step_loss(rng, tracker, batch, normalise)
+            values["clip_loss"] = loss.item()
+        else:
+            loss, values = step_loss(rng, model, batch, args.box_part, args.mask_part)
+            values["loss"] = loss.item()
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for _, p in trainable], 1.0)
         for o in optimizers:
             o.step()
             o.zero_grad(set_to_none=True)
         step += 1
-        keep = min(0.998, (1 + step) / (20 + step))
+        # A shorter mean at the end, where the rate's fall does the averaging.
+        keep = min(0.99 if decaying else 0.998, (1 + step) / (20 + step))
         with torch.no_grad():
             torch._foreach_lerp_([ema[k] for k, _ in trainable], [p.data for _, p in trainable], 1 - keep)
-        log.add(loss.item(), figures)
+        log.add(values)
         if step % 25 == 0:
             seconds += time.time() - mark
             mark = time.time()
@@ -237,6 +280,30 @@ def main():
     seconds += time.time() - mark
     save(args.out / "final.pt" if decaying else last, model, ema, optimizers, step, seconds)
     check(args, ema, step, seconds)
+
+
+def next_pictures(queue):
+    while "clip" in (batch := queue.get()):
+        pass
+    return batch
+
+
+def begin_memory(rng, model, queue):
+    taken = [next_pictures(queue) for _ in range(8)]
+    with torch.no_grad():
+        encoded = [(nano.image_features(model, normalise(b["rgb"])), b) for b in taken]
+    places.teach_masks(model, encoded, lambda f, b, rows, kind: rounds(rng, model, f, b, rows, kind, 1))
+    memory.begin_well(model, torch.cat([normalise(b["rgb"]) for b in taken[:3]]))
+
+
+def share(model, tracker):
+    """`tracker` gets the very parameters of `model`."""
+    if tracker is model:
+        return
+    tracker.load_state_dict(model.state_dict())  # the buffers
+    for name, p in model.named_parameters():
+        where, _, leaf = name.rpartition(".")
+        setattr(tracker.get_submodule(where), leaf, p)
 
 
 def check(args, ema, step, seconds):
