@@ -1,269 +1,94 @@
-import { type ImageEmbedding, type LoadOptions, type Sam2, Sam2Error } from "sam2-web";
+import type { LoadOptions, Sam2 } from "sam2-web";
 import { byId } from "./dom.js";
+import type { Mode } from "./mode.js";
 import { loadModel } from "./model.js";
-import { Newest } from "./newest.js";
-import { type Candidate, Candidates, milliseconds, showFacts } from "./panel.js";
-import { Prompts, toPrompt } from "./prompts.js";
-import { silhouette } from "./silhouette.js";
-import { listenForFiles, markSample, showSamples } from "./sources.js";
+import { showFacts } from "./panel.js";
+import { PictureMode } from "./picture.js";
+import { listenForFiles, type Opened, showSamples } from "./sources.js";
 import { Stage, type Tool } from "./stage.js";
-import { toast } from "./toast.js";
-
-const READY = "Click the thing you want.";
-/** A preview that takes longer than this lags behind the pointer, so it is left out. */
-const PREVIEW_MS = 350;
-
-interface Shown {
-  blob: Blob;
-  element: HTMLImageElement;
-  /** Of the file, without its ending. */
-  name: string;
-  /** The sample it is, if it is one. */
-  sample: HTMLElement | undefined;
-  /** Once the model has seen it. */
-  image?: ImageEmbedding;
-}
+import { report, say } from "./words.js";
 
 const query = new URLSearchParams(location.search);
-const prompts = new Prompts();
-const jobs = new Newest();
-
-let sam: Sam2 | undefined;
-let shown: Shown | undefined;
-let opening = new AbortController();
-let candidates: Candidate[] = [];
-let chosen = 0;
-let preview: ImageBitmap | undefined;
-let pointer: { x: number; y: number } | undefined;
-let decodeMs = 0;
-
 const stageElement = byId("stage");
 const stage = new Stage(byId("frame"), byId<HTMLCanvasElement>("overlay"), {
-  point: (point) => change(() => prompts.addPoint(point, candidates[chosen]?.mask.logits)),
-  box: (box) => change(() => prompts.setBox(box)),
-  hover,
+  point: (point) => mode.point(point),
+  box: (box) => mode.box(box),
+  hover: (at) => mode.hover(at),
 });
-const candidateList = new Candidates(choose);
+const picture = new PictureMode(stage);
 
-// The model
+let mode: Mode = picture;
+/** What is open, to open it again with another model. */
+let opened: Opened | undefined;
+let opening = new AbortController();
+
+let sam: Sam2 | undefined;
+let modelCame = () => {};
+const firstModel = new Promise<void>((resolve) => {
+  modelCame = resolve;
+});
 
 async function useModel(model: LoadOptions["model"]): Promise<void> {
   try {
+    const before = sam;
     const loaded = await loadModel(model, query);
-    sam?.dispose();
     sam = loaded;
     byId("device").title = loaded.adapter;
     showFacts({
       device: loaded.device === "webgpu" ? "WebGPU" : "CPU",
       model: `SAM ${loaded.model.version} ${loaded.model.name}`,
     });
-    if (shown) await encode(shown, opening.signal);
+    modelCame();
+    if (mode !== picture && opened) await open(opened);
+    before?.dispose();
+    await picture.useModel(loaded);
   } catch (error) {
     report(error);
     if (!sam) say("The model could not be loaded.");
   }
 }
 
-// The picture
-
-async function open(file: Promise<Blob>, name: string, sample?: HTMLElement): Promise<void> {
+/** Shows something else; what is shown stays if it cannot be opened. */
+async function open(next: Opened): Promise<void> {
   opening.abort();
   opening = new AbortController();
   const { signal } = opening;
-  const before = shown;
-  stageElement.classList.add("working");
-  try {
-    const blob = await file;
-    const element = await toElement(blob);
-    if (signal.aborted) return;
-    const next: Shown = { blob, element, name: name.replace(/\.\w+$/, "") || "picture", sample };
-    prompts.reset();
-    show(next);
-    await encode(next, signal);
-    before?.image?.dispose();
-  } catch (error) {
-    report(error);
-    if (signal.aborted) {
-      // The picture that came instead has this one's place to go back to, not the older one's.
-      if (shown !== before) before?.image?.dispose();
-    } else if (shown !== before) {
-      show(before);
-      if (before && !before.image) await encode(before, signal).catch(report);
-    }
-  } finally {
-    if (!signal.aborted) stageElement.classList.remove("working");
-  }
-}
-
-function show(picture: Shown | undefined): void {
-  shown = picture;
-  stage.setPicture(picture?.element);
-  markSample(picture?.sample);
-  const { naturalWidth = 0, naturalHeight = 0 } = picture?.element ?? {};
-  showFacts({
-    size: picture ? `${naturalWidth} × ${naturalHeight}` : "–",
-    encode: picture?.image ? milliseconds(picture.image.encodeMs) : "–",
-    decode: "–",
-  });
-  showNothing();
-}
-
-async function toElement(blob: Blob): Promise<HTMLImageElement> {
-  const element = new Image();
-  element.src = URL.createObjectURL(blob);
-  await new Promise<void>((resolve, reject) => {
-    element.onload = () => resolve();
-    element.onerror = () => {
-      const message = "This file is not a picture the browser can show. Use a PNG, JPEG, WebP, AVIF or GIF.";
-      reject(new Sam2Error("INVALID_IMAGE", message));
-    };
-  }).finally(() => URL.revokeObjectURL(element.src));
-  return element;
-}
-
-/** Shows the picture to the model, if that is there already. */
-async function encode(picture: Shown, signal: AbortSignal): Promise<void> {
-  if (!sam) return;
-  say("Looking at the picture…");
-  stageElement.classList.add("working");
-  try {
-    picture.image = await sam.setImage(picture.blob, { signal });
-  } finally {
-    if (!signal.aborted) stageElement.classList.remove("working");
-  }
-  showFacts({ encode: milliseconds(picture.image.encodeMs) });
-  say(READY);
-  await jobs.run(decode);
-}
-
-// Prompts and masks
-
-function change(step: () => void): void {
-  if (!shown) return;
-  step();
-  showPrompts();
-  void jobs.run(decode);
-}
-
-async function decode(): Promise<void> {
-  const image = shown?.image;
-  const step = prompts.now;
-  if (prompts.isEmpty) {
-    showNothing();
+  if (next.kind === "picture") {
+    enter(picture, next);
+    await picture.open(next.file, next.name, next.sample);
     return;
   }
-  if (!image) return; // the encoder is at work, and decodes when it is done
+  stageElement.classList.add("working");
+  say("Opening…");
   try {
-    const prediction = await image.predict(toPrompt(step));
-    const found = await Promise.all(
-      prediction.masks.map(async (mask) => ({ mask, shape: await silhouette(mask) })),
-    );
-    if (step !== prompts.now || image !== shown?.image) return;
-    decodeMs = prediction.decodeMs;
-    candidates = found;
-    showFacts({ decode: milliseconds(decodeMs) });
-    candidateList.show(candidates, stage.picture);
-    const scores = candidates.map(({ mask }) => mask.score);
-    choose(scores.indexOf(Math.max(...scores)));
-    if (!candidates[chosen]?.mask.area) say("Nothing found there. Try another spot, or drag a box.");
+    // The code for clips is fetched when it is needed: a visitor with a picture pays nothing for it.
+    const [{ openVideo }] = await Promise.all([import("./video/open.js"), firstModel]);
+    if (!sam || signal.aborted) return;
+    const show = await openVideo(next, sam, stage, signal);
+    enter(show, next);
   } catch (error) {
+    if (signal.aborted) return;
+    say("");
     report(error);
-    if (step !== prompts.now) return;
-    prompts.undo();
-    showPrompts();
+  } finally {
+    if (!signal.aborted) stageElement.classList.remove("working");
   }
 }
 
-function choose(index: number): void {
-  const mask = candidates[index]?.mask;
-  if (!mask) return;
-  chosen = index;
-  candidateList.mark(index);
-  showPrompts();
-  const share = ((mask.area / (mask.width * mask.height)) * 100).toFixed(1);
-  say(`Mask of ${share} % of the picture, score ${Math.round(mask.score * 100)} %.`, true);
+/** @param next - made only now where it takes the stage by being made. */
+function enter(next: Mode | (() => Mode), what: Opened): void {
+  if (mode !== next) mode.close();
+  opened = what;
+  document.body.dataset.mode = what.kind;
+  mode = typeof next === "function" ? next() : next;
 }
 
-function hover(at: { x: number; y: number } | undefined): void {
-  pointer = at;
-  if (at && prompts.isEmpty) {
-    if (shown?.image && !jobs.busy && decodeMs < PREVIEW_MS) void jobs.run(showPreview);
-  } else if (preview) {
-    preview = undefined;
-    showPrompts();
-  }
+for (const [id, act] of [
+  ["undo", () => mode.undo()],
+  ["clear", () => mode.clear()],
+] as const) {
+  byId(id).addEventListener("click", act);
 }
-
-async function showPreview(): Promise<void> {
-  const image = shown?.image;
-  const at = pointer;
-  if (!image || !at || !prompts.isEmpty) return;
-  try {
-    const prediction = await image.predict({ points: [{ ...at, label: 1 }] });
-    decodeMs = prediction.decodeMs;
-    const best = prediction.masks.reduce((a, b) => (b.score > a.score ? b : a));
-    const shape = await silhouette(best);
-    if (image !== shown?.image || !pointer || !prompts.isEmpty) return;
-    preview = shape;
-    showPrompts();
-    if (pointer.x !== at.x || pointer.y !== at.y) void jobs.run(showPreview);
-  } catch (error) {
-    report(error);
-  }
-}
-
-function showNothing(): void {
-  candidates = [];
-  candidateList.show([], undefined);
-  preview = undefined;
-  showPrompts();
-  say(shown?.image ? READY : "");
-}
-
-function showPrompts(): void {
-  const { points, box } = prompts.now;
-  stage.show({ shape: candidates[chosen]?.shape, preview, points, box });
-  byId<HTMLButtonElement>("undo").disabled = !prompts.canUndo;
-  byId<HTMLButtonElement>("clear").disabled = prompts.isEmpty;
-  byId<HTMLButtonElement>("download").disabled = !candidates[chosen]?.mask.area;
-}
-
-async function download(): Promise<void> {
-  try {
-    const png = await candidates[chosen]?.mask.cutout();
-    if (!png) return;
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(png);
-    link.download = `${shown?.name}-cutout.png`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  } catch (error) {
-    report(error);
-  }
-}
-
-// Words
-
-/** @param unobtrusive - read out, but not shown over the picture. */
-function say(message: string, unobtrusive = false): void {
-  byId("status").textContent = message;
-  stageElement.classList.toggle("quiet", unobtrusive);
-}
-
-function report(error: unknown): void {
-  const code = error instanceof Sam2Error ? error.code : "INTERNAL";
-  if (code === "ABORTED" || code === "DISPOSED") return;
-  console.error(error);
-  const message = error instanceof Error ? error.message : String(error);
-  const ended = code === "DEVICE_LOST" || code === "OUT_OF_MEMORY" || code === "INTERNAL";
-  toast(ended ? `${message} On this page: reload it.` : message);
-}
-
-// Controls
-
-byId("undo").addEventListener("click", () => change(() => prompts.undo()));
-byId("clear").addEventListener("click", () => change(() => prompts.clear()));
-byId("download").addEventListener("click", download);
 for (const input of document.querySelectorAll<HTMLInputElement>("[name=tool]")) {
   input.addEventListener("change", () => {
     stage.tool = input.value as Tool;
@@ -272,39 +97,31 @@ for (const input of document.querySelectorAll<HTMLInputElement>("[name=tool]")) 
 }
 addEventListener("keydown", (event) => {
   const command = event.ctrlKey || event.metaKey;
-  if (command && !event.shiftKey && event.key.toLowerCase() === "z") {
-    event.preventDefault();
-    change(() => prompts.undo());
-  } else if (event.key === "Escape") {
-    change(() => prompts.clear());
-  } else if (/^[1-3]$/.test(event.key) && !command && !event.altKey) {
-    choose(Number(event.key) - 1);
-  }
+  const typing = (event.target as HTMLElement).matches("input.name");
+  if (typing) return;
+  if (command && !event.shiftKey && event.key.toLowerCase() === "z") mode.undo();
+  else if (event.key === "Escape") mode.clear();
+  else if (!mode.key(event)) return;
+  event.preventDefault();
 });
-listenForFiles((file) => {
-  const isModel = /\.(pt|safetensors)$/i.test(file.name);
-  void (isModel ? useModel(file) : open(Promise.resolve(file), file.name));
-});
+listenForFiles(
+  (file) => {
+    if (/\.(pt|safetensors)$/i.test(file.name)) void useModel(file);
+    else
+      void open({ kind: isVideo(file) ? "clip" : "picture", file: Promise.resolve(file), name: file.name });
+  },
+  () => void open({ kind: "camera" }),
+);
 
-if (query.has("test")) {
-  Object.defineProperty(window, "__sam2demo", {
-    get: () => ({
-      sam,
-      image: shown?.image,
-      masks: candidates.map(({ mask }) => mask),
-      chosen,
-      prompts: prompts.now,
-      busy: jobs.busy || stageElement.classList.contains("working"),
-    }),
-  });
+/** By its type, or by its name where the system knows no type for it. */
+function isVideo({ type, name }: File): boolean {
+  return type.startsWith("video/") || (!type && /\.(mp4|m4v|mov|webm|mkv)$/i.test(name));
 }
 
-const openFirst = await showSamples((url, name, button) => {
-  void open(
-    fetch(url).then((response) => response.blob()),
-    name,
-    button,
-  );
-});
+if (query.has("test")) {
+  Object.defineProperty(window, "__sam2demo", { get: () => ({ sam, ...mode.state }) });
+}
+
+const openFirst = await showSamples((sample) => void open(sample));
 openFirst();
 await useModel(query.get("model") ?? undefined);

@@ -70,7 +70,7 @@ function thumbnail(picture: HTMLImageElement | undefined, mask: Mask, shape: Ima
 
 /** Puts figures into the list of facts. */
 export function showFacts(
-  facts: Partial<Record<"encode" | "decode" | "size" | "model" | "device", string>>,
+  facts: Partial<Record<"encode" | "decode" | "step" | "tracked" | "size" | "model" | "device", string>>,
 ): void {
   for (const [id, text] of Object.entries(facts)) {
     byId(id).textContent = text;

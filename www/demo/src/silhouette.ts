@@ -17,8 +17,8 @@ export async function silhouette(mask: Mask): Promise<ImageBitmap> {
 
 /** Paints `shape` over the whole canvas: a tint, and a crisp line around it whatever the mask's resolution. */
 export function paintShape(
-  context: CanvasRenderingContext2D,
-  shape: ImageBitmap,
+  context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D,
+  shape: ImageBitmap | OffscreenCanvas,
   style: { color: string; fill: number; line: string; lineWidth: number },
 ): void {
   const { width, height } = context.canvas;

@@ -4,10 +4,25 @@ import { byId } from "./dom.js";
 interface Sample {
   file: string;
   title: string;
+  /** Of a clip: the picture that stands for it. */
+  poster?: string;
 }
 
-/** The ways a file comes in: the button, a drop anywhere on the page, the clipboard. */
-export function listenForFiles(open: (file: File) => void): void {
+/** What a visitor wants to see. */
+export type Opened =
+  | {
+      kind: "picture" | "clip";
+      file: Promise<Blob>;
+      name: string;
+      /** Its button in the strip. */
+      sample?: HTMLElement;
+    }
+  | { kind: "camera" };
+
+/** The ways a file comes in: the button, a drop anywhere on the page, the clipboard; and the camera. */
+export function listenForFiles(open: (file: File) => void, openCamera: () => void): void {
+  byId("camera").addEventListener("click", openCamera);
+  byId("camera").hidden = !navigator.mediaDevices;
   const input = byId<HTMLInputElement>("file");
   input.addEventListener("change", () => {
     const file = input.files?.[0];
@@ -39,32 +54,34 @@ export function listenForFiles(open: (file: File) => void): void {
   });
 }
 
-/** Fills the strip; the answer opens the first sample. */
-export async function showSamples(
-  open: (url: string, name: string, button: HTMLElement) => void,
-): Promise<() => void> {
+/** Fills the strip; the answer opens the first picture. */
+export async function showSamples(open: (sample: Opened) => void): Promise<() => void> {
   const list = byId("samples");
   const base = new URL("samples/", document.baseURI);
   const samples: Sample[] = await fetch(new URL("samples.json", base))
     .then((response) => response.json())
     .catch(() => []); // the page works without them
-  const buttons = samples.map(({ file, title }) => {
+  const buttons = samples.map(({ file, title, poster }) => {
     const url = new URL(file, base).href;
     const button = document.createElement("button");
     button.type = "button";
-    button.title = title;
+    button.title = poster ? `${title} (clip)` : title;
     button.ariaPressed = "false";
+    button.classList.toggle("clip", poster !== undefined);
     const image = new Image();
-    image.src = url;
-    image.alt = title;
+    image.src = new URL(poster ?? file, base).href;
+    image.alt = button.title;
     button.append(image);
-    button.addEventListener("click", () => open(url, file, button));
+    button.addEventListener("click", () => {
+      const fetched = fetch(url).then((response) => response.blob());
+      open({ kind: poster ? "clip" : "picture", file: fetched, name: file, sample: button });
+    });
     const item = document.createElement("li");
     item.append(button);
     list.append(item);
     return button;
   });
-  return () => buttons[0]?.click();
+  return () => buttons.find((button) => !button.classList.contains("clip"))?.click();
 }
 
 /** Rings the sample on show; none when the picture is the visitor's own. */

@@ -12,6 +12,9 @@ export interface View {
   box?: Readonly<Box> | undefined;
 }
 
+/** What the stage shows: a loaded picture, or a canvas or a playing video of the clip's size. */
+export type Exhibit = HTMLImageElement | HTMLCanvasElement | HTMLVideoElement;
+
 export interface StageEvents {
   point(point: Point): void;
   box(box: Box): void;
@@ -25,10 +28,12 @@ const DRAG_DISTANCE = 5;
 /** The picture, what is painted over it, and the pointer and keys on it. Speaks in picture pixels. */
 export class Stage {
   tool: Tool = "add";
+  /** Where the plain arrow keys mean something else, Shift and the arrows move the cross-hair. */
+  arrowsWithShift = false;
   readonly #frame: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
   readonly #events: StageEvents;
-  #picture: HTMLImageElement | undefined;
+  #picture: Exhibit | undefined;
   #view: View = { points: [] };
   #press: { x: number; y: number; button: number; id: number } | undefined;
   #draft: Box | undefined;
@@ -53,21 +58,15 @@ export class Stage {
     });
   }
 
-  get picture(): HTMLImageElement | undefined {
-    return this.#picture;
-  }
-
-  /** Shows a loaded picture, or none. */
-  setPicture(picture: HTMLImageElement | undefined): void {
+  /** Shows a picture, or none. */
+  setPicture(picture: Exhibit | undefined): void {
     this.#picture?.remove();
     this.#picture = picture;
     this.#cancel();
     if (!picture) return;
-    picture.alt = "";
-    this.#frame.parentElement?.style.setProperty(
-      "--ratio",
-      String(picture.naturalWidth / picture.naturalHeight),
-    );
+    if (picture instanceof HTMLImageElement) picture.alt = "";
+    const [width, height] = this.#size();
+    this.#frame.parentElement?.style.setProperty("--ratio", String(width / height));
     this.#frame.prepend(picture);
     requestAnimationFrame(() => picture.classList.add("shown"));
   }
@@ -78,7 +77,10 @@ export class Stage {
   }
 
   #size(): [width: number, height: number] {
-    return [this.#picture?.naturalWidth ?? 1, this.#picture?.naturalHeight ?? 1];
+    const picture = this.#picture;
+    if (picture instanceof HTMLImageElement) return [picture.naturalWidth, picture.naturalHeight];
+    if (picture instanceof HTMLVideoElement) return [picture.videoWidth, picture.videoHeight];
+    return [picture?.width ?? 1, picture?.height ?? 1];
   }
 
   /** Where the event is, in picture pixels, kept inside the picture. */
@@ -143,9 +145,10 @@ export class Stage {
   #key(event: KeyboardEvent): void {
     if (!this.#picture || event.ctrlKey || event.metaKey) return;
     const [width, height] = this.#size();
-    const step = (event.shiftKey ? 0.1 : 0.02) * Math.max(width, height);
+    const isArrow = event.key.startsWith("Arrow");
+    if (isArrow && this.arrowsWithShift && !event.shiftKey) return;
+    const step = (event.shiftKey && !this.arrowsWithShift ? 0.1 : 0.02) * Math.max(width, height);
     const at = this.#crosshair ?? { x: width / 2, y: height / 2 };
-    this.#crosshair = at;
     const move = (dx: number, dy: number) => {
       at.x = Math.min(Math.max(at.x + dx * step, 0), width - 1);
       at.y = Math.min(Math.max(at.y + dy * step, 0), height - 1);
@@ -158,7 +161,9 @@ export class Stage {
     else if (event.key === "Enter") this.#events.point({ ...at, label: this.tool === "subtract" ? 0 : 1 });
     else if (event.key === "Backspace" || event.key === "Delete") this.#events.point({ ...at, label: 0 });
     else return;
+    this.#crosshair = at;
     event.preventDefault();
+    event.stopPropagation();
     this.#repaint();
   }
 

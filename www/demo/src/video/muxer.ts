@@ -1,0 +1,10 @@
+// What the export needs of mediabunny, so that only this is in its chunk of the page.
+export {
+  BufferTarget,
+  CanvasSource,
+  getFirstEncodableVideoCodec,
+  Mp4OutputFormat,
+  Output,
+  QUALITY_HIGH,
+  WebMOutputFormat,
+} from "mediabunny";
