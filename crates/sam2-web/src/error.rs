@@ -1,6 +1,6 @@
 //! Errors on their way to JavaScript.
 
-use sam2_predict::PredictError;
+use sam2_predict::{PredictError, VideoError};
 use sam2_weights::CheckpointError;
 use wasm_bindgen::JsValue;
 
@@ -22,6 +22,12 @@ impl JsFailure {
 
 impl From<PredictError> for JsFailure {
     fn from(error: PredictError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<VideoError> for JsFailure {
+    fn from(error: VideoError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }

@@ -7,8 +7,10 @@ mod device;
 mod error;
 mod model;
 mod prompt;
+mod video;
 
 pub use model::{Embedding, Model};
+pub use video::Video;
 
 use error::JsFailure;
 use wasm_bindgen::prelude::*;

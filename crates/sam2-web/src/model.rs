@@ -2,15 +2,17 @@
 
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use js_sys::{Array, Promise};
-use sam2::{ImageModel, Sam2Config, Version};
+use sam2::{Sam2Config, Version, VideoModel};
 use sam2_predict::{ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
 use sam2_weights::Checkpoint;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
 use crate::error::JsFailure;
+use crate::video::Video;
 use crate::{device, prompt};
 
 /// A network on its device.
@@ -18,6 +20,8 @@ use crate::{device, prompt};
 pub struct Model {
     // Shared with every call under way, so that `free` may come at any time.
     predictor: Rc<ImagePredictor>,
+    /// The same weights, and those of the memory.
+    video: Arc<VideoModel>,
     parameters: usize,
     device: String,
 }
@@ -43,12 +47,12 @@ impl Model {
                 .map(|p| p.shape.iter().product::<usize>())
                 .sum();
             let (device, device_name) = device::open().await?;
-            let model = ImageModel::load(&config, &mut checkpoint, &device)
+            let video = VideoModel::load(&config, &mut checkpoint, &device)
                 .map_err(|error| JsFailure::new("WEIGHTS_MISMATCH", error.to_string()))?;
             device::check()?;
-            let predictor = Rc::new(ImagePredictor::new(model));
             Ok(Model {
-                predictor,
+                predictor: Rc::new(ImagePredictor::new(video.image.clone())),
+                video: Arc::new(video),
                 parameters,
                 device: device_name,
             }
@@ -112,6 +116,25 @@ impl Model {
             .into())
         })
     }
+
+    /// Opens a video of frames of that size; a stream has no frame count.
+    ///
+    /// Throws `INVALID_IMAGE`, `IMAGE_TOO_LARGE` or `UNSUPPORTED_INPUT`.
+    #[wasm_bindgen(js_name = openVideo)]
+    pub fn open_video(
+        &self,
+        width: usize,
+        height: usize,
+        #[wasm_bindgen(js_name = frameCount)] frame_count: Option<usize>,
+        #[wasm_bindgen(unchecked_param_type = "WasmVideoOptions")] options: JsValue,
+    ) -> Result<Video, JsValue> {
+        Ok(Video::open(
+            self.video.clone(),
+            [width, height],
+            frame_count,
+            options,
+        )?)
+    }
 }
 
 /// An encoded picture; its features stay on the device until `free`.
@@ -169,7 +192,8 @@ impl Embedding {
     }
 }
 
-fn promise(work: impl Future<Output = Result<JsValue, JsFailure>> + 'static) -> Promise {
+/// `work`, its failure as a JavaScript `Error`.
+pub fn promise(work: impl Future<Output = Result<JsValue, JsFailure>> + 'static) -> Promise {
     future_to_promise(async { work.await.map_err(JsValue::from) })
 }
 

@@ -94,6 +94,11 @@ pub fn to_js(prediction: &Prediction) -> JsValue {
 }
 
 fn mask_to_js(mask: &Mask) -> JsValue {
+    object(&mask_fields(mask))
+}
+
+/// What a `WasmMask` holds.
+pub fn mask_fields(mask: &Mask) -> [(&'static str, JsValue); 5] {
     let bounding_box = mask.bounding_box().map_or(JsValue::NULL, |edges| {
         edges
             .iter()
@@ -101,16 +106,17 @@ fn mask_to_js(mask: &Mask) -> JsValue {
             .collect::<Array>()
             .into()
     });
-    object(&[
+    [
         ("score", mask.score().into()),
         ("area", (mask.area() as u32).into()),
         ("box", bounding_box),
         ("bits", Uint8Array::from(mask.bits()).into()),
         ("logits", Float32Array::from(mask.logits()).into()),
-    ])
+    ]
 }
 
-fn object(fields: &[(&str, JsValue)]) -> JsValue {
+/// A plain JavaScript object.
+pub fn object(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in fields {
         // A fresh object takes every property.

@@ -168,6 +168,8 @@ export class Engine {
       return undefined;
     },
 
+    memoryUse: async ({ video }) => this.#video(video).memoryUse(),
+
     closeVideo: async ({ video }) => {
       const held = this.#videos.get(video);
       this.#videos.delete(video);

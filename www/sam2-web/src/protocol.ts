@@ -1,6 +1,12 @@
 import type { PlainError } from "./errors.js";
 import type { Box, ModelInfo, Progress } from "./types.js";
-import type { WasmFrameMasks, WasmPrediction, WasmPrompt, WasmVideoOptions } from "./wasm-module.js";
+import type {
+  WasmFrameMasks,
+  WasmMemoryUse,
+  WasmPrediction,
+  WasmPrompt,
+  WasmVideoOptions,
+} from "./wasm-module.js";
 
 /** RGBA bytes, four a pixel, alpha not premultiplied. (Not `ImageData`, so that it can be made anywhere.) */
 export interface RawPicture {
@@ -44,6 +50,7 @@ export interface Calls {
   masksAt: { args: { video: number; frame: number }; result: WasmFrameMasks };
   removeObject: { args: { video: number; object: number }; result: WasmFrameMasks[] };
   resetVideo: { args: { video: number }; result: undefined };
+  memoryUse: { args: { video: number }; result: WasmMemoryUse };
   closeVideo: { args: { video: number }; result: undefined };
 }
 

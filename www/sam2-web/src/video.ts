@@ -158,7 +158,10 @@ export class Video {
     }
   }
 
-  /** All objects on a frame as they are known by now; nothing is computed. */
+  /**
+   * All objects on a frame as they are known by now; nothing is computed. Masks of frames that tracking has left
+   * behind have no `logits`.
+   */
   async masksAt(frame: number): Promise<VideoFrameMasks> {
     this.#checkFrame(frame);
     return this.#turn(undefined, async (signal) =>
@@ -198,6 +201,14 @@ export class Video {
   /** Forgets all objects. The video stays open. */
   async reset(): Promise<void> {
     return this.#turn(undefined, (signal) => this.#call("resetVideo", {}, signal));
+  }
+
+  /**
+   * What is held besides the model: tensors and bytes on the device, bytes of past masks. It does not grow with the
+   * video's length, but for past masks up to 64 MB.
+   */
+  async memoryUse(): Promise<{ tensors: number; deviceBytes: number; hostBytes: number }> {
+    return this.#turn(undefined, (signal) => this.#call("memoryUse", {}, signal));
   }
 
   /** Frees the memories on the device and the decoder. Calls under way and later ones reject with `DISPOSED`. */
@@ -241,7 +252,7 @@ export class Video {
     });
   }
 
-  #call<M extends "clearPrompts" | "masksAt" | "removeObject" | "resetVideo" | "firstFrame">(
+  #call<M extends "clearPrompts" | "masksAt" | "removeObject" | "resetVideo" | "firstFrame" | "memoryUse">(
     method: M,
     args: Omit<Calls[M]["args"], "video">,
     signal: AbortSignal,
@@ -291,9 +302,8 @@ export class Video {
     );
   }
 
-  #read({ frame, masks, logitsWidth, logitsHeight }: WasmFrameMasks): VideoFrameMasks {
+  #read({ frame, masks }: WasmFrameMasks): VideoFrameMasks {
     const { width, height } = this;
-    const size = { width, height, logitsWidth, logitsHeight };
     const tools = {
       rle: async (bits: Uint8Array): Promise<string> => {
         check(this.#modelGone);
@@ -312,12 +322,11 @@ export class Video {
     return {
       frame,
       timestamp: this.#source.timestamps[frame] ?? 0,
-      masks: masks.map(({ object, objectScore, ...mask }) => ({
-        object,
-        mask: new Mask(mask, size, tools),
-        visible: (objectScore ?? -1) > 0,
-        objectScore,
-      })),
+      masks: masks.map(({ object, objectScore, ...mask }) => {
+        const side = Math.sqrt(mask.logits.length);
+        const size = { width, height, logitsWidth: side, logitsHeight: side };
+        return { object, mask: new Mask(mask, size, tools), visible: (objectScore ?? -1) > 0, objectScore };
+      }),
     };
   }
 }

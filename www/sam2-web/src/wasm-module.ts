@@ -42,6 +42,7 @@ export interface WasmVideo {
   masksAt(frame: number): Promise<WasmFrameMasks>;
   removeObject(object: number): Promise<WasmFrameMasks[]>;
   reset(): Promise<void>;
+  memoryUse(): Promise<WasmMemoryUse>;
   free(): void;
 }
 
@@ -56,9 +57,16 @@ export interface WasmVideoOptions {
 /** Masks of all objects on a frame, in the order in which the objects were added. */
 export interface WasmFrameMasks {
   frame: number;
-  logitsWidth: number;
-  logitsHeight: number;
   masks: WasmVideoMask[];
+}
+
+/** What a video holds besides the network. */
+export interface WasmMemoryUse {
+  /** On the device. */
+  tensors: number;
+  deviceBytes: number;
+  /** In the wasm's own memory. */
+  hostBytes: number;
 }
 
 export interface WasmVideoMask extends WasmMask {

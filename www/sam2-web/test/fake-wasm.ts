@@ -157,6 +157,10 @@ class Video implements WasmVideo {
     this.#tracked.clear();
   }
 
+  async memoryUse() {
+    return { tensors: 0, deviceBytes: 0, hostBytes: 0 };
+  }
+
   free(): void {
     alive.videos--;
   }
@@ -191,7 +195,7 @@ class Video implements WasmVideo {
             : drawMask(this, prompt, 0.2, 0.9, drift);
       return { object, objectScore: known ? 4.2 : undefined, ...mask };
     });
-    return { frame, logitsWidth: LOGITS_SIZE, logitsHeight: LOGITS_SIZE, masks };
+    return { frame, masks };
   }
 }
 
