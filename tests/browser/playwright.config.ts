@@ -23,11 +23,13 @@ export default defineConfig({
     actionTimeout: 20_000,
     launchOptions: {
       ...(chromium && { executablePath: chromium }),
-      // The second line keeps Chromium itself from calling home; the third gives WebGPU its software adapter.
+      // The second line keeps Chromium itself from calling home; the third gives WebGPU its software adapter; the
+      // fourth is a camera that shows a test picture.
       args: [
         "--no-sandbox",
         "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync",
         "--enable-unsafe-webgpu",
+        "--use-fake-device-for-media-stream",
       ].flatMap((line) => line.split(" ")),
     },
   },

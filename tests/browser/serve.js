@@ -20,6 +20,7 @@ const types = {
   ".svg": "image/svg+xml",
   ".png": "image/png",
   ".jpg": "image/jpeg",
+  ".webm": "video/webm",
   ".wasm": "application/wasm",
 };
 const policy = [

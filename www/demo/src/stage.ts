@@ -29,7 +29,7 @@ const DRAG_DISTANCE = 5;
 export class Stage {
   tool: Tool = "add";
   /** Where the plain arrow keys mean something else, Shift and the arrows move the cross-hair. */
-  arrowsWithShift = false;
+  #arrowsWithShift = false;
   readonly #frame: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
   readonly #events: StageEvents;
@@ -58,8 +58,16 @@ export class Stage {
     });
   }
 
-  /** Shows a picture, or none. */
-  setPicture(picture: Exhibit | undefined): void {
+  /**
+   * Shows a picture, or none.
+   *
+   * @param options.label - what it is, for those who do not see it.
+   * @param options.arrowsWithShift - for where the plain arrow keys mean something else.
+   */
+  setPicture(picture: Exhibit | undefined, { label = "Picture", arrowsWithShift = false } = {}): void {
+    const arrows = arrowsWithShift ? "Shift and the arrow keys" : "Arrow keys";
+    this.#canvas.ariaLabel = `${label}. ${arrows} move a cross-hair, Enter adds a point there, Backspace subtracts one.`;
+    this.#arrowsWithShift = arrowsWithShift;
     this.#picture?.remove();
     this.#picture = picture;
     this.#cancel();
@@ -146,8 +154,8 @@ export class Stage {
     if (!this.#picture || event.ctrlKey || event.metaKey) return;
     const [width, height] = this.#size();
     const isArrow = event.key.startsWith("Arrow");
-    if (isArrow && this.arrowsWithShift && !event.shiftKey) return;
-    const step = (event.shiftKey && !this.arrowsWithShift ? 0.1 : 0.02) * Math.max(width, height);
+    if (isArrow && this.#arrowsWithShift && !event.shiftKey) return;
+    const step = (event.shiftKey && !this.#arrowsWithShift ? 0.1 : 0.02) * Math.max(width, height);
     const at = this.#crosshair ?? { x: width / 2, y: height / 2 };
     const move = (dx: number, dy: number) => {
       at.x = Math.min(Math.max(at.x + dx * step, 0), width - 1);

@@ -61,14 +61,11 @@ export class CameraMode implements Mode {
       renamed: () => {},
     });
     this.#effect = new EffectChoice(() => {});
-    stage.setPicture(this.#canvas);
+    stage.setPicture(this.#canvas, { label: "Camera" });
     stage.show({ points: [] });
-    byId("overlay").ariaLabel =
-      "Camera. Arrow keys move a cross-hair, Enter adds a point there, Backspace subtracts one.";
     markSample(undefined);
     const { signal } = this.#ended;
     byId("add-object").addEventListener("click", () => this.#objects.add(), { signal });
-    for (const id of ["undo", "clear"]) byId<HTMLButtonElement>(id).disabled = true;
     showFacts({ size: `${video.width} × ${video.height}`, step: "–", tracked: "–" });
     say("Click a thing to follow it.");
     void this.#live();
@@ -95,7 +92,7 @@ export class CameraMode implements Mode {
     this.#prompt({ box });
   }
 
-  // The frames that were clicked are gone, so there is no way back but to remove the object.
+  /** The frames that were clicked are gone: only a whole object can be taken back. */
   undo(): void {}
 
   clear(): void {

@@ -46,6 +46,8 @@ export class ClipMode implements Mode {
   #telling: Promise<void> | undefined;
   /** Whether the stage shows each frame as it is tracked: until the visitor looks elsewhere. */
   #following = false;
+  /** Since tracking was last started or resumed. */
+  #run = { began: 0, frames: 0 };
   #exporting: AbortController | undefined;
 
   constructor(stage: Stage, { video, name, sample }: Clip) {
@@ -69,10 +71,7 @@ export class ClipMode implements Mode {
       this.#viewer.effect = effect;
       this.#viewer.repaint();
     });
-    stage.setPicture(this.#viewer.canvas);
-    stage.arrowsWithShift = true;
-    byId("overlay").ariaLabel =
-      "Frame of the clip. Shift and the arrow keys move a cross-hair, Enter adds a point there, Backspace subtracts one.";
+    stage.setPicture(this.#viewer.canvas, { label: "Frame of the clip", arrowsWithShift: true });
     markSample(sample);
     this.#timeline = new Timeline({
       frameCount: this.#frameCount,
@@ -115,7 +114,6 @@ export class ClipMode implements Mode {
     this.#objects.close();
     this.#effect.close();
     this.#video.dispose();
-    this.#stage.arrowsWithShift = false;
     this.#stage.setPicture(undefined);
     this.#stage.show({ points: [] });
   }
@@ -224,6 +222,7 @@ export class ClipMode implements Mode {
 
   // Tracking
 
+  /** Starts, resumes or pauses. */
   async #track(track?: Partial<Track>): Promise<void> {
     if (this.#tracker.running) {
       const paused = this.#tracker.pause();
@@ -231,39 +230,33 @@ export class ClipMode implements Mode {
       await paused;
       return;
     }
-    this.#following = true;
-    this.#viewer.pause();
     await this.#telling;
-    const began = performance.now();
-    const known = this.#tracked;
-    this.#tracked = 0;
+    this.#viewer.pause();
+    this.#following = true;
+    this.#run = { began: performance.now(), frames: 0 };
     try {
       const done = this.#tracker.track(track);
       this.#showState();
       say("Tracking…", true);
       await done;
-      const stopped = this.#tracker.stopped;
+      const { stopped } = this.#tracker;
       say(
         stopped ? "Paused. Correct any frame, or resume." : "Done. Choose an effect, or correct any frame.",
       );
     } catch (error) {
       report(error);
     } finally {
-      if (this.#tracked) showFacts({ step: milliseconds((performance.now() - began) / this.#tracked) });
-      else this.#tracked = known;
       this.#showState();
     }
   }
 
-  /** Frames of the last run. */
-  #tracked = 0;
-
   async #found(masks: VideoFrameMasks): Promise<void> {
     await this.#keep(masks);
-    this.#tracked++;
+    this.#run.frames++;
+    showFacts({ step: milliseconds((performance.now() - this.#run.began) / this.#run.frames) });
+    byId<HTMLProgressElement>("track-progress").value = (masks.frame + 1) / this.#frameCount;
     if (this.#following) void this.#viewer.seek(masks.frame);
     this.#showState();
-    byId<HTMLProgressElement>("track-progress").value = (masks.frame + 1) / this.#frameCount;
   }
 
   /** Keeps a frame's masks, compressed. */

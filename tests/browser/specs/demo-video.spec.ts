@@ -1,0 +1,292 @@
+// The demo's video mode with nano on the CPU, as a visitor uses it: two objects followed through a clip, and exported.
+// SAM2_SAMPLES, a folder with the official bedroom.mp4, adds that clip, at SAM2_VIDEO_FRAMES frames (60).
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { Locator, Page } from "@playwright/test";
+import { expect, test } from "../support.js";
+
+/** The demo's state while a clip or the camera is open, with `?test`. */
+interface DemoVideo {
+  video?: { width: number; height: number; frameCount?: number; timestamp(frame: number): number };
+  frame: number;
+  masks: { count: number; at(frame: number): Map<number, { counts: string; visible: boolean }> | undefined };
+  tracking: boolean;
+  playing: boolean;
+  busy: boolean;
+  /** Of the camera. */
+  tracked: number;
+}
+
+/** What the RLE export holds. */
+interface Exported {
+  videos: [{ width: number; height: number; length: number; timestamps: number[] }];
+  annotations: {
+    name: string;
+    segmentations: ({ size: [number, number]; counts: string } | null)[];
+    areas: (number | null)[];
+  }[];
+}
+
+const SLOW = { timeout: 150_000 };
+const samples = process.env.SAM2_SAMPLES;
+const bedroomFrames = Number(process.env.SAM2_VIDEO_FRAMES ?? 60);
+const screenshot = (name: string) => ({
+  path: fileURLToPath(new URL(`../test-results/demo-video-${name}.png`, import.meta.url)),
+});
+
+/** What the page is at, as plain data. */
+function state(page: Page) {
+  return page.evaluate(() => {
+    const demo = (window as unknown as { __sam2demo: DemoVideo }).__sam2demo;
+    const { video, frame, masks, tracking, playing, busy, tracked } = demo;
+    const frameCount = video?.frameCount ?? 0;
+    const timestamps = Array.from({ length: frameCount }, (_, i) => video?.timestamp(i) ?? 0);
+    const known = timestamps.flatMap((_, i) => (masks?.at(i) ? [i] : []));
+    const { width, height } = video ?? {};
+    return { frame, count: masks?.count, known, tracking, playing, busy, tracked, timestamps, width, height };
+  });
+}
+
+type State = Awaited<ReturnType<typeof state>>;
+
+/** Waits for something of the page's state. */
+function eventually<T>(page: Page, pick: (now: State) => T) {
+  return expect.poll(async () => pick(await state(page)), SLOW);
+}
+
+async function open(page: Page, query: string, clip: (page: Page) => Promise<void>): Promise<void> {
+  await page.goto(`/?test&device=cpu${query}`);
+  await clip(page); // at once: neither the model nor the first picture is there yet
+  await expect(page.locator("#track")).toBeVisible(SLOW);
+  await eventually(page, ({ busy }) => busy).toBe(false);
+}
+
+const sample = (name: string) => (page: Page) =>
+  page.locator(`#samples button:has(img[src$="/${name}.jpg"])`).click();
+
+/** Clicks at a part of the element's width and height, and waits for the model. */
+async function clickAt(page: Page, on: Locator, x: number, y: number): Promise<void> {
+  const area = await on.boundingBox();
+  if (!area) throw new Error("not shown");
+  await page.mouse.click(area.x + x * area.width, area.y + y * area.height);
+  await page.waitForTimeout(50);
+}
+
+async function addObjects(page: Page, ...clicks: [x: number, y: number][]): Promise<void> {
+  for (const [index, [x, y]] of clicks.entries()) {
+    if (index) await page.locator("#add-object").click();
+    await clickAt(page, page.locator("#overlay"), x, y);
+    await eventually(page, ({ busy }) => busy).toBe(false);
+  }
+  await expect(page.locator(".object")).toHaveCount(clicks.length);
+}
+
+async function exported(page: Page, format: string): Promise<{ name: string; path: string }> {
+  await page.locator("#export-format").selectOption(format);
+  const download = page.waitForEvent("download", SLOW);
+  await page.locator("#export").click();
+  const file = await download;
+  return { name: file.suggestedFilename(), path: await file.path() };
+}
+
+/** COCO's compressed run lengths, unpacked: a byte a pixel, column by column. */
+function unpack({ size: [height, width], counts }: { size: [number, number]; counts: string }): Uint8Array {
+  const lengths: number[] = [];
+  for (let at = 0; at < counts.length; ) {
+    let [value, bits, more] = [0, 0, true];
+    while (more) {
+      const part = counts.charCodeAt(at++) - 48;
+      value += (part & 31) * 2 ** bits;
+      bits += 5;
+      more = part >= 32;
+      if (!more && part & 16) value -= 2 ** bits;
+    }
+    lengths.push(lengths.length > 2 ? value + (lengths.at(-2) ?? 0) : value);
+  }
+  const pixels = new Uint8Array(height * width);
+  let end = 0;
+  for (const [index, length] of lengths.entries()) {
+    pixels.fill(index % 2, end, end + length);
+    end += length;
+  }
+  expect(end, "the run lengths cover the picture").toBe(height * width);
+  return pixels;
+}
+
+test("two objects are followed through the sample clip, paused, resumed, scrubbed, exported", async ({
+  page,
+}) => {
+  test.setTimeout(400_000);
+  await open(page, "", sample("flower"));
+  const { timestamps, width = 0, height = 0 } = await state(page);
+  expect([width, height, timestamps.length]).toEqual([640, 360, 72]);
+
+  const clicks: [number, number][] = [
+    [0.47, 0.48],
+    [0.7, 0.3],
+  ];
+  await addObjects(page, ...clicks);
+  expect((await state(page)).known).toEqual([0]);
+
+  const track = page.locator("#track");
+  await track.click();
+  await eventually(page, ({ count }) => count).toBeGreaterThanOrEqual(3);
+  await expect(track).toHaveText("Pause");
+  await page.screenshot(screenshot("tracking"));
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.screenshot(screenshot("phone"));
+  await page.setViewportSize({ width: 1280, height: 860 });
+
+  // Somewhere else in the clip, while it goes on.
+  await clickAt(page, page.locator("#scrubber"), 0.9, 0.2);
+  await eventually(page, ({ frame }) => frame).toBe(64);
+  const before = await state(page);
+  expect(before.tracking).toBe(true);
+  await eventually(page, ({ count }) => count).toBeGreaterThan(before.count);
+  expect((await state(page)).frame).toBe(64);
+
+  await track.click();
+  await expect(track).toHaveText("Resume", SLOW);
+  const paused = await state(page);
+  expect(paused.tracking).toBe(false);
+  await track.click();
+  await eventually(page, ({ count }) => count).toBeGreaterThanOrEqual(paused.count + 2);
+  await track.click();
+  await expect(track).toHaveText("Resume", SLOW);
+  const { known } = await state(page);
+  expect(known).toEqual(known.map((_, i) => i));
+
+  const json = await exported(page, "rle");
+  expect(json.name).toBe("flower-masks.json");
+  const masks: Exported = JSON.parse(await readFile(json.path, "utf8"));
+  expect(masks.videos[0]).toMatchObject({ width, height, length: 72, timestamps });
+  expect(masks.annotations.map(({ name }) => name)).toEqual(["Object 1", "Object 2"]);
+  for (const [index, { segmentations, areas }] of masks.annotations.entries()) {
+    expect(segmentations.length).toBe(72);
+    const [x = 0, y = 0] = clicks[index] ?? [];
+    const first = segmentations[0];
+    expect(first, "a mask on the frame that was clicked").toBeTruthy();
+    const pixels = first ? unpack(first) : new Uint8Array();
+    expect(pixels[Math.floor(x * width) * height + Math.floor(y * height)], "the click is on it").toBe(1);
+    for (const [frame, mask] of segmentations.entries()) {
+      if (!mask) continue;
+      expect(known).toContain(frame);
+      expect(mask.size).toEqual([height, width]);
+      expect(unpack(mask).reduce((a, b) => a + b)).toBe(areas[frame]);
+    }
+  }
+
+  await page.locator(".effects label", { hasText: "Blur" }).click();
+  const webm = await exported(page, "webm");
+  expect(webm.name).toBe("flower-blur.webm");
+  await page.screenshot(screenshot("blur"));
+  // What was exported opens as a clip, and plays to its end.
+  const buffer = await readFile(webm.path);
+  await page.locator("#file").setInputFiles({ name: webm.name, mimeType: "video/webm", buffer });
+  await eventually(page, (now) => now.timestamps.length).toBe(known.length);
+  const again = await state(page);
+  expect([again.width, again.height]).toEqual([width, height]);
+  for (const [i, at] of again.timestamps.entries()) expect(at).toBeCloseTo(timestamps[i] ?? -1, 2);
+  await page.locator("#play").click();
+  await eventually(page, ({ frame, playing }) => !playing && frame).toBe(known.length - 1);
+});
+
+test("keys, a correction, backwards, PNGs, and leaving for a picture", async ({ page }) => {
+  await open(page, "&model=/fixture/micro.safetensors", sample("things")); // the quickest model
+  const step = async (key: string, frame: number) => {
+    await page.keyboard.press(key);
+    await eventually(page, (now) => now.frame).toBe(frame);
+  };
+  await addObjects(page, [0.5, 0.4]);
+  await step("ArrowRight", 1);
+  await step("End", 19);
+  await step("ArrowLeft", 18);
+  await step("Home", 0);
+  await page.keyboard.press("Space");
+  await eventually(page, ({ playing }) => playing).toBe(true);
+  await eventually(page, ({ frame, playing }) => !playing && frame).toBe(19);
+
+  // From the middle: a click, then backwards and forwards from it.
+  await clickAt(page, page.locator("#scrubber"), 0.51, 0.2);
+  await eventually(page, ({ frame }) => frame).toBe(10);
+  await clickAt(page, page.locator("#overlay"), 0.4, 0.6);
+  await eventually(page, ({ busy, known }) => !busy && known).toEqual([0, 10]);
+  await page.locator("#track-back").click();
+  await eventually(page, ({ tracking, count }) => !tracking && count).toBe(11);
+  await page.keyboard.press("t");
+  await eventually(page, ({ tracking, count }) => !tracking && count).toBe(20);
+
+  const zip = await exported(page, "png");
+  expect(zip.name).toBe("things-masks.zip");
+  const names = new TextDecoder("latin1").decode(await readFile(zip.path)).match(/Object-1\/\d{5}\.png/g);
+  expect(new Set(names).size).toBe(20);
+
+  // What was clicked on frame 10 is taken back; the object, with what was clicked on frame 0, then removed.
+  await clickAt(page, page.locator("#scrubber"), 0.51, 0.2);
+  await eventually(page, ({ frame }) => frame).toBe(10);
+  await page.locator("#undo").click();
+  await eventually(page, ({ busy }) => busy).toBe(false);
+  await expect(page.locator("#undo")).toBeDisabled();
+  await page.locator(".object button").click();
+  await expect(page.locator(".object")).toHaveCount(0);
+  await eventually(page, ({ busy, count }) => !busy && count).toBe(0);
+
+  await sample("sweater")(page);
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy, undefined, SLOW);
+  await expect(page.locator("#scrubber")).toBeHidden();
+  await page.locator("#overlay").click();
+  await page.waitForFunction(
+    () => window.__sam2demo?.masks.length && !window.__sam2demo.busy,
+    undefined,
+    SLOW,
+  );
+});
+
+test("a file that is no clip says so, and the page goes on", async ({ page }) => {
+  await open(page, "&model=/fixture/micro.safetensors", sample("things"));
+  await page
+    .locator("#file")
+    .setInputFiles({ name: "broken.mp4", mimeType: "video/mp4", buffer: Buffer.from("no clip") });
+  await expect(page.locator("#toasts")).toContainText(/file|video/i);
+  await addObjects(page, [0.5, 0.4]); // the clip before is still there
+});
+
+test("the camera's things are followed live", async ({ page, context }) => {
+  await context.grantPermissions(["camera"]);
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
+  await page.locator("#camera").click();
+  await eventually(page, ({ frame, width }) => width && frame).toBeGreaterThan(3);
+  await clickAt(page, page.locator("#overlay"), 0.5, 0.5);
+  await eventually(page, ({ tracked }) => tracked).toBeGreaterThan(2);
+  await page.screenshot(screenshot("camera"));
+  await page.locator(".object button").click();
+  const { frame } = await state(page);
+  await eventually(page, (now) => now.frame).toBeGreaterThan(frame + 2);
+});
+
+test("bedroom: two children are followed", async ({ page }) => {
+  test.skip(!samples, "SAM2_SAMPLES is not set");
+  test.setTimeout(60_000 + bedroomFrames * 15_000); // on a machine that does much else
+  await open(page, "", (page) => page.locator("#file").setInputFiles(`${samples}/bedroom.mp4`));
+  await addObjects(page, [0.44, 0.35], [0.26, 0.52]);
+  const began = Date.now();
+  await page.locator("#track").click();
+  for (let frames = 0; frames < bedroomFrames; ) {
+    await page.waitForTimeout(500);
+    const { count, tracking } = await state(page);
+    if (frames < bedroomFrames / 2 && count >= bedroomFrames / 2)
+      await page.screenshot(screenshot("bedroom"));
+    expect(tracking, `tracking goes on after ${count} frames`).toBe(true);
+    frames = count;
+  }
+  await page.locator("#track").click();
+  await expect(page.locator("#track")).toHaveText("Resume", SLOW);
+  const { known } = await state(page);
+  console.log(`${known.length} frames, ${((Date.now() - began) / known.length).toFixed(0)} ms each`);
+  expect(known).toEqual(known.map((_, i) => i));
+  const json = await exported(page, "rle");
+  const masks: Exported = JSON.parse(await readFile(json.path, "utf8"));
+  for (const { name, segmentations } of masks.annotations)
+    console.log(`${name}: visible in ${segmentations.filter(Boolean).length} of ${known.length} frames`);
+  expect(masks.annotations.length).toBe(2);
+});
