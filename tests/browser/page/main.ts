@@ -1,5 +1,6 @@
 // Puts the package, and what the specs share, where page.evaluate finds it.
 import { type LoadOptions, type Mask, type PictureSource, type Prompt, Sam2, Sam2Error } from "sam2-web";
+import { clips } from "./video.js";
 
 export interface Fixture {
   picture: { file: string; width: number; height: number };
@@ -31,11 +32,11 @@ export interface Difference {
   iou: number;
 }
 
-const fixtureUrl = (file: string) => new URL(`../fixture/${file}`, document.baseURI);
+export const fixtureUrl = (file: string) => new URL(`../fixture/${file}`, document.baseURI);
 
-const decode = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+export const decode = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 
-function iou(a: Uint8Array, b: Uint8Array): number {
+export function iou(a: Uint8Array, b: Uint8Array): number {
   if (a.length !== b.length) throw new Error(`masks of ${a.length} and ${b.length} bytes`);
   const ones = (byte: number) => byte.toString(2).replaceAll("0", "").length;
   let both = 0;
@@ -47,7 +48,7 @@ function iou(a: Uint8Array, b: Uint8Array): number {
   return either === 0 ? 1 : both / either;
 }
 
-const largest = (values: Iterable<number>) =>
+export const largest = (values: Iterable<number>) =>
   [...values].reduce((a, b) => (b > a || Number.isNaN(b) ? b : a), 0);
 
 export const tools = {
@@ -151,3 +152,4 @@ declare global {
   }
 }
 window.tools = tools;
+window.clips = clips;

@@ -83,6 +83,8 @@ export class VideoFile {
       const track = await this.#input.getPrimaryVideoTrack();
       check(signal);
       if (!track) {
+        if ((await this.#input.getTracks()).length === 0)
+          throw new Sam2Error("VIDEO_CORRUPT", "The file has no tracks at all. It is damaged, or was cut.");
         throw new Sam2Error("NO_VIDEO_TRACK", "The file has no video track. Is it a sound recording?");
       }
       if (!(await track.canDecode())) {
@@ -96,7 +98,7 @@ export class VideoFile {
       const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
       checkSize(width, height);
       const timestamps = await readTimestamps(track, signal);
-      const size = { width, height };
+      const size: FrameSize = { width, height };
       this.#tracking = new FrameReader(track, timestamps, size);
       this.#showing = new FrameReader(track, timestamps, size);
       return { width, height, duration: await track.computeDuration(), timestamps: timestamps.slice() };
@@ -133,6 +135,14 @@ async function readTimestamps(
   return Float64Array.from(shown).sort();
 }
 
+interface FrameSize {
+  /** As shown. */
+  readonly width: number;
+  readonly height: number;
+  /** As stored: of the first frame that was decoded. */
+  stored?: string;
+}
+
 /** At most so many frames, and so many bytes of them, are kept on the way back through a clip. */
 const KEPT_FRAMES = 32;
 const KEPT_BYTES = 64 * 2 ** 20;
@@ -145,7 +155,7 @@ class FrameReader {
   readonly #sink: VideoSampleSink;
   readonly #packets: EncodedPacketSink;
   readonly #timestamps: Float64Array;
-  readonly #size: { width: number; height: number };
+  readonly #size: FrameSize;
   /** How many frames a run backward is long. */
   readonly #run: number;
   #turns: Promise<unknown> = Promise.resolve();
@@ -155,7 +165,7 @@ class FrameReader {
   #last = -1;
   readonly #kept = new Map<number, RawPicture>();
 
-  constructor(track: InputVideoTrack, timestamps: Float64Array, size: { width: number; height: number }) {
+  constructor(track: InputVideoTrack, timestamps: Float64Array, size: FrameSize) {
     this.#sink = new VideoSampleSink(track);
     this.#packets = new EncodedPacketSink(track);
     this.#timestamps = timestamps;
@@ -187,6 +197,23 @@ class FrameReader {
       return kept;
     }
     this.#kept.clear();
+    try {
+      return await this.#decodeTo(frame, stepsBack, signal);
+    } catch (error) {
+      // The decoder works ahead, so the damage may lie after this frame.
+      if (!(error instanceof Sam2Error && error.code === "VIDEO_CORRUPT")) throw error;
+      const sample = await this.#sink.getSample(this.#time(frame)).catch(() => null);
+      try {
+        if (!sample || this.#indexOf(sample.timestamp) !== frame) throw error;
+        return await this.#toPixels(sample);
+      } finally {
+        sample?.close();
+      }
+    }
+  }
+
+  /** Decodes on to the frame; if that was a step back, from some frames before it, which are kept. */
+  async #decodeTo(frame: number, stepsBack: boolean, signal: AbortSignal | undefined): Promise<RawPicture> {
     let first = stepsBack ? Math.max(0, frame - this.#run + 1) : frame;
     if (!(await this.#reaches(first))) await this.#seek(first);
     else first = Math.max(first, this.#next);
@@ -260,15 +287,17 @@ class FrameReader {
 
   async #toPixels(sample: VideoSample): Promise<RawPicture> {
     const { displayWidth: width, displayHeight: height } = sample;
-    if (width !== this.#size.width || height !== this.#size.height) {
+    const { rotation, flip, visibleRect } = sample;
+    const stored = `${visibleRect.width} x ${visibleRect.height}`;
+    this.#size.stored ??= stored;
+    if (width !== this.#size.width || height !== this.#size.height || stored !== this.#size.stored) {
       throw new Sam2Error(
         "FRAME_SIZE_CHANGED",
-        `The video's frames change from ${this.#size.width} x ${this.#size.height} to ${width} x ${height} pixels ` +
-          `at ${sample.timestamp.toFixed(3)} s. Cut the file there, or convert it to one size.`,
+        `The video's frames change from ${this.#size.stored} to ${stored} pixels at ` +
+          `${sample.timestamp.toFixed(3)} s. Cut the file there, or convert it to one size.`,
       );
     }
     const data = new Uint8ClampedArray(width * height * 4);
-    const { rotation, flip, visibleRect } = sample;
     if (!rotation && !flip && visibleRect.width === width && visibleRect.height === height) {
       try {
         const layout = [{ offset: 0, stride: width * 4 }];

@@ -1,3 +1,4 @@
+import type { Port } from "../src/serve.js";
 import { serveEngine } from "../src/serve-engine.js";
 import type { WasmModule } from "../src/wasm-module.js";
 
@@ -6,11 +7,13 @@ export class FakeWorker extends EventTarget {
   readonly #channel = new MessageChannel();
   terminated = false;
 
-  constructor(wasm: WasmModule | undefined) {
+  /** `other` is what answers instead of an engine. */
+  constructor(wasm: WasmModule | undefined, other?: (port: Port) => void) {
     super();
     const { port1, port2 } = this.#channel;
     port1.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
     if (wasm) serveEngine(wasm, port2 as never);
+    other?.(port2 as never);
   }
 
   postMessage(message: unknown, transfer: Transferable[] = []): void {

@@ -1,4 +1,4 @@
-//! Writes what the browser tests compare with: checkpoints, a picture, prompts as the web API takes them, and
+//! Writes what the browser tests compare with: checkpoints, a picture, a clip, prompts as the web API takes them, and
 //! what this project's network answers natively on the CPU.
 //!
 //!     cargo run -p parity --bin browser-fixture -- OUTDIR
@@ -8,10 +8,15 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use parity::{COMMITTED, Fixture, block_on};
+use parity::events::Event;
+use parity::{COMMITTED, Fixture, block_on, cpu};
 use safetensors::tensor::Dtype;
+use sam2::VideoModel;
 use sam2::mask_decoder::DynamicMultimask;
-use sam2_predict::{ImagePredictor, Mask, Prediction, Prompt};
+use sam2_predict::{
+    BoxPrompt, ImagePredictor, Mask, PictureRef, PixelFormat, PointPrompt, Prediction, Prompt, VideoMasks,
+    VideoOptions, VideoSession,
+};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -42,7 +47,147 @@ fn main() -> Result<(), Box<dyn Error>> {
     let picture = json!({ "file": "picture.png", "width": width, "height": height });
     let all = json!({ "picture": picture, "models": models });
     std::fs::write(out.join("cases.json"), serde_json::to_string(&all)?)?;
+
+    // The frames as they are: red, green, blue, one after the other.
+    std::fs::write(out.join("clip.rgb"), fixture.bytes("vid.frames_u8"))?;
+    std::fs::write(
+        out.join("video.json"),
+        serde_json::to_string(&video(&fixture, "main"))?,
+    )?;
     Ok(())
+}
+
+/// A script of the official video predictor as calls of the web API, with the native answers.
+fn video(fixture: &Fixture, script: &str) -> Value {
+    let [count, height, width, _] = *fixture.shape("vid.frames_u8") else {
+        panic!("four dimensions")
+    };
+    let frames: Vec<PictureRef> = fixture
+        .bytes("vid.frames_u8")
+        .chunks_exact(height * width * 3)
+        .map(|bytes| PictureRef::new(bytes, PixelFormat::Rgb, width, height).expect("a frame"))
+        .collect();
+    // What `openVideo` makes of a stream and `{ corrections: "official", fillHoles: 0 }`.
+    let options = VideoOptions {
+        fill_hole_area: 0,
+        add_all_frames_to_correct_as_cond: false,
+        ..VideoOptions::default()
+    };
+    let model = VideoModel::load(&fixture.config(), &mut &fixture.recipe(), &cpu()).expect("all tensors");
+    let mut session = VideoSession::new(model.into(), options, [width, height], None).expect("a session");
+    let calls: Vec<Value> = fixture
+        .video_events(script)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Call { op, args, phase } => Some((op, args, phase)),
+            _ => None,
+        })
+        .map(|(op, args, phase)| {
+            let mask = format!(
+                "vid.{script}.{}.mask_arg",
+                phase.split('.').next().expect("numbered")
+            );
+            let mask = (op == "mask").then(|| fixture.masks(&mask).1);
+            video_call(&mut session, &frames, &op, &args, mask)
+        })
+        .collect();
+    json!({ "width": width, "height": height, "frames": count, "calls": calls })
+}
+
+/// One call, and what came of it.
+fn video_call(
+    session: &mut VideoSession,
+    frames: &[PictureRef],
+    op: &str,
+    args: &Value,
+    mask: Option<Vec<u8>>,
+) -> Value {
+    let number = |name: &str| args[name].as_u64().map(|n| n as usize);
+    let frame = number("frame_idx").unwrap_or(0);
+    let object = number("obj_id").unwrap_or(0) as u32;
+    if op == "points" || op == "mask" {
+        session.set_frame(frame, frames[frame]).expect("a frame");
+    }
+    let (call, answers) = match op {
+        "points" => {
+            let (prompt, keep) = (video_prompt(args), args["clear_old_points"] == json!(false));
+            let masks = block_on(session.add_points_or_box(frame, object, &prompt, !keep)).expect("masks");
+            let mut call = prompt_json(&prompt);
+            call["keepPoints"] = keep.into();
+            (call, vec![masks])
+        }
+        "mask" => {
+            let mask = mask.expect("the script's mask");
+            let masks = block_on(session.add_mask(frame, object, &mask)).expect("masks");
+            (json!({ "mask": BASE64_STANDARD.encode(mask) }), vec![masks])
+        }
+        "propagate" => {
+            let backward = args["reverse"] == json!(true);
+            let (from, further) = (number("start_frame_idx"), number("max_frame_num_to_track"));
+            session.begin_tracking().expect("prompts");
+            let order = session.frames_to_track(from, further, backward).expect("frames");
+            let mut order: Vec<usize> = order.take_while(|&frame| frame < frames.len()).collect();
+            if backward {
+                order.reverse();
+            }
+            let track = |frame: usize| {
+                session.set_frame(frame, frames[frame]).expect("a frame");
+                block_on(session.track(frame, backward)).expect("masks")
+            };
+            // The web API counts the first frame too.
+            let call = json!({ "from": from, "frames": further.map(|n| n + 1), "backward": backward });
+            (call, order.into_iter().map(track).collect())
+        }
+        "clear" => (json!({}), vec![session.clear_prompts(frame, object)]),
+        "remove" => (json!({}), session.remove_object(object)),
+        "reset" => {
+            session.reset();
+            (json!({}), vec![])
+        }
+        other => panic!("{other}"),
+    };
+    let expected: Vec<Value> = answers.iter().map(frame_masks_json).collect();
+    let mut written = json!({ "op": op, "frame": frame, "object": object, "expected": expected });
+    if let (Some(written), Value::Object(call)) = (written.as_object_mut(), call) {
+        written.extend(call);
+    }
+    written
+}
+
+fn video_prompt(args: &Value) -> Prompt {
+    let numbers = |value: &Value| -> Vec<f32> {
+        let values = value.as_array().into_iter().flatten();
+        values.map(|n| n.as_f64().expect("a number") as f32).collect()
+    };
+    let points = args["points"].as_array().into_iter().flatten();
+    let box_ = numbers(&args["box"]);
+    Prompt {
+        points: points
+            .zip(numbers(&args["labels"]))
+            .map(|(place, label)| PointPrompt {
+                x: numbers(place)[0],
+                y: numbers(place)[1],
+                label: label as i32,
+            })
+            .collect(),
+        box_: (!box_.is_empty()).then(|| BoxPrompt {
+            x0: box_[0],
+            y0: box_[1],
+            x1: box_[2],
+            y1: box_[3],
+        }),
+        ..Prompt::default()
+    }
+}
+
+fn frame_masks_json(masks: &VideoMasks) -> Value {
+    let each = masks.masks.iter().map(|mask| {
+        let mut json = mask_json(&mask.mask);
+        json["object"] = mask.object.into();
+        json["objectScore"] = mask.object_score.into();
+        json
+    });
+    json!({ "frame": masks.frame, "masks": each.collect::<Vec<_>>() })
 }
 
 /// Every case that the web API can say, with the native answer.
@@ -85,21 +230,22 @@ fn prompt_json(prompt: &Prompt) -> Value {
 }
 
 fn prediction_json(prediction: &Prediction) -> Value {
-    let mask = |mask: &Mask| {
-        let logits: Vec<u8> = mask.logits().iter().flat_map(|v| v.to_le_bytes()).collect();
-        json!({
-            "score": mask.score(),
-            "area": mask.area(),
-            // f32, little-endian, row-major, `logitsSide` squared.
-            "logits": BASE64_STANDARD.encode(logits),
-            "logitsSide": mask.logits_side(),
-            // A bit a pixel, row-major, the first pixel in the lowest bit.
-            "bits": BASE64_STANDARD.encode(mask.bits()),
-        })
-    };
     json!({
         "objectScore": prediction.object_score,
-        "masks": prediction.masks.iter().map(mask).collect::<Vec<_>>(),
+        "masks": prediction.masks.iter().map(mask_json).collect::<Vec<_>>(),
+    })
+}
+
+fn mask_json(mask: &Mask) -> Value {
+    let logits: Vec<u8> = mask.logits().iter().flat_map(|v| v.to_le_bytes()).collect();
+    json!({
+        "score": mask.score(),
+        "area": mask.area(),
+        // f32, little-endian, row-major, `logitsSide` squared.
+        "logits": BASE64_STANDARD.encode(logits),
+        "logitsSide": mask.logits_side(),
+        // A bit a pixel, row-major, the first pixel in the lowest bit.
+        "bits": BASE64_STANDARD.encode(mask.bits()),
     })
 }
 

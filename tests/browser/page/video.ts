@@ -1,0 +1,274 @@
+// Clips made on the page, and videos compared with what the native build answered.
+import {
+  AudioSample,
+  AudioSampleSource,
+  BufferTarget,
+  EncodedPacket,
+  EncodedVideoPacketSource,
+  Mp4OutputFormat,
+  Output,
+  WebMOutputFormat,
+} from "mediabunny";
+import type { Mask, Point, Video, VideoFrameMasks } from "sam2-web";
+import { decode, fixtureUrl, iou, largest, tools } from "./main.js";
+
+export interface ClipOptions {
+  container?: "mp4" | "webm";
+  codec?: "avc" | "vp8" | "vp9";
+  frames?: number;
+  width?: number;
+  height?: number;
+  /** When each frame is shown, in seconds. Default: 25 a second. */
+  times?: number[];
+  /** Key frames are this many frames apart. */
+  keyEvery?: number;
+  rotation?: 0 | 90 | 180 | 270;
+  /** From this frame on the frames are half as large. */
+  shrinkAt?: number;
+  /** The tables of an MP4 come before the frames, or after them. */
+  tablesFirst?: boolean;
+}
+
+/** The bits of a frame's number, as bars from the left, the lowest first; black or white. */
+const BARS = 8;
+
+/** A picture that says its number, however it is compressed. */
+export function drawNumber(number: number, width: number, height: number): OffscreenCanvas {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d") as OffscreenCanvasRenderingContext2D;
+  for (let bar = 0; bar < BARS; bar++) {
+    context.fillStyle = (number >> bar) & 1 ? "white" : "black";
+    context.fillRect((bar * width) / BARS, 0, width / BARS, height / 2);
+  }
+  // Below, something to look at: a disc that moves.
+  context.fillStyle = "#264";
+  context.fillRect(0, height / 2, width, height / 2);
+  context.fillStyle = "#fa3";
+  context.beginPath();
+  context.arc(((number % 50) / 50) * width, height * 0.75, height / 6, 0, 7);
+  context.fill();
+  return canvas;
+}
+
+/** The number that a picture says. */
+export function readNumber(picture: ImageBitmap): number {
+  const { width, height } = picture;
+  const context = new OffscreenCanvas(width, height).getContext("2d") as OffscreenCanvasRenderingContext2D;
+  context.drawImage(picture, 0, 0);
+  let number = 0;
+  for (let bar = 0; bar < BARS; bar++) {
+    const [value = 0] = context.getImageData(((bar + 0.5) * width) / BARS, height / 4, 1, 1).data;
+    if (value > 127) number |= 1 << bar;
+  }
+  return number;
+}
+
+interface VideoCall {
+  op: "points" | "mask" | "propagate" | "clear" | "remove" | "reset";
+  frame: number;
+  object: number;
+  points?: Point[];
+  box?: [number, number, number, number];
+  keepPoints?: boolean;
+  mask?: string;
+  from?: number | null;
+  frames?: number | null;
+  backward?: boolean;
+  expected: {
+    frame: number;
+    masks: { object: number; objectScore: number | null; bits: string; logits: string }[];
+  }[];
+}
+
+export const clips = {
+  drawNumber,
+  readNumber,
+
+  /** A clip whose frames say their numbers. */
+  async make(options: ClipOptions = {}): Promise<Blob> {
+    const { container = "webm", codec = container === "mp4" ? "avc" : "vp8", frames = 20 } = options;
+    const { width = 160, height = 96, keyEvery = 8, rotation = 0, shrinkAt, tablesFirst = true } = options;
+    const times = options.times ?? Array.from({ length: frames }, (_, i) => i / 25);
+    const target = new BufferTarget();
+    const format =
+      container === "mp4"
+        ? new Mp4OutputFormat({ fastStart: tablesFirst ? "in-memory" : false })
+        : new WebMOutputFormat();
+    const output = new Output({ format, target });
+    const source = new EncodedVideoPacketSource(codec);
+    output.addVideoTrack(source, { rotation });
+    await output.start();
+    // By the browser's own encoder, of which a new one begins where the size changes.
+    let written = Promise.resolve();
+    let failed: unknown;
+    const encoder = new VideoEncoder({
+      output: (chunk, meta) => {
+        written = written.then(() => source.add(EncodedPacket.fromEncodedChunk(chunk), meta));
+      },
+      error: (error) => {
+        failed = error;
+      },
+    });
+    const names = { avc: "avc1.42001f", vp8: "vp8", vp9: "vp09.00.10.08" };
+    for (const [i, time] of times.entries()) {
+      const size = shrinkAt !== undefined && i >= shrinkAt ? 0.5 : 1;
+      if (i === 0 || i === shrinkAt) {
+        await encoder.flush().catch(() => {});
+        encoder.configure({
+          codec: names[codec],
+          width: width * size,
+          height: height * size,
+          bitrate: 400_000,
+          latencyMode: "realtime",
+        });
+      }
+      const [timestamp, duration] = [time * 1e6, ((times[i + 1] ?? time + 0.04) - time) * 1e6];
+      const frame = new VideoFrame(drawNumber(i, width * size, height * size), { timestamp, duration });
+      encoder.encode(frame, { keyFrame: i % keyEvery === 0 || i === shrinkAt });
+      frame.close();
+    }
+    await encoder.flush();
+    encoder.close();
+    await written;
+    if (failed) throw failed;
+    await output.finalize();
+    return new Blob([target.buffer as ArrayBuffer], { type: `video/${container}` });
+  },
+
+  /** A file that is only heard. */
+  async sound(): Promise<Blob> {
+    const target = new BufferTarget();
+    const output = new Output({ format: new WebMOutputFormat(), target });
+    const source = new AudioSampleSource({ codec: "opus", bitrate: 32_000 });
+    output.addAudioTrack(source);
+    await output.start();
+    const data = Float32Array.from({ length: 48_000 }, (_, i) => Math.sin(i / 20));
+    const sample = new AudioSample({
+      data,
+      format: "f32",
+      numberOfChannels: 1,
+      sampleRate: 48_000,
+      timestamp: 0,
+    });
+    await source.add(sample);
+    await output.finalize();
+    return new Blob([target.buffer as ArrayBuffer], { type: "audio/webm" });
+  },
+
+  /** Frames of one's own, and how many have been asked for. */
+  frames(
+    count: number,
+    draw: (frame: number) => Promise<VideoFrame | ImageBitmap> | VideoFrame | ImageBitmap,
+  ) {
+    const state = { asked: 0, ended: false };
+    async function* make() {
+      try {
+        while (state.asked < count) {
+          const frame = await draw(state.asked++);
+          yield frame;
+        }
+      } finally {
+        state.ended = true;
+      }
+    }
+    return Object.assign(make(), { state });
+  },
+
+  /** The micro fixture's clip, as it is. */
+  async fixture(): Promise<{ pictures: ImageData[]; calls: VideoCall[] }> {
+    const { width, height, frames, calls } = JSON.parse(await (await tools.fixture("video.json")).text());
+    const rgb = new Uint8Array(await (await tools.fixture("clip.rgb")).arrayBuffer());
+    const pictures = Array.from({ length: frames }, (_, frame) => {
+      const picture = new ImageData(width, height);
+      for (let i = 0; i < width * height; i++) {
+        for (let c = 0; c < 3; c++) picture.data[4 * i + c] = rgb[3 * (frame * width * height + i) + c] ?? 0;
+        picture.data[4 * i + 3] = 255;
+      }
+      return picture;
+    });
+    return { pictures, calls };
+  },
+
+  /** Repeats the fixture's script, or its first calls, and tells how far every answer is from the native one. */
+  async compare(device: "cpu" | "webgpu", most = Number.POSITIVE_INFINITY) {
+    const { pictures, calls } = await clips.fixture();
+    const sam = await tools.load({ model: fixtureUrl("micro.safetensors"), device });
+    const frames = clips.frames(pictures.length, (i) => createImageBitmap(pictures[i] as ImageData));
+    const video = await sam.openVideo(frames, {
+      corrections: "official",
+      fillHoles: 0,
+      keepFrames: pictures.length,
+    });
+    // So that every frame can be prompted and tracked, as in a file.
+    while ((await video.nextFrame()) !== undefined);
+    const differences: { call: string; frame: number; object: number; logits: number; iou: number }[] = [];
+    for (const [index, call] of calls.slice(0, most).entries()) {
+      const answers = await repeat(video, call);
+      if (answers.length !== call.expected.length)
+        throw new Error(`call ${index} (${call.op}): ${answers.length} answers, not ${call.expected.length}`);
+      for (const [i, expected] of call.expected.entries()) {
+        const answer = answers[i] as VideoFrameMasks;
+        const objects = (masks: { object: number }[]) => masks.map(({ object }) => object).join();
+        if (answer.frame !== expected.frame || objects(answer.masks) !== objects(expected.masks))
+          throw new Error(`call ${index}: frame ${answer.frame} of ${objects(answer.masks)}`);
+        for (const [j, wanted] of expected.masks.entries()) {
+          const { mask, object, objectScore } = answer.masks[j] as VideoFrameMasks["masks"][number];
+          if ((objectScore === undefined) !== (wanted.objectScore === null))
+            throw new Error(`call ${index}, frame ${answer.frame}: object score ${objectScore}`);
+          differences.push({
+            call: `${index} ${call.op}`,
+            frame: answer.frame,
+            object,
+            logits: relative(mask, new Float32Array(decode(wanted.logits).buffer)),
+            iou: iou(mask.bits, decode(wanted.bits)),
+          });
+        }
+      }
+    }
+    const { adapter } = sam;
+    sam.dispose();
+    return { device: adapter, calls: Math.min(most, calls.length), differences };
+  },
+};
+
+/** The largest difference, as a share of the largest value. */
+function relative(mask: Mask, wanted: Float32Array): number {
+  if (mask.logits.length !== wanted.length) return Number.NaN;
+  const scale = largest(Array.from(wanted, Math.abs));
+  return largest(Array.from(wanted, (value, i) => Math.abs(value - (mask.logits[i] ?? Number.NaN)))) / scale;
+}
+
+async function repeat(video: Video, call: VideoCall): Promise<VideoFrameMasks[]> {
+  const { op, frame, object, points, box, keepPoints = false, mask } = call;
+  switch (op) {
+    case "points":
+      return [
+        await video.prompt({ frame, object, ...(points && { points }), ...(box && { box }), keepPoints }),
+      ];
+    case "mask":
+      return [await video.prompt({ frame, object, mask: decode(mask ?? "") })];
+    case "propagate": {
+      const answers: VideoFrameMasks[] = [];
+      const steps = video.propagate({
+        from: call.from ?? 0,
+        ...(call.frames && { frames: call.frames }),
+        direction: call.backward ? "backward" : "forward",
+      });
+      for await (const masks of steps) answers.push(masks);
+      return answers;
+    }
+    case "clear":
+      return [await video.clearPrompts(frame, object)];
+    case "remove":
+      return video.removeObject(object);
+    case "reset":
+      await video.reset();
+      return [];
+  }
+}
+
+declare global {
+  interface Window {
+    clips: typeof clips;
+  }
+}
