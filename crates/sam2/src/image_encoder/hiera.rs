@@ -1,9 +1,9 @@
 //! Hiera, the trunk (`sam2.modeling.backbones.hieradet`). Channels come last throughout.
 
-use burn::tensor::{Device, Tensor, TensorData, module, ops::AttentionModuleOptions, ops::ConvOptions};
+use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
 
 use crate::config::HieraConfig;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, join_heads};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, join_heads, max_pool};
 use crate::weights::{Weights, WeightsError};
 
 /// The official class's defaults, which no published configuration changes.
@@ -209,35 +209,24 @@ impl MultiScaleAttention {
         let [b, h, w, _] = x.dims();
         let qkv = self.qkv.forward(x);
         let dim = qkv.dims()[3] / 3;
-        let part = |i: usize| qkv.clone().narrow(3, i * dim, dim);
-        let heads = |x: Tensor<4>| {
-            let [b, h, w, c] = x.dims();
-            x.reshape([b, h * w, self.num_heads, c / self.num_heads])
-                .swap_dims(1, 2)
-        };
-        let q = if self.pools { max_pool(part(0)) } else { part(0) };
-        let (h, w) = if self.pools {
-            (h / Q_STRIDE, w / Q_STRIDE)
+        let width = dim / self.num_heads;
+        // `[3, b, heads, n, width]`, and views of it, so that nothing is copied.
+        let parts: Tensor<5> = qkv
+            .clone()
+            .reshape([b, h * w, 3, self.num_heads, width])
+            .permute([2, 0, 3, 1, 4]);
+        let part = |i: usize| parts.clone().narrow(0, i, 1);
+        let (q, h, w) = if self.pools {
+            let (h, w) = (h / Q_STRIDE, w / Q_STRIDE);
+            let q: Tensor<5> = max_pool(qkv.narrow(3, 0, dim)).reshape([1, b, h * w, self.num_heads, width]);
+            (q.swap_dims(2, 3), h, w)
         } else {
-            (h, w)
+            (part(0), h, w)
         };
-        let (k, v) = (heads(part(1)), heads(part(2)));
-        let x = module::attention(heads(q), k, v, None, None, AttentionModuleOptions::default());
-        self.proj.forward(join_heads(x).reshape([b, h, w, dim]))
+        let x: Tensor<5> = attention(q, part(1), part(2));
+        let x = join_heads(x.reshape([b, self.num_heads, h * w, width]));
+        self.proj.forward(x.reshape([b, h, w, dim]))
     }
-}
-
-/// 2x2 maximum over channels-last pictures of even height and width.
-fn max_pool(x: Tensor<4>) -> Tensor<4> {
-    let [b, h, w, c] = x.dims();
-    let columns = x.reshape([b * h * w / 2, 2, c]);
-    let columns = pair_max(columns).reshape([b * h / 2, 2, w / 2 * c]);
-    pair_max(columns).reshape([b, h / 2, w / 2, c])
-}
-
-/// `[n, 2, c]` to `[n, c]`.
-fn pair_max(x: Tensor<3>) -> Tensor<3> {
-    x.clone().narrow(1, 0, 1).max_pair(x.narrow(1, 1, 1))
 }
 
 /// Cuts `[b, h, w, c]` into `[b * rows * columns, size, size, c]`, padding with zeros at the bottom and right.

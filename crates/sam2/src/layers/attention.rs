@@ -1,8 +1,8 @@
 //! Multi-head attention with projections, as in `sam2.modeling.sam.transformer.Attention`.
 
-use burn::tensor::{Tensor, module, ops::AttentionModuleOptions};
+use burn::tensor::Tensor;
 
-use super::Linear;
+use super::{Linear, attention};
 use crate::weights::{Weights, WeightsError};
 
 /// Attention whose inner width may be a fraction of the tokens'.
@@ -40,8 +40,7 @@ impl Attention {
         let q = split_heads(self.q_proj.forward(q), self.num_heads);
         let k = split_heads(self.k_proj.forward(k), self.num_heads);
         let v = split_heads(self.v_proj.forward(v), self.num_heads);
-        let x = module::attention(q, k, v, None, None, AttentionModuleOptions::default());
-        self.out_proj.forward(join_heads(x))
+        self.out_proj.forward(join_heads(attention(q, k, v)))
     }
 }
 

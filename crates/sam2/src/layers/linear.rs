@@ -43,6 +43,12 @@ impl Linear {
 
     /// `[..., input]` to `[..., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::linear(x, self.weight.clone(), Some(self.bias.clone()))
+        // As one matrix: of a batch of them the CPU backend would multiply each alone, and copy the weight first.
+        let mut dims = x.dims();
+        let input = dims[D - 1];
+        let rows = x.reshape([-1, input as i64]);
+        let out: Tensor<2> = module::linear(rows, self.weight.clone(), Some(self.bias.clone()));
+        dims[D - 1] = out.dims()[1];
+        out.reshape(dims)
     }
 }

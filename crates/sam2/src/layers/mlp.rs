@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::Linear;
+use super::{Linear, gelu};
 use crate::weights::{Weights, WeightsError};
 
 /// What stands between two layers.
@@ -19,7 +19,7 @@ impl Activation {
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Relu => activation::relu(x),
-            Self::Gelu => activation::gelu(x),
+            Self::Gelu => gelu(x),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What several blocks share.
 
 mod attention;
+mod host;
 mod layer_norm;
 mod linear;
 mod mlp;
@@ -10,6 +11,7 @@ mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
+pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
