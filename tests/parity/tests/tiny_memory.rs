@@ -1,7 +1,11 @@
-//! What a frame of video costs with the official tiny at full size and a full bank.
+//! What a frame of video costs with the official tiny at full size and a full bank, to be run in turn with
+//! `memory_step.py`, which measures the official code on the same work. On a machine that does other things as well,
+//! processor time says more than the clock.
 //!
 //!     cargo test --release -p parity --test tiny_memory -- --ignored --nocapture
+//!     python tests/parity/memory_step.py
 
+use std::fs;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
@@ -44,29 +48,56 @@ fn a_frame_with_a_full_bank() {
         .collect();
 
     for _ in 0..3 {
-        let started = Instant::now();
-        let image = model.condition_on_memory(&frame, &memories, &pointers, 16);
-        let conditioned = started.elapsed();
-        let output = model.sam_heads(&image, &[], None, true);
-        let headed = started.elapsed();
+        let image = measured("memory attention", || {
+            model.condition_on_memory(&frame, &memories, &pointers, 16)
+        });
+        let output = measured("heads", || model.sam_heads(&image, &[], None, true));
         let (masks, score) = (output.low_res_masks, output.object_score_logits);
-        let memory = model.encode_memory(frame.embedding.clone(), masks, score, false);
+        let memory = measured("memory encoder", || {
+            model.encode_memory(frame.embedding.clone(), masks, score, false)
+        });
         assert_eq!(memory.dims(), [1, side * side, mem_dim]);
-        let seconds =
-            [conditioned, headed - conditioned, started.elapsed() - headed].map(|t| t.as_secs_f64());
-        println!(
-            "memory attention, heads, memory encoder: {seconds:.2?} s; peak {}",
-            peak_memory()
-        );
     }
 }
 
-/// The most memory that the process has had, as Linux tells it.
-fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap_or("unknown");
-    line.to_string()
+/// Does it, and prints its time and how much memory it needed for a while.
+fn measured<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    // The peak from here on.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+    let (resident, processor, started) = (memory("VmRSS:"), processor_seconds(), Instant::now());
+    let result = work();
+    println!(
+        "{name}: processor {:.2} s, clock {:.2} s, extra memory {} MB",
+        processor_seconds() - processor,
+        started.elapsed().as_secs_f64(),
+        (memory("VmHWM:") - resident) / 1024
+    );
+    result
+}
+
+/// In kB, as Linux tells it.
+fn memory(name: &str) -> i64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.unwrap_or_default()
+}
+
+/// Of all threads together.
+fn processor_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the program's name: user and system time in hundredths of a second.
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks: f64 = fields
+        .iter()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum();
+    ticks / 100.0
 }

@@ -41,6 +41,15 @@ impl Linear {
         Self { weight, bias }
     }
 
+    /// This layer and another one after it, as one.
+    pub(super) fn then(self, next: Self) -> Self {
+        let bias = self.bias.unsqueeze_dim::<2>(0).matmul(next.weight.clone());
+        Self {
+            bias: bias.squeeze_dim(0) + next.bias,
+            weight: self.weight.matmul(next.weight),
+        }
+    }
+
     /// `[..., input]` to `[..., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         // As one matrix: of a batch of them the CPU backend would multiply each alone, and copy the weight first.

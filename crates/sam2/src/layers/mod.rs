@@ -5,6 +5,8 @@ mod host;
 mod layer_norm;
 mod linear;
 mod mlp;
+#[cfg(feature = "flex")]
+mod online_softmax;
 mod patches;
 mod resize;
 mod rope;

@@ -9,9 +9,14 @@ const QUERIES: usize = 512;
 /// A part's queries go in as heads that share the keys: the CPU backend computes heads in parallel.
 const HEADS: usize = 4;
 
-/// `q` `[b, n, d]`, `k` and `v` `[b, m, d]` to `[b, n, d]`: one head.
+/// `q` `[b, n, d]`, already scaled, `k` `[b, m, d]` and `v` `[b, m, e]` to `[b, n, e]`: one head.
 pub fn tiled_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
     let [b, n, d] = q.dims();
+    let width = v.dims()[2];
+    let options = AttentionModuleOptions {
+        scale: Some(1.0),
+        ..AttentionModuleOptions::default()
+    };
     let (k, v) = (k.unsqueeze_dim::<4>(1), v.unsqueeze_dim::<4>(1));
     let parts = (0..n).step_by(QUERIES).map(|start| {
         let length = QUERIES.min(n - start);
@@ -20,15 +25,8 @@ pub fn tiled_attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
             .clone()
             .narrow(1, start, length)
             .reshape([b, heads, length / heads, d]);
-        let x = module::attention(
-            q,
-            k.clone(),
-            v.clone(),
-            None,
-            None,
-            AttentionModuleOptions::default(),
-        );
-        x.reshape([b, length, d])
+        let x = module::attention(q, k.clone(), v.clone(), None, None, options);
+        x.reshape([b, length, width])
     });
     Tensor::cat(parts.collect(), 1)
 }
