@@ -16,6 +16,7 @@ const { values: options } = parseArgs({
     cache: { type: "string" },
     json: { type: "string" },
     models: { type: "string", default: "nano,tiny" },
+    "slow-webgpu": { type: "boolean", default: false },
     "no-webgpu": { type: "boolean", default: false },
     "no-native": { type: "boolean", default: false },
     "no-page": { type: "boolean", default: false },
@@ -75,7 +76,11 @@ async function inThePage() {
       .catch(() => "");
     if (doing) log(doing);
   }, 30_000);
-  const plan = { models, devices: options["no-webgpu"] ? ["cpu"] : ["cpu", "webgpu"] };
+  const plan = {
+    slow: options["slow-webgpu"],
+    models,
+    devices: options["no-webgpu"] ? ["cpu"] : ["cpu", "webgpu"],
+  };
   // Not page.evaluate's own waiting, which a busy machine may cut.
   await page.evaluate((plan) => {
     window.outcome = window.bench(plan).catch((error) => ({ error: String(error) }));

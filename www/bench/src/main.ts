@@ -50,6 +50,7 @@ window.bench = async (wanted) => {
     devices: ["cpu", "webgpu"],
     models: ["nano", "tiny"],
     budgetMs: 10_000,
+    slow: false,
     least: 3,
     ...wanted,
   };

@@ -11,6 +11,8 @@ export interface Plan {
   /** Milliseconds spent on a row once both sides are warm; at least `least` turns each, in any case. */
   budgetMs: number;
   least: number;
+  /** On a software adapter, also runs what it counts: half an hour and more. */
+  slow: boolean;
 }
 
 export interface Manifest {
@@ -79,8 +81,8 @@ export async function measure(
         add(unmeasured(`encode, webgpu, ${name}`, "ms", 0.5, "this browser has no WebGPU adapter"));
         continue;
       }
-      // tiny takes half an hour on a software adapter: there its dispatches are counted without being run.
-      const dry = device === "webgpu" && software && model.gflop.encode > 50;
+      // A software adapter takes minutes for nano and half an hour for tiny: there dispatches are only counted.
+      const dry = device === "webgpu" && software && !(plan.slow && model.gflop.encode < 50);
       const run = new Pair(files, device, dry, plan, say);
       try {
         add(...(await run.measure(model.gflop, conditions, software)));
@@ -170,9 +172,10 @@ class Pair {
       }
     }
     if (this.#dry) {
-      const reason =
-        "minutes a turn on a software adapter; its dispatches above are counted without being run";
-      rows.push(unmeasured(title("encode"), "ms", 0.5, reason));
+      const reason = "minutes a turn on a software adapter; what is above was counted without being run";
+      for (const work of ["encode", "decode of one click"]) {
+        rows.push(unmeasured(title(work), "ms", 0.5, reason));
+      }
     } else if (!(device === "webgpu" && software)) {
       const cpu = device === "cpu";
       rows.push(await this.#timed(title("encode"), cpu ? 0.8 : 0.5));
