@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { defineConfig } from "@playwright/test";
 
-const port = 4183;
+const port = Number(process.env.SAM2_TEST_PORT ?? 4183);
 // pkg-scripts/test gives the first; the others are for running by hand.
 const chromium =
   process.env.CHROMIUM_PATH ??

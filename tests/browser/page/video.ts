@@ -201,7 +201,7 @@ export const clips = {
     });
     // So that every frame can be prompted and tracked, as in a file.
     while ((await video.nextFrame()) !== undefined);
-    const differences: { call: string; frame: number; object: number; logits: number; iou: number }[] = [];
+    const differences: { call: string; frame: number; objects: string; logits: number; iou: number }[] = [];
     for (const [index, call] of calls.slice(0, most).entries()) {
       const answers = await repeat(video, call);
       if (answers.length !== call.expected.length)
@@ -211,18 +211,24 @@ export const clips = {
         const objects = (masks: { object: number }[]) => masks.map(({ object }) => object).join();
         if (answer.frame !== expected.frame || objects(answer.masks) !== objects(expected.masks))
           throw new Error(`call ${index}: frame ${answer.frame} of ${objects(answer.masks)}`);
-        for (const [j, wanted] of expected.masks.entries()) {
-          const { mask, object, objectScore } = answer.masks[j] as VideoFrameMasks["masks"][number];
-          if ((objectScore === undefined) !== (wanted.objectScore === null))
-            throw new Error(`call ${index}, frame ${answer.frame}: object score ${objectScore}`);
-          differences.push({
-            call: `${index} ${call.op}`,
-            frame: answer.frame,
-            object,
-            logits: relative(mask, new Float32Array(decode(wanted.logits).buffer)),
-            iou: iou(mask.bits, decode(wanted.bits)),
-          });
-        }
+        const pairs = expected.masks.map((wanted, j) => {
+          const found = answer.masks[j] as VideoFrameMasks["masks"][number];
+          if ((found.objectScore === undefined) !== (wanted.objectScore === null))
+            throw new Error(`call ${index}, frame ${answer.frame}: object score ${found.objectScore}`);
+          return [found.mask, wanted] as const;
+        });
+        const logits = (wanted: { logits: string }) => new Float32Array(decode(wanted.logits).buffer);
+        differences.push({
+          call: `${index} ${call.op}`,
+          frame: answer.frame,
+          objects: objects(answer.masks),
+          logits: largest(pairs.map(([mask, wanted]) => relative(mask, logits(wanted)))),
+          // Of all objects together, as the parity tests count it.
+          iou: iou(
+            joined(pairs.map(([mask]) => mask.bits)),
+            joined(pairs.map(([, wanted]) => decode(wanted.bits))),
+          ),
+        });
       }
     }
     const { adapter } = sam;
@@ -230,6 +236,10 @@ export const clips = {
     return { device: adapter, calls: Math.min(most, calls.length), differences };
   },
 };
+
+function joined(parts: Uint8Array[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}
 
 /** The largest difference, as a share of the largest value. */
 function relative(mask: Mask, wanted: Float32Array): number {
