@@ -7,8 +7,11 @@ import torch
 
 # What takes part in video only.
 PARTS = ("memory_attention", "memory_encoder", "maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial", "obj_ptr", "mask_downsample")
-LOOK = 24  # memory channels for what a cell looks like; the others are for the mask
-SAME_LOOK, SAME_PLACE, MASK = 4.0, 3.0, 2.0  # attention logits of a cell's like and of its place; size of the mask's trace
+# These take in features and masks of large scale, and large steps would undo their start values.
+SLOW = ("memory_encoder", "mask_downsample")
+LOOK = 16  # memory channels for what a cell looks like; the others are for the mask
+SAME_LOOK, SAME_PLACE, MASK = 6.0, 7.0, 2.0  # attention logits of a cell's like and of its place; size of the mask's trace
+GAIN = 2.0  # a mask's edge cells and blurred attention give less than +-MASK
 
 
 def regress(x, y):
@@ -41,7 +44,7 @@ def begin_well(model, pictures):
     # Memory channels: the principal directions of the features, whitened, and some of the least for the mask.
     mean = flat.mean(0)
     values, vectors = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
-    look = vectors[:, -LOOK:].T / values[-LOOK:, None].clamp(min=1e-6).sqrt() * 2
+    look = vectors[:, -LOOK:].T / values[-LOOK:, None].clamp(min=0.1 * float(values.mean())).sqrt() * 2
     trace = vectors[:, : model.mem_dim - LOOK].T
     encoder = model.memory_encoder
     encoder.pix_feat_proj.weight.copy_(torch.eye(model.hidden_dim)[..., None, None])
@@ -65,13 +68,13 @@ def begin_well(model, pictures):
     adds = []
     for v in (10.0, -10.0):
         dense = prompt._embed_masks(torch.full((1, 1, *prompt.mask_input_size), v))[0, :, middle, middle]
-        adds.append((dense - prompt.no_mask_embed.weight[0]) * unit.std() / weight.abs().clamp(min=0.05))
+        adds.append((dense - prompt.no_mask_embed.weight[0]) * start.std(1).mean() / weight)
     half = [(adds[0] - adds[1]) / 2, (adds[0] + adds[1]) / 2]
 
     target, bias = regress(unit, (flat - mean) @ look.T / 2)
     for layer in attention.layers:
-        layer.self_attn.out_proj.weight.mul_(0.3)
-        layer.linear2.weight.mul_(0.3)
+        layer.self_attn.out_proj.weight.mul_(0.1)
+        layer.linear2.weight.mul_(0.1)
         cross = layer.cross_attn_image
         for projection in (cross.q_proj, cross.k_proj, cross.v_proj):
             projection.weight.mul_(0.2)
@@ -89,10 +92,11 @@ def begin_well(model, pictures):
         for projection in (cross.q_proj, cross.k_proj):
             projection.weight[quick] = 0
             projection.bias[quick] = (SAME_PLACE / len(quick)) ** 0.5 * root
-        # Values: the mask's trace becomes a mask prompt's, half in each layer.
-        cross.out_proj.weight.mul_(0.3)
+        # Values: in the last layer the mask's trace becomes a mask prompt's.
+        cross.out_proj.weight.mul_(0.1)
         cross.v_proj.weight[0] = 0
         cross.v_proj.weight[0, LOOK:] = apart / MASK
         cross.v_proj.bias[0] = 0
-        cross.out_proj.weight[:, 0] = half[0] / len(attention.layers)
-        cross.out_proj.bias.copy_(half[1] / len(attention.layers))
+        shown = 1.0 if layer is attention.layers[-1] else 0.0
+        cross.out_proj.weight[:, 0] = GAIN * shown * half[0]
+        cross.out_proj.bias.copy_(shown * half[1])

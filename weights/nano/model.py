@@ -40,6 +40,14 @@ def image_features(model, pictures):
     return fpn[0], fpn[1], embedding
 
 
+def recalled(model, features):
+    """The features as they come out of a memory attention that recalls nothing: through its last norm."""
+    s0, s1, embedding = features
+    plain = embedding - model.no_mem_embed.reshape(1, -1, 1, 1)
+    plain = plain + 0.1 * model.image_encoder.neck.position_encoding(plain)
+    return s0, s1, model.memory_attention.norm(plain.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 def decode(model, features, points, labels, mask_input=None):
     """One prompt a row. Returns logits (N,4,h,w), predicted IoUs (N,4) and object scores (N,1): token 0 is the single mask."""
     s0, s1, embedding = features

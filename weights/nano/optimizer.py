@@ -39,18 +39,27 @@ class Muon(torch.optim.Optimizer):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
 
 
-def make(model, lr, weight_decay, muon=True):
-    """The optimizers for the trainable parameters."""
-    matrices, vectors, rest = [], [], []
-    for name, p in model.named_parameters():
-        if not p.requires_grad:
-            continue
-        embedding = "embed" in name or "token" in name
-        if p.ndim == 2 and min(p.shape) >= 16 and not embedding and muon:
-            matrices.append(p)
-        elif p.ndim == 1 or embedding:
-            vectors.append(p)
-        else:
-            rest.append(p)
-    adam = torch.optim.AdamW([dict(params=rest, weight_decay=weight_decay), dict(params=vectors, weight_decay=0.0)], lr=lr, betas=(0.9, 0.98))
-    return [adam, Muon(matrices, lr=lr, weight_decay=weight_decay)] if matrices else [adam]
+def make(model, lr, weight_decay, muon=True, slow=(), slowness=0.1):
+    """The optimizers for the trainable parameters; those whose name begins with one of `slow` get a part of the rate.
+
+    `scale` of each group is to be multiplied with the rate by whoever sets it.
+    """
+    adam, matrices = [], []
+    for scale in (1.0, slowness):
+        groups = dict(matrices=[], vectors=[], rest=[])
+        for name, p in model.named_parameters():
+            if not p.requires_grad or name.startswith(tuple(slow)) != (scale != 1.0):
+                continue
+            embedding = "embed" in name or "token" in name
+            if p.ndim == 2 and min(p.shape) >= 16 and not embedding and muon:
+                groups["matrices"].append(p)
+            elif p.ndim == 1 or embedding:
+                groups["vectors"].append(p)
+            else:
+                groups["rest"].append(p)
+        adam.append(dict(params=groups["rest"], weight_decay=weight_decay, scale=scale))
+        adam.append(dict(params=groups["vectors"], weight_decay=0.0, scale=scale))
+        matrices.append(dict(params=groups["matrices"], scale=scale))
+    adam, matrices = [[g for g in groups if g["params"]] for groups in (adam, matrices)]
+    out = [torch.optim.AdamW(adam, lr=lr, betas=(0.9, 0.98))]
+    return out + [Muon(matrices, lr=lr, weight_decay=weight_decay)] if matrices else out

@@ -34,6 +34,8 @@ ROUNDS = dict(
     box=[(1, 0.8), (2, 0.2)],
     mask=[(1, 0.85), (2, 0.15)],
 )
+# Part of the steps in which the decoder gets the picture as it looks behind the memory attention's last norm.
+RECALLED = dict(click=0.25, box=0.25, mask=0.75)
 FIGURES = ["click1_chosen", "click1_best", "click1_single", "click2_single", "click3_single", "box1_single", "box1_chosen", "mask1_single"]
 CLIP_FIGURES = ["clip_loss", "clip_mask", "clip_click", "clip_box"]
 
@@ -97,7 +99,9 @@ def rounds(rng, model, features, batch, rows, kind, count):
 
 
 def step_loss(rng, model, batch, box_part, mask_part):
-    features = nano.image_features(model, normalise(batch["rgb"]))
+    with torch.set_grad_enabled(next(model.image_encoder.parameters()).requires_grad):
+        features = nano.image_features(model, normalise(batch["rgb"]))
+    recalled = nano.recalled(model, features)
     n = len(batch["click"])
     u, present = rng.random(n), batch["present"] > 0
     is_box, is_mask = present & (u < box_part), present & (u >= box_part) & (u < box_part + mask_part)
@@ -105,7 +109,8 @@ def step_loss(rng, model, batch, box_part, mask_part):
     for kind, chosen in (("click", ~is_box & ~is_mask), ("box", is_box), ("mask", is_mask)):
         rows = torch.from_numpy(np.flatnonzero(chosen))
         if len(rows):
-            loss, f = rounds(rng, model, features, batch, rows, kind, draw(rng, ROUNDS[kind]))
+            seen = recalled if rng.random() < RECALLED[kind] else features
+            loss, f = rounds(rng, model, seen, batch, rows, kind, draw(rng, ROUNDS[kind]))
             total = total + loss * len(rows) / n
             figures.update(f)
     values = {f"{name}_{k}": v for name, f in figures.items() for k, v in f.items()}
@@ -196,7 +201,8 @@ def main():
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--adamw", action="store_true", help="AdamW for the matrices too")
     parser.add_argument("--begin-with", type=Path, help="a state_dict that has had the first lesson (places.py)")
-    parser.add_argument("--begin-memory", action="store_true", help="the lesson on masks and start values for the memory, once the pictures go well")
+    parser.add_argument("--begin-memory", type=int, metavar="STEPS", help="once the pictures go well: a lesson on masks of so many steps, and start values for the memory")
+    parser.add_argument("--freeze-encoder", action="store_true", help="the memory learns on features that hold still")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     video_size = args.video_size or args.size
@@ -224,16 +230,22 @@ def main():
         model.load_state_dict(torch.load(args.begin_with, weights_only=True))
     else:
         places.teach(model, [normalise(next_pictures(queue)["rgb"]) for _ in range(12)])
-    if args.begin_memory:
-        begin_memory(rng, model, queue)
+    if args.begin_memory is not None:
+        begin_memory(rng, model, queue, args.begin_memory)
+    for name, p in model.named_parameters():
+        if args.freeze_encoder and (name.startswith("image_encoder") or "conv_s" in name):
+            p.requires_grad_(False)
     share(model, tracker)
-    optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw)
+    optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw, slow=memory.SLOW)
     if start:
-        restore(optimizers, model, start["moments"])
+        kept = start["moments"]
+        if args.begin_memory is not None:
+            kept = {k: v for k, v in kept.items() if not k.startswith(memory.PARTS)}
+        restore(optimizers, model, kept)
     ema = start["ema"] if start else {k: v.clone() for k, v in model.state_dict().items()}
-    if args.begin_memory:
+    if args.begin_memory is not None:
         ema.update({k: v.clone() for k, v in model.state_dict().items() if k.startswith(memory.PARTS + ("sam_",))})
-    trainable = list(model.named_parameters())
+    trainable = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
 
     log = Log(args.out / "log.csv")
     begin = mark = checked = time.time()
@@ -247,7 +259,7 @@ def main():
         lr = args.lr * min(1.0, (step + 1) / args.warmup) * max(fall, 0.02)
         for o in optimizers:
             for group in o.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["scale"]
         threads.adapt()
         batch = queue.get()
         if "clip" in batch:
@@ -288,12 +300,17 @@ def next_pictures(queue):
     return batch
 
 
-def begin_memory(rng, model, queue):
+def begin_memory(rng, model, queue, steps):
+    fresh = nano.build(model.image_size).state_dict()
+    model.load_state_dict({k: fresh[k] if k.startswith(memory.PARTS) else v for k, v in model.state_dict().items()})
     taken = [next_pictures(queue) for _ in range(8)]
+    some = torch.cat([normalise(b["rgb"]) for b in taken[:3]])
+    memory.begin_well(model, some)
     with torch.no_grad():
-        encoded = [(nano.image_features(model, normalise(b["rgb"])), b) for b in taken]
-    places.teach_masks(model, encoded, lambda f, b, rows, kind: rounds(rng, model, f, b, rows, kind, 1))
-    memory.begin_well(model, torch.cat([normalise(b["rgb"]) for b in taken[:3]]))
+        encoded = [(nano.recalled(model, nano.image_features(model, normalise(b["rgb"]))), b) for b in taken]
+    places.teach_masks(model, encoded, lambda f, b, rows, kind: rounds(rng, model, f, b, rows, kind, 1), steps)
+    model.load_state_dict({k: fresh[k] if k.startswith(memory.PARTS) else v for k, v in model.state_dict().items()})
+    memory.begin_well(model, some)
 
 
 def share(model, tracker):
