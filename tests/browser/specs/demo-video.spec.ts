@@ -242,6 +242,97 @@ test("keys, a correction, backwards, PNGs, and leaving for a picture", async ({ 
   );
 });
 
+test("effects keep the object as it is and change the rest, in MP4 and transparent WebM too", async ({
+  page,
+}) => {
+  await open(page, "&model=/fixture/micro.safetensors", sample("things"));
+  await addObjects(page, [0.5, 0.4]);
+  const found: Record<string, { inside: number; same: number; rest: number; as: number }> = {};
+  for (const name of ["cutout", "replace", "grey", "blur"]) {
+    await page.locator(`.effects label:has([value=${name}])`).click();
+    await page.waitForTimeout(100); // it is painted with the next frame of the screen
+    found[name] = await page.evaluate(async (name) => {
+      const demo = (window as unknown as { __sam2demo: DemoVideo & { video: Video } }).__sam2demo;
+      type Video = { frameAt(frame: number): Promise<ImageBitmap>; width: number; height: number };
+      const { video } = demo;
+      const pixels = (picture: CanvasImageSource) => {
+        const context = new OffscreenCanvas(video.width, video.height).getContext("2d");
+        context?.drawImage(picture, 0, 0);
+        return context?.getImageData(0, 0, video.width, video.height).data ?? new Uint8ClampedArray();
+      };
+      const shown = pixels(document.querySelector(".frame .clip") as HTMLCanvasElement);
+      const plain = pixels(await video.frameAt(demo.frame));
+      // The cut-out comes first: its alpha says where the object is.
+      const page = window as unknown as { alpha: Uint8ClampedArray };
+      if (name === "cutout") page.alpha = shown.filter((_, i) => i % 4 === 3);
+      const counts = { inside: 0, same: 0, rest: 0, as: 0 };
+      const near = (a = 0, b = 0) => Math.abs(a - b) <= 3;
+      for (const [i, alpha] of page.alpha.entries()) {
+        const [r, g, b, a] = shown.subarray(4 * i, 4 * i + 4);
+        const same = near(r, plain[4 * i]) && near(g, plain[4 * i + 1]) && near(b, plain[4 * i + 2]);
+        if (alpha === 255) {
+          counts.inside++;
+          counts.same += Number(same);
+        } else if (alpha === 0) {
+          counts.rest++;
+          counts.as += Number(
+            {
+              cutout: a === 0,
+              replace: r === 0 && g === 0xb1 && b === 0x40,
+              grey: near(r, g) && near(g, b),
+              blur: true,
+            }[name],
+          );
+        }
+      }
+      return counts;
+    }, name);
+  }
+  console.log(found);
+  for (const [name, { inside, same, rest, as }] of Object.entries(found)) {
+    expect(inside, `${name}: the object is there`).toBeGreaterThan(100);
+    expect(rest, `${name}: and so is the rest`).toBeGreaterThan(100);
+    expect(same / inside, `${name} leaves the object`).toBeGreaterThan(0.999);
+    expect(as / rest, `${name} changes the rest`).toBeGreaterThan(0.999);
+  }
+
+  await page.locator("#track").click();
+  await eventually(page, ({ count }) => count).toBeGreaterThanOrEqual(3);
+  await page.locator("#track").click();
+  await eventually(page, ({ tracking }) => tracking).toBe(false);
+  const { count } = await state(page);
+  await page.locator(".effects label:has([value=cutout])").click();
+  const webm = await exported(page, "webm");
+  const mp4 = await exported(page, "mp4");
+  expect(mp4.name).toBe("things-cutout.mp4");
+  const buffer = await readFile(mp4.path);
+  await page.locator("#file").setInputFiles({ name: mp4.name, mimeType: "video/mp4", buffer });
+  await eventually(page, ({ timestamps }) => timestamps.length).toBe(count);
+
+  // The browser's own player sees the transparency.
+  await page.goto("/page/");
+  const base64 = (await readFile(webm.path)).toString("base64");
+  const seen = await page.evaluate(async (base64) => {
+    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    const src = URL.createObjectURL(new Blob([bytes], { type: "video/webm" }));
+    const video = Object.assign(document.createElement("video"), { src, muted: true });
+    const painted = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+    await video.play();
+    await painted;
+    const { videoWidth: width, videoHeight: height } = video;
+    const context = new OffscreenCanvas(width, height).getContext("2d");
+    context?.drawImage(video, 0, 0);
+    const { data } = context?.getImageData(0, 0, width, height) ?? { data: [] };
+    const share = (test: (alpha: number) => boolean) =>
+      Array.from({ length: width * height }, (_, i) => test(data[4 * i + 3] ?? -1)).filter(Boolean).length /
+      (width * height);
+    return { opaque: share((alpha) => alpha > 240), clear: share((alpha) => alpha < 15) };
+  }, base64);
+  const all = 384 * 288;
+  expect(seen.opaque).toBeCloseTo((found.cutout?.inside ?? 0) / all, 1);
+  expect(seen.clear).toBeCloseTo((found.cutout?.rest ?? 0) / all, 1);
+});
+
 test("a file that is no clip says so, and the page goes on", async ({ page }) => {
   await open(page, "&model=/fixture/micro.safetensors", sample("things"));
   await page

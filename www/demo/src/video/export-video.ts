@@ -1,5 +1,6 @@
-import { Sam2Error, type Video } from "sam2-web";
+import type { Video } from "sam2-web";
 import { type Effect, Painter, type Shape } from "./effects.js";
+import type { Container } from "./encode.js";
 
 export interface VideoToExport {
   video: Video;
@@ -8,8 +9,6 @@ export interface VideoToExport {
   shapes: (frame: number) => readonly Shape[] | undefined;
   effect: Effect;
 }
-
-export type Container = "mp4" | "webm";
 
 /**
  * The clip under the effect, encoded by the browser. Frames are shown as long as in the original; the first one begins
@@ -21,33 +20,13 @@ export async function toVideo(
   progress: (done: number) => void,
   signal: AbortSignal,
 ): Promise<Blob> {
-  const { BufferTarget, CanvasSource, Mp4OutputFormat, Output, QUALITY_HIGH, WebMOutputFormat, ...media } =
-    await import("./muxer.js");
-  const format =
-    container === "mp4" ? new Mp4OutputFormat({ fastStart: "in-memory" }) : new WebMOutputFormat();
+  const { encode } = await import("./encode.js");
   // H.264 has colour for every other pixel only, so its sizes are even: an odd clip is scaled by that one pixel.
-  const width = Math.max(2, video.width & ~1);
-  const height = Math.max(2, video.height & ~1);
+  const canvas = new OffscreenCanvas(Math.max(2, video.width & ~1), Math.max(2, video.height & ~1));
   const transparent = effect.name === "cutout" && container === "webm";
-  const codecs = transparent ? (["vp9", "vp8"] as const) : format.getSupportedVideoCodecs();
-  const codec = await media.getFirstEncodableVideoCodec([...codecs], { width, height });
-  if (!codec) {
-    const name = container === "mp4" ? "MP4" : "WebM";
-    const message = `This browser cannot encode ${width} × ${height} for ${name}. Take the other format.`;
-    throw new Sam2Error("VIDEO_UNSUPPORTED", message);
-  }
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { alpha: transparent });
+  const context = canvas.getContext("2d", { alpha: transparent, willReadFrequently: transparent });
   if (!context) throw new Error("The browser gives no canvas to draw on.");
-  const target = new BufferTarget();
-  const output = new Output({ format, target });
-  const source = new CanvasSource(canvas, {
-    codec,
-    quality: QUALITY_HIGH,
-    alpha: transparent ? "keep" : "discard",
-  });
-  output.addVideoTrack(source);
-  await output.start();
+  const encoding = await encode(canvas, container, { transparent });
   try {
     const painter = new Painter();
     const start = video.timestamp(first);
@@ -55,17 +34,13 @@ export async function toVideo(
       const picture = await video.frameAt(frame, { signal });
       painter.paint(context, picture, shapes(frame), effect);
       picture.close();
-      await source.add(video.timestamp(frame) - start, shownFor(video, frame));
+      await encoding.add(video.timestamp(frame) - start, shownFor(video, frame));
       progress((frame - first + 1) / (last - first + 1));
     }
-    source.close();
-    await output.finalize();
-  } catch (error) {
-    await output.cancel();
-    throw error;
+    return await encoding.finish();
+  } finally {
+    await encoding.close();
   }
-  if (!target.buffer) throw new Error("The file came out empty. Export again.");
-  return new Blob([target.buffer], { type: format.mimeType });
 }
 
 /** How long a frame is shown, in seconds: until the next, and the last one until the clip's end. */

@@ -2,6 +2,8 @@
 export {
   BufferTarget,
   CanvasSource,
+  EncodedPacket,
+  EncodedVideoPacketSource,
   getFirstEncodableVideoCodec,
   Mp4OutputFormat,
   Output,
