@@ -20,7 +20,7 @@ export default defineConfig({
   use: {
     baseURL: `http://localhost:${port}`,
     viewport: { width: 1280, height: 860 },
-    actionTimeout: 20_000,
+    actionTimeout: 60_000,
     launchOptions: {
       ...(chromium && { executablePath: chromium }),
       // The second line keeps Chromium itself from calling home; the third gives WebGPU its software adapter; the

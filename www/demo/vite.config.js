@@ -36,7 +36,8 @@ export default defineConfig(({ mode }) => ({
   base: "./",
   plugins: [policyMeta],
   resolve: { alias: mode === "fake" ? [fake] : [] },
-  build: { target: "es2022" },
+  // Third parties' licences ask to be passed on with their code.
+  build: { target: "es2022", license: { fileName: "third-party.md" } },
   // A worker takes its policy from its own response, not from the page's meta element.
   preview: { headers: { "Content-Security-Policy": policy } },
 }));
