@@ -322,6 +322,16 @@ describe("a file", () => {
     sam.dispose();
   });
 
+  it("needs WebCodecs, and says what to do without", async () => {
+    const sam = await Sam2.load({ model: weights, device: "cpu", worker: false });
+    const error = await sam.openVideo(new Blob(["a clip"])).catch((thrown) => thrown);
+    expect(error).toMatchObject({
+      code: "VIDEO_UNSUPPORTED",
+      message: expect.stringMatching(/async iterable/),
+    });
+    sam.dispose();
+  });
+
   it("takes its decoder with it", async () => {
     const { sam, video } = await openFile();
     await openFile();
