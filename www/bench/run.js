@@ -14,6 +14,10 @@ import { compressed, serve } from "./serve.js";
 const { values: options } = parseArgs({
   options: {
     cache: { type: "string" },
+    // The built page, where it is not this folder's.
+    page: { type: "string" },
+    // Turns a side at least.
+    least: { type: "string", default: "3" },
     json: { type: "string" },
     models: { type: "string", default: "nano,tiny" },
     "slow-webgpu": { type: "boolean", default: false },
@@ -23,6 +27,7 @@ const { values: options } = parseArgs({
   },
 });
 const here = dirname(fileURLToPath(import.meta.url));
+const dist = options.page ?? join(here, "dist");
 const models = options.models.split(",");
 /** What a slow home line carries, in megabits a second. */
 const LINE = 20;
@@ -39,7 +44,7 @@ function row(work, [ours, theirs], unit, target = null, note = undefined) {
 }
 
 const server = await serve({
-  page: join(here, "dist"),
+  page: dist,
   models: join(options.cache, "models"),
   cache: join(options.cache, "compressed"),
 });
@@ -61,9 +66,9 @@ async function fresh(...more) {
 
 async function inThePage() {
   // Nobody should wait for the server to compress.
-  for (const name of readdirSync(join(here, "dist/assets"))) {
+  for (const name of readdirSync(join(dist, "assets"))) {
     if (/\.(js|css|wasm)$/.test(name))
-      compressed(join(here, "dist/assets", name), join(options.cache, "compressed"));
+      compressed(join(dist, "assets", name), join(options.cache, "compressed"));
   }
   const context = await fresh();
   const page = context.pages()[0] ?? (await context.newPage());
@@ -118,7 +123,7 @@ async function starts(device) {
     downloads.push({
       gzip: sum("gzip") / 1e6,
       brotli: sum("brotli") / 1e6,
-      files: files.map((file) => file.slice(here.length)),
+      files: files.map((file) => file.slice(dist.length)),
     });
     await contexts[side].close();
     contexts[side] = spare;
