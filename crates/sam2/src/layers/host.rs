@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::Attentio
 const SCORES: usize = 2 << 20;
 
 /// Whether tensors there are plain memory.
-pub(super) fn is_host(device: &Device) -> bool {
+pub(crate) fn is_host(device: &Device) -> bool {
     #[cfg(feature = "flex")]
     return *device == Device::flex();
     #[cfg(not(feature = "flex"))]

@@ -13,11 +13,12 @@ mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
+pub(crate) use host::is_host;
 pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
 pub use patches::{PatchExpand, PatchMerge};
 pub use resize::{BilinearResize, bilinear_matrix};
-pub use rope::{AxialRope, RopeAttention};
+pub use rope::{AxialRope, KeyPart, RopeAttention, join_parts};
 pub use tiled_attention::tiled_attention;

@@ -2,14 +2,85 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Linear, tiled_attention};
 #[cfg(feature = "flex")]
-use super::{host::is_host, online_softmax::OnlineSoftmax};
+use super::online_softmax::OnlineSoftmax;
+use super::{Linear, host::is_host, tiled_attention};
 use crate::weights::{Weights, WeightsError};
 
 /// Keys that are projected and attended to at once on the CPU.
 #[cfg(feature = "flex")]
 const KEYS: usize = 512;
+
+/// Tokens to attend to.
+#[derive(Clone, Debug)]
+pub struct KeyPart {
+    /// `[1, m, kv_dim]`.
+    pub values: Tensor<3>,
+    /// Added to the values they make the keys: each `[1, m, kv_dim]`, or `[1, 1, kv_dim]` for all tokens.
+    pub positions: Vec<Tensor<3>>,
+    /// Whether the tokens lie on the image's grid, whole images one after another, and keys are rotated by their
+    /// places.
+    pub placed: bool,
+}
+
+impl KeyPart {
+    /// An image's tokens, whose keys are as the values.
+    pub fn image(values: Tensor<3>) -> Self {
+        Self {
+            values,
+            positions: Vec::new(),
+            placed: true,
+        }
+    }
+
+    /// How many tokens.
+    pub fn len(&self) -> usize {
+        self.values.dims()[1]
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Positions of all tokens together, `[1, m, kv_dim]`; none for zeros.
+    pub fn position(&self) -> Option<Tensor<3>> {
+        let sum = self.positions.iter().cloned().reduce(|a, b| a + b)?;
+        Some(sum.expand(self.values.dims()))
+    }
+
+    /// `[1, length, kv_dim]` from token `start` on.
+    fn keys(&self, start: usize, length: usize) -> Tensor<3> {
+        let part = |x: &Tensor<3>| match x.dims()[1] {
+            1 => x.clone(),
+            _ => x.clone().narrow(1, start, length),
+        };
+        let positions = self.positions.iter().map(part);
+        positions.fold(self.values.clone().narrow(1, start, length), |a, b| a + b)
+    }
+}
+
+/// On a GPU fewer and larger parts are quicker; on the CPU small ones need no copies.
+pub fn join_parts(parts: &[KeyPart], device: &Device) -> Vec<KeyPart> {
+    if is_host(device) {
+        return parts.to_vec();
+    }
+    let join = |placed: bool| {
+        let parts: Vec<&KeyPart> = parts.iter().filter(|part| part.placed == placed).collect();
+        (!parts.is_empty()).then(|| KeyPart {
+            values: Tensor::cat(parts.iter().map(|part| part.values.clone()).collect(), 1),
+            positions: vec![Tensor::cat(
+                parts
+                    .iter()
+                    .map(|part| part.position().unwrap_or_else(|| part.values.zeros_like()))
+                    .collect(),
+                1,
+            )],
+            placed,
+        })
+    };
+    [join(true), join(false)].into_iter().flatten().collect()
+}
 
 /// One head whose queries and keys are rotated by their places.
 ///
@@ -47,48 +118,62 @@ impl RopeAttention {
         })
     }
 
-    /// `q` `[b, n, dim]`, `k` and `v` `[b, m, kv_dim]` to `[b, n, dim]`. The last `unplaced` keys are not rotated;
-    /// the others are a whole number of images, one after another.
-    pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, unplaced: usize) -> Tensor<3> {
+    /// `q` `[1, n, dim]`, one image's, to the same.
+    pub fn forward(&self, q: Tensor<3>, parts: &[KeyPart]) -> Tensor<3> {
         let q = self.rope.rotate(self.q_proj.forward(q), 0);
+        self.out_proj.forward(self.attend(&q, parts))
+    }
+
+    /// The means of values before they are projected.
+    fn attend(&self, q: &Tensor<3>, parts: &[KeyPart]) -> Tensor<3> {
         #[cfg(feature = "flex")]
-        if is_host(&q.device()) && q.dims()[0] == 1 {
-            return self.out_proj.forward(self.attend_by_blocks(q, k, v, unplaced));
+        if is_host(&q.device()) {
+            return self.attend_by_blocks(q, parts);
         }
-        let k = self.k_proj.forward(k);
-        let placed = k.dims()[1] - unplaced;
-        let k = if unplaced == 0 {
-            self.rope.rotate(k, 0)
-        } else {
-            let rotated = self.rope.rotate(k.clone().narrow(1, 0, placed), 0);
-            Tensor::cat(vec![rotated, k.narrow(1, placed, unplaced)], 1)
-        };
-        self.out_proj.forward(tiled_attention(q, k, v))
+        let keys = parts.iter().map(|part| {
+            let keys = self.k_proj.forward(part.keys(0, part.len()));
+            if part.placed {
+                self.rope.rotate(keys, 0)
+            } else {
+                keys
+            }
+        });
+        let keys = cat(keys.collect());
+        let values = cat(parts.iter().map(|part| part.values.clone()).collect());
+        tiled_attention(q.clone(), keys, values)
     }
 
     #[cfg(feature = "flex")]
-    fn attend_by_blocks(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, unplaced: usize) -> Tensor<3> {
-        let placed = k.dims()[1] - unplaced;
-        let places = self.rope.places();
-        let mut attention = OnlineSoftmax::new(&q);
-        let mut start = 0;
-        while start < k.dims()[1] {
-            // No block goes over an image's end, or that of the images.
-            let end = if start < placed {
-                start / places * places + places
+    fn attend_by_blocks(&self, q: &Tensor<3>, parts: &[KeyPart]) -> Tensor<3> {
+        let mut attention = OnlineSoftmax::new(q);
+        for part in parts {
+            // No block goes over an image's end.
+            let image = if part.placed {
+                self.rope.places()
             } else {
-                placed + unplaced
+                part.len()
             };
-            let length = KEYS.min(end - start);
-            let block = |x: &Tensor<3>| x.clone().narrow(1, start, length);
-            let mut keys = self.k_proj.forward(block(&k));
-            if start < placed {
-                keys = self.rope.rotate(keys, start % places);
+            let mut start = 0;
+            while start < part.len() {
+                let place = start % image;
+                let length = KEYS.min(image - place);
+                let mut keys = self.k_proj.forward(part.keys(start, length));
+                if part.placed {
+                    keys = self.rope.rotate(keys, place);
+                }
+                attention.add(keys, part.values.clone().narrow(1, start, length));
+                start += length;
             }
-            attention.add(keys, block(&v));
-            start += length;
         }
         attention.finish()
+    }
+}
+
+/// Tokens one after another.
+fn cat(mut parts: Vec<Tensor<3>>) -> Tensor<3> {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(parts, 1),
     }
 }
 

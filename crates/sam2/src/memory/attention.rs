@@ -4,13 +4,15 @@ use burn::tensor::Tensor;
 
 use crate::config::Sam2Config;
 use crate::image_encoder::position_embedding_sine;
-use crate::layers::{Activation, AxialRope, LayerNorm, Linear, RopeAttention};
+use crate::layers::{Activation, AxialRope, KeyPart, LayerNorm, Linear, RopeAttention, is_host, join_parts};
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.LayerNorm`'s default.
 const EPS: f64 = 1e-5;
 /// How much of its position each place gets at the input.
 const POSITION_WEIGHT: f32 = 0.1;
+/// Tokens of the MLP at a time on the CPU: their hidden values are 8 MB.
+const MLP_ROWS: usize = 1024;
 
 /// Layers of self-attention, attention to the memory, and an MLP.
 #[derive(Debug)]
@@ -40,21 +42,13 @@ impl MemoryAttention {
         })
     }
 
-    /// A frame's embedding `[1, h, w, d]` to the same, conditioned on `memory` `[1, m, mem_dim]`, whose tokens are
-    /// placed by `memory_pos` of the same shape. The last `num_obj_ptr_tokens` are object pointers and have no
-    /// place in the picture.
-    pub fn forward(
-        &self,
-        embedding: Tensor<4>,
-        memory: Tensor<3>,
-        memory_pos: Tensor<3>,
-        num_obj_ptr_tokens: usize,
-    ) -> Tensor<4> {
+    /// A frame's embedding `[1, h, w, d]` to the same, conditioned on the memory.
+    pub fn forward(&self, embedding: Tensor<4>, memory: &[KeyPart]) -> Tensor<4> {
         let [b, h, w, d] = embedding.dims();
         let mut x = embedding.reshape([b, h * w, d]) + self.position.clone();
-        let keys = memory.clone() + memory_pos;
+        let memory = join_parts(memory, &x.device());
         for layer in &self.layers {
-            x = layer.forward(x, keys.clone(), memory.clone(), num_obj_ptr_tokens);
+            x = layer.forward(x, &memory);
         }
         self.norm.forward(x).reshape([b, h, w, d])
     }
@@ -90,12 +84,32 @@ impl MemoryAttentionLayer {
         })
     }
 
-    fn forward(&self, x: Tensor<3>, keys: Tensor<3>, values: Tensor<3>, unplaced: usize) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, memory: &[KeyPart]) -> Tensor<3> {
         let normed = self.norm1.forward(x.clone());
-        let x = x + self.self_attn.forward(normed.clone(), normed.clone(), normed, 0);
+        let x = x + self.self_attn.forward(normed.clone(), &[KeyPart::image(normed)]);
         let normed = self.norm2.forward(x.clone());
-        let x = x + self.cross_attn_image.forward(normed, keys, values, unplaced);
-        let hidden = self.linear1.forward(self.norm3.forward(x.clone()));
-        x + self.linear2.forward(Activation::Relu.forward(hidden))
+        let x = x + self.cross_attn_image.forward(normed, memory);
+        x.clone() + self.mlp(self.norm3.forward(x))
+    }
+
+    /// On the CPU in parts, so that less of the wide middle exists at once.
+    fn mlp(&self, x: Tensor<3>) -> Tensor<3> {
+        let tokens = x.dims()[1];
+        let rows = if is_host(&x.device()) {
+            MLP_ROWS.min(tokens)
+        } else {
+            tokens
+        };
+        let parts = (0..tokens).step_by(rows).map(|start| {
+            let x = x.clone().narrow(1, start, rows.min(tokens - start));
+            self.linear2
+                .forward(Activation::Relu.forward(self.linear1.forward(x)))
+        });
+        let parts: Vec<_> = parts.collect();
+        if rows == tokens {
+            parts[0].clone()
+        } else {
+            Tensor::cat(parts, 1)
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::{MemoryAttention, MemoryEncoder, MemoryRules, round_to_bf16};
 use crate::config::{Sam2Config, Version};
 use crate::image_encoder::position_embedding_sine;
 use crate::image_model::ImageModel;
-use crate::layers::{Activation, BilinearResize, Linear, Mlp};
+use crate::layers::{Activation, BilinearResize, KeyPart, Linear, Mlp};
 use crate::mask_decoder::{DynamicMultimask, ImageFeatures};
 use crate::prompt_encoder::Point;
 use crate::weights::{TensorSource, Weights, WeightsError};
@@ -146,16 +146,49 @@ impl VideoModel {
         pointers: &[ObjectPointer],
         max_pointers: usize,
     ) -> ImageFeatures {
-        let (memory, memory_pos, pointer_tokens) = self.memory_tokens(memories, pointers, max_pointers);
+        let memory = self.memory_parts(memories, pointers, max_pointers);
         ImageFeatures {
-            embedding: self.memory_attention.forward(
-                frame.embedding.clone(),
-                memory,
-                memory_pos,
-                pointer_tokens,
-            ),
+            embedding: self.memory_attention.forward(frame.embedding.clone(), &memory),
             ..frame.clone()
         }
+    }
+
+    /// The memory bank as tokens, each memory's and then the pointers'.
+    fn memory_parts(
+        &self,
+        memories: &[SpatialMemory],
+        pointers: &[ObjectPointer],
+        max_pointers: usize,
+    ) -> Vec<KeyPart> {
+        let [count, mem_dim] = self.maskmem_tpos_enc.dims();
+        let mut parts: Vec<KeyPart> = memories
+            .iter()
+            .map(|memory| {
+                let time = self
+                    .maskmem_tpos_enc
+                    .clone()
+                    .narrow(0, count - memory.t_pos - 1, 1);
+                KeyPart {
+                    values: memory.features.clone(),
+                    positions: vec![self.maskmem_pos_enc.clone(), time.unsqueeze_dim(0)],
+                    placed: true,
+                }
+            })
+            .collect();
+        if !pointers.is_empty() {
+            let pointer = Tensor::cat(pointers.iter().map(|p| p.pointer.clone()).collect(), 0);
+            let [n, dim] = pointer.dims();
+            // A pointer is as many tokens as memories are narrower than it.
+            let split = dim / mem_dim;
+            let place = self.pointer_positions(pointers, max_pointers);
+            let place = place.unsqueeze_dim::<3>(1).expand([n, split, mem_dim]);
+            parts.push(KeyPart {
+                values: pointer.reshape([1, n * split, mem_dim]),
+                positions: vec![place.reshape([1, n * split, mem_dim])],
+                placed: false,
+            });
+        }
+        parts
     }
 
     /// The memory bank as tokens `[1, m, mem_dim]`, their positions, and how many of the last are pointers'.
@@ -165,28 +198,10 @@ impl VideoModel {
         pointers: &[ObjectPointer],
         max_pointers: usize,
     ) -> (Tensor<3>, Tensor<3>, usize) {
-        let (mut tokens, mut positions) = (Vec::new(), Vec::new());
-        let [count, mem_dim] = self.maskmem_tpos_enc.dims();
-        for memory in memories {
-            tokens.push(memory.features.clone());
-            let time = self
-                .maskmem_tpos_enc
-                .clone()
-                .narrow(0, count - memory.t_pos - 1, 1);
-            positions.push(self.maskmem_pos_enc.clone() + time.unsqueeze_dim(0));
-        }
-        let mut pointer_tokens = 0;
-        if !pointers.is_empty() {
-            let pointer = Tensor::cat(pointers.iter().map(|p| p.pointer.clone()).collect(), 0);
-            let [n, dim] = pointer.dims();
-            let split = dim / mem_dim;
-            pointer_tokens = n * split;
-            // A pointer is as many tokens as memories are narrower than it.
-            tokens.push(pointer.reshape([1, pointer_tokens, mem_dim]));
-            let place = self.pointer_positions(pointers, max_pointers);
-            let place = place.unsqueeze_dim::<3>(1).expand([n, split, mem_dim]);
-            positions.push(place.reshape([1, pointer_tokens, mem_dim]));
-        }
+        let parts = self.memory_parts(memories, pointers, max_pointers);
+        let tokens = parts.iter().map(|part| part.values.clone()).collect();
+        let positions = parts.iter().filter_map(KeyPart::position).collect();
+        let pointer_tokens = parts.iter().filter(|part| !part.placed).map(KeyPart::len).sum();
         (Tensor::cat(tokens, 1), Tensor::cat(positions, 1), pointer_tokens)
     }
 
