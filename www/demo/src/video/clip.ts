@@ -252,6 +252,7 @@ export class ClipMode implements Mode {
 
   async #found(masks: VideoFrameMasks): Promise<void> {
     await this.#keep(masks);
+    if (this.#ended.signal.aborted) return;
     this.#run.frames++;
     showFacts({ step: milliseconds((performance.now() - this.#run.began) / this.#run.frames) });
     byId<HTMLProgressElement>("track-progress").value = (masks.frame + 1) / this.#frameCount;

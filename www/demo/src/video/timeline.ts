@@ -55,6 +55,7 @@ export class Timeline {
 
   /** Masks, objects or prompts have changed. */
   repaint(): void {
+    if (this.#ended.signal.aborted) return;
     cancelAnimationFrame(this.#repaintRequest);
     this.#repaintRequest = requestAnimationFrame(() => this.#paint());
   }
