@@ -23,6 +23,7 @@ export interface WasmVideoOptions {
   memoryStride: number;
   maxConditioningFrames: number;
   officialCorrections: boolean;
+  pastMaskBytes: number;
 }
 export interface WasmVideoMask extends WasmMask {
   object: number;
@@ -48,6 +49,7 @@ struct JsOptions {
     memory_stride: usize,
     max_conditioning_frames: usize,
     official_corrections: bool,
+    past_mask_bytes: usize,
 }
 
 /// Its objects' memories stay on the device until `free`. Every call works on the frame set last.
@@ -78,6 +80,7 @@ impl Video {
             memory_temporal_stride: options.memory_stride.max(1),
             max_cond_frames_in_attn: Some(options.max_conditioning_frames.max(2)),
             add_all_frames_to_correct_as_cond: !options.official_corrections,
+            max_past_mask_bytes: options.past_mask_bytes,
             ..VideoOptions::default()
         };
         let session = VideoSession::new(model, options, size, frame_count)?;

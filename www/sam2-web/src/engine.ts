@@ -28,14 +28,11 @@ export class Engine {
   #queue: Promise<unknown> = Promise.resolve();
   #busy = 0;
   #fatal: Sam2Error | undefined;
-  #reportFatal!: (error: Sam2Error) => void;
-  readonly #death = new Promise<never>((_, reject) => {
-    this.#reportFatal = reject;
-  });
+  /** Of the calls under way. (Racing each with one promise of the engine's end would keep them all for ever.) */
+  readonly #rejects = new Set<(error: Sam2Error) => void>();
 
   constructor(wasm: WasmModule) {
     this.#wasm = wasm;
-    this.#death.catch(() => {});
     // A trap inside a wasm future surfaces here only: the future's own promise then never settles.
     globalThis.addEventListener?.("error", this.#onGlobalError);
     globalThis.addEventListener?.("unhandledrejection", this.#onGlobalError);
@@ -46,6 +43,10 @@ export class Engine {
     args: Calls[M]["args"],
     context: CallContext = {},
   ): Promise<Calls[M]["result"]> {
+    if (this.#fatal) {
+      discard(args);
+      throw this.#fatal;
+    }
     const waits = this.#busy > 0;
     const turn = this.#queue.then(async () => {
       // An abort sent while the thread was computing is still on its way: let it arrive.
@@ -55,15 +56,19 @@ export class Engine {
         check(context.signal);
         return await (this.#handlers as Handlers)[method](args, context);
       } catch (error) {
-        // Nobody else holds it any more.
-        if ("picture" in args && args.picture) closePicture(args.picture);
+        discard(args);
         throw error;
       }
     });
     this.#queue = turn.catch(() => {});
     this.#busy++;
+    let giveUp!: (error: Sam2Error) => void;
     try {
-      return await Promise.race([turn, this.#death]);
+      return await new Promise<Calls[M]["result"]>((resolve, reject) => {
+        giveUp = reject;
+        this.#rejects.add(giveUp);
+        turn.then(resolve, reject);
+      });
     } catch (thrown) {
       if (isTrap(thrown)) throw this.#die(thrown);
       const error = toSam2Error(thrown);
@@ -71,6 +76,7 @@ export class Engine {
       if (error.code === "DEVICE_LOST") this.#fatal ??= error;
       throw error;
     } finally {
+      this.#rejects.delete(giveUp);
       this.#busy--;
     }
   }
@@ -252,7 +258,12 @@ export class Engine {
             `The engine stopped on a fault of its own (${cause.message}). Call Sam2.load again.`,
             { cause },
           );
-    this.#reportFatal(this.#fatal);
+    for (const reject of this.#rejects) reject(this.#fatal);
     return this.#fatal;
   }
+}
+
+/** The picture of a call that failed: nobody else holds it. */
+function discard(args: object): void {
+  if ("picture" in args && args.picture) closePicture(args.picture);
 }

@@ -141,6 +141,8 @@ export class Sam2 {
           memoryStride,
           maxConditioningFrames,
           officialCorrections: corrections === "official",
+          // A file's can be asked for at any time; a stream's are gone with its frames, and it may never end.
+          pastMaskBytes: frameCount === undefined ? 2 ** 15 + keepFrames * 2 ** 12 : 2 ** 26,
         };
         const call = this.#connection.call(
           "openVideo",

@@ -160,7 +160,7 @@ export class Video {
 
   /**
    * All objects on a frame as they are known by now; nothing is computed. Masks of frames that tracking has left
-   * behind have no `logits`.
+   * behind have no `logits`; of a stream only the latest are kept.
    */
   async masksAt(frame: number): Promise<VideoFrameMasks> {
     this.#checkFrame(frame);
@@ -205,7 +205,7 @@ export class Video {
 
   /**
    * What is held besides the model: tensors and bytes on the device, bytes of past masks. It does not grow with the
-   * video's length, but for past masks up to 64 MB.
+   * video's length, but for a file's past masks up to 64 MB.
    */
   async memoryUse(): Promise<{ tensors: number; deviceBytes: number; hostBytes: number }> {
     return this.#turn(undefined, (signal) => this.#call("memoryUse", {}, signal));

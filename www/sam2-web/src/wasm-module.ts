@@ -52,6 +52,8 @@ export interface WasmVideoOptions {
   memoryStride: number;
   maxConditioningFrames: number;
   officialCorrections: boolean;
+  /** What compressed masks of past frames may take. */
+  pastMaskBytes: number;
 }
 
 /** Masks of all objects on a frame, in the order in which the objects were added. */
