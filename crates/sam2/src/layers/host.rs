@@ -89,7 +89,7 @@ fn pair_max(x: Tensor<3>) -> Tensor<3> {
 }
 
 /// Works on a tensor's values where they lie, if nobody else holds them; `work` gets whole rows.
-fn in_place<const D: usize>(x: Tensor<D>, row: usize, work: impl Fn(&mut [f32]) + Sync) -> Tensor<D> {
+fn in_place<const D: usize>(x: Tensor<D>, row: usize, work: impl Fn(&mut [f32]) + Sync + Send) -> Tensor<D> {
     let device = x.device();
     let mut data = x.into_data();
     let values = data.as_mut_slice::<f32>().expect("networks compute in f32");
@@ -98,9 +98,7 @@ fn in_place<const D: usize>(x: Tensor<D>, row: usize, work: impl Fn(&mut [f32]) 
         use rayon::prelude::*;
         /// Values a task: enough to be worth handing over.
         const TASK: usize = 1 << 15;
-        values
-            .par_chunks_mut(row * TASK.div_ceil(row))
-            .for_each(|rows| work(rows));
+        values.par_chunks_mut(row * TASK.div_ceil(row)).for_each(work);
     }
     #[cfg(not(feature = "rayon"))]
     {

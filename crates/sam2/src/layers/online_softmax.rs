@@ -95,6 +95,8 @@ fn soften(scores: &mut [f32], m: usize, rows: &mut [Row]) {
     soften_rows(scores, m, rows);
 }
 
+// The type says for which processor it is compiled.
+#[allow(clippy::extra_unused_type_parameters)]
 #[macerator::with_simd]
 fn soften_rows<S: macerator::Simd>(scores: &mut [f32], m: usize, rows: &mut [Row]) {
     for (scores, row) in scores.chunks_exact_mut(m).zip(rows) {
