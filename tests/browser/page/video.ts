@@ -189,9 +189,15 @@ export const clips = {
     return { pictures, calls };
   },
 
-  /** Repeats the fixture's script, or its first calls, and tells how far every answer is from the native one. */
-  async compare(device: "cpu" | "webgpu", most = Number.POSITIVE_INFINITY) {
-    const { pictures, calls } = await clips.fixture();
+  /**
+   * Repeats the fixture's script, and tells how far every answer is from the native one. `short`: its prompts on the
+   * first frame, and the first steps from there.
+   */
+  async compare(device: "cpu" | "webgpu", short = false) {
+    const fixture = await clips.fixture();
+    const { pictures } = fixture;
+    const calls = short ? fixture.calls.slice(0, 4) : fixture.calls;
+    if (short) for (const call of calls) shorten(call, 3);
     const sam = await tools.load({ model: fixtureUrl("micro.safetensors"), device });
     const frames = clips.frames(pictures.length, (i) => createImageBitmap(pictures[i] as ImageData));
     const video = await sam.openVideo(frames, {
@@ -202,7 +208,7 @@ export const clips = {
     // So that every frame can be prompted and tracked, as in a file.
     while ((await video.nextFrame()) !== undefined);
     const differences: { call: string; frame: number; objects: string; logits: number; iou: number }[] = [];
-    for (const [index, call] of calls.slice(0, most).entries()) {
+    for (const [index, call] of calls.entries()) {
       const answers = await repeat(video, call);
       if (answers.length !== call.expected.length)
         throw new Error(`call ${index} (${call.op}): ${answers.length} answers, not ${call.expected.length}`);
@@ -233,7 +239,7 @@ export const clips = {
     }
     const { adapter } = sam;
     sam.dispose();
-    return { device: adapter, calls: Math.min(most, calls.length), differences };
+    return { device: adapter, calls: calls.length, differences };
   },
 };
 
@@ -246,6 +252,13 @@ function relative(mask: Mask, wanted: Float32Array): number {
   if (mask.logits.length !== wanted.length) return Number.NaN;
   const scale = largest(Array.from(wanted, Math.abs));
   return largest(Array.from(wanted, (value, i) => Math.abs(value - (mask.logits[i] ?? Number.NaN)))) / scale;
+}
+
+/** Of a run, the first steps only. */
+function shorten(call: VideoCall, steps: number): void {
+  if (call.op !== "propagate") return;
+  call.frames = steps;
+  call.expected.length = steps;
 }
 
 async function repeat(video: Video, call: VideoCall): Promise<VideoFrameMasks[]> {
