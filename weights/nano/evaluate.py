@@ -14,14 +14,11 @@ the instances. The predictor has the official build's settings, but fills no hol
 """
 import argparse
 import json
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-
-os.environ.setdefault("TQDM_DISABLE", "1")
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 import model as nano
@@ -134,6 +131,15 @@ def copied(folder):
     return [float(np.mean([iou(labels[0] == i, later == i, everything) for later in labels[1:]])) for i in instances(sources.Photo(None, labels[0], ""))]
 
 
+def quiet():
+    """No progress bars: a dozen clips would fill the screen."""
+    import sam2.sam2_video_predictor
+    import sam2.utils.misc
+
+    for module in (sam2.sam2_video_predictor, sam2.utils.misc):
+        module.tqdm = lambda items, **_: items
+
+
 @torch.no_grad()
 def run_video(predictor, data, every=1):
     """The report on the held-out clips."""
@@ -206,6 +212,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.video:
+        quiet()
         result = run_video(nano.load(nano.build(args.size, postprocessing=True, video=True), args.weights).eval(), args.data)
         print(json.dumps(result, indent=1))
         if args.out:

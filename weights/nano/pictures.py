@@ -26,14 +26,17 @@ def curves(run):
 
     log = list(csv.DictReader((run / "log.csv").open())) if (run / "log.csv").exists() else []
     val = list(csv.DictReader((run / "val.csv").open()))
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4))
-    for axis, names in ((axes[0], ["loss"]), (axes[1], ["click1_chosen", "click1_best", "click3_single", "box1_single"])):
+    figure, axes = plt.subplots(1, 4, figsize=(20, 4))
+    clips = ["clip_mask", "clip_click", "clip_box"]
+    for axis, names in ((axes[0], ["loss", "clip_loss"]), (axes[1], ["click1_chosen", "click1_best", "click3_single", "box1_single"]), (axes[3], clips)):
         for name in names:
             x, y = column(log, "hours", name)
             axis.plot(list(x), smooth(list(y)), label=name)
         axis.legend()
         axis.set_xlabel("hours")
     axes[0].set_title("training loss")
+    axes[0].set_ylim(0, 7)
+    axes[3].set_title("clips in training: IoU on later frames, by prompt")
     axes[1].set_title("IoU in training")
     for name in ("click", "clicks3", "box"):
         x, y = column(val, "hours", name)
