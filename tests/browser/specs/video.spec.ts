@@ -14,8 +14,9 @@ async function compare(page: Page, device: "cpu" | "webgpu", short = false): Pro
   ] as const);
   console.log(`${result.calls} calls on ${result.device}`);
   console.table(result.differences);
-  expect(result.differences.length).toBe(short ? 6 : 30);
-  for (const { call, frame, objects, logits, iou } of result.differences) {
+  expect(result.differences.length).toBe(short ? 7 : 30);
+  for (const { call, frame, objects, logits, iou, objectScore } of result.differences) {
+    if (short) expect.soft(objectScore, `${call}, frame ${frame}: object score`).toBeLessThanOrEqual(1e-3);
     const far = Math.min(logits / 1e-3, iou >= 0.99 ? 0 : Number.POSITIVE_INFINITY);
     expect
       .soft(far, `${call}, frame ${frame}, objects ${objects}: logits ${logits}, IoU ${iou}`)
