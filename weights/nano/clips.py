@@ -35,17 +35,20 @@ class Mover:
     mirror: bool
 
 
+def recolour(rgba, seed, hue):
+    """The same change of colour for every view."""
+    rgb = np.ascontiguousarray(rgba[..., :3])
+    rgb = scenes.hue_shift(np.random.default_rng(seed), rgb) if hue else rgb
+    return np.dstack([scenes.jitter(np.random.default_rng(seed), rgb), rgba[..., 3]])
+
+
 def mover(rng, src, size, frames, label):
     if src.turntables and rng.random() < 0.3:
         turn = scenes.one(rng, src.turntables)
         at = rng.integers(len(turn)) + rng.choice([-1, 1]) * np.arange(frames) * rng.uniform(0.2, 0.8)
         views = [turn[int(np.floor(a)) % len(turn)] for a in at]
         seed, hue = rng.integers(1 << 31), rng.random() < 0.3
-        colour = np.random.default_rng
-        views = [v.copy() for v in views]
-        for v in views:
-            rgb = np.ascontiguousarray(v[..., :3])
-            v[..., :3] = scenes.jitter(colour(seed), scenes.hue_shift(colour(seed), rgb) if hue else rgb)
+        views = [recolour(v, seed, hue) for v in views]
     else:
         views = [scenes.sprite(rng, src)] * frames
     # Fast things are rare, and some only change in place.
