@@ -1,24 +1,19 @@
 //! The tool as a person calls it: what it writes, and that bad input is one line and exit code 2.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::{WEIGHTS, assert_refused, sam2};
 use image::{Rgb, RgbImage};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
 const MALICIOUS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../sam2-weights/tests/fixtures/malicious.pt"
 );
-
-fn sam2(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sam2"))
-        .args(args)
-        .output()
-        .expect("the tool runs")
-}
 
 /// A folder for one test, with a picture of a red disc, 60 wide and 40 high.
 fn folder(name: &str) -> PathBuf {
@@ -45,14 +40,6 @@ fn predict(folder: &Path, more: &[&str]) -> Output {
     args.extend(["--out", out]);
     args.extend(more);
     sam2(&args)
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, says: &str) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{error}");
-    assert_eq!(error.lines().count(), 1, "{error}");
-    assert!(error.contains(says), "{error}");
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! `sam2 track` as a person calls it.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::{WEIGHTS, assert_refused, sam2};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use safetensors::tensor::SafeTensors;
 
-const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
 const FRAMES: usize = 4;
 
 /// A folder for one test, with a clip of a red disc that moves to the right, 60 wide and 40 high. Frames are
@@ -45,27 +47,16 @@ fn track(folder: &Path, prompts: &str, more: &[&str]) -> Output {
         &frames,
         "--prompts",
         &prompts,
+        "--out",
+        &out,
     ];
-    Command::new(env!("CARGO_BIN_EXE_sam2"))
-        .args(args)
-        .args(["--out", &out])
-        .args(more)
-        .output()
-        .expect("the tool runs")
+    sam2(&[&args[..], more].concat())
 }
 
 #[track_caller]
 fn assert_done(output: &Output) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, says: &str) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{error}");
-    assert_eq!(error.lines().count(), 1, "{error}");
-    assert!(error.contains(says), "{error}");
 }
 
 /// A mask that was written, and its logits.

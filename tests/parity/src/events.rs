@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sam2_predict::{BoxPrompt, PointPrompt, Prompt};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -83,4 +84,31 @@ pub struct ObjectState {
     pub non_cond: Vec<usize>,
     /// Tracked frames, and whether in reverse.
     pub tracked: BTreeMap<String, bool>,
+}
+
+/// The points and box of a call's arguments; its mask is not looked at.
+pub fn prompt(args: &Value) -> Prompt {
+    let numbers = |value: &Value| -> Vec<f32> {
+        let values = value.as_array().into_iter().flatten();
+        values.map(|n| n.as_f64().expect("a number") as f32).collect()
+    };
+    let points = args["points"].as_array().into_iter().flatten();
+    let box_ = numbers(&args["box"]);
+    Prompt {
+        points: points
+            .zip(numbers(&args["labels"]))
+            .map(|(place, label)| PointPrompt {
+                x: numbers(place)[0],
+                y: numbers(place)[1],
+                label: label as i32,
+            })
+            .collect(),
+        box_: (!box_.is_empty()).then(|| BoxPrompt {
+            x0: box_[0],
+            y0: box_[1],
+            x1: box_[2],
+            y1: box_[3],
+        }),
+        ..Prompt::default()
+    }
 }

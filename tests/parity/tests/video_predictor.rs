@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use parity::events::Event;
+use parity::events::{Event, prompt};
 use parity::{COMMITTED, Fixture, block_on, cpu};
 use sam2::VideoModel;
-use sam2_predict::{
-    BoxPrompt, PictureRef, PixelFormat, PointPrompt, Prompt, VideoMasks, VideoOptions, VideoSession,
-};
+use sam2_predict::{PictureRef, PixelFormat, VideoMasks, VideoOptions, VideoSession};
 use serde_json::Value;
 
 /// Least IoUs of a frame's masks, all objects together, with the official ones: of each frame, and on average.
@@ -171,36 +169,6 @@ fn call(
             vec![]
         }
         other => panic!("{other}"),
-    }
-}
-
-fn prompt(args: &Value) -> Prompt {
-    let numbers = |value: &Value| -> Vec<f32> {
-        value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|n| n.as_f64().expect("a number") as f32)
-            .collect()
-    };
-    let labels = numbers(&args["labels"]);
-    let points = args["points"].as_array().into_iter().flatten().zip(labels);
-    let box_ = numbers(&args["box"]);
-    Prompt {
-        points: points
-            .map(|(place, label)| PointPrompt {
-                x: numbers(place)[0],
-                y: numbers(place)[1],
-                label: label as i32,
-            })
-            .collect(),
-        box_: (!box_.is_empty()).then(|| BoxPrompt {
-            x0: box_[0],
-            y0: box_[1],
-            x1: box_[2],
-            y1: box_[3],
-        }),
-        ..Prompt::default()
     }
 }
 

@@ -1,4 +1,5 @@
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import "../../sam2-web/test/polyfill.js";
 import { measure, runs, toImage } from "../src/video/rle.js";
 
 // Counts, areas and boxes as pycocotools 2.0.11 gives them: mask.encode, mask.area, mask.toBbox.
@@ -24,19 +25,6 @@ const CASES = [
 const RING =
   "d`4?X26J6L2M4M2M4M2N2N2N2O0O2N2O0O2N2O000O2O000O2O00000000000000SOZOFf09\\OFd08@F`0:@F`09BF>9DF<:DF=9CF>:BF>:BF?9A" +
   "F`0:@F`0:@Fa09_OFc0:[OFf0;XOFi09WOFk0;QOFP1;nNFS1o02N2N2N3L3N3L3N4J6Ja[4";
-
-beforeAll(() => {
-  class NodeImageData {
-    readonly data: Uint8ClampedArray;
-    constructor(
-      readonly width: number,
-      readonly height: number,
-    ) {
-      this.data = new Uint8ClampedArray(width * height * 4);
-    }
-  }
-  vi.stubGlobal("ImageData", NodeImageData);
-});
 
 describe("COCO run lengths", () => {
   it.each(CASES)("reads and measures $name", ({ rows, counts, area, bbox }) => {

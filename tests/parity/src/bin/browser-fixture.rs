@@ -8,14 +8,13 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use parity::events::Event;
+use parity::events::{Event, prompt};
 use parity::{COMMITTED, Fixture, block_on, cpu};
 use safetensors::tensor::Dtype;
 use sam2::VideoModel;
 use sam2::mask_decoder::DynamicMultimask;
 use sam2_predict::{
-    BoxPrompt, ImagePredictor, Mask, PictureRef, PixelFormat, PointPrompt, Prediction, Prompt, VideoMasks,
-    VideoOptions, VideoSession,
+    ImagePredictor, Mask, PictureRef, PixelFormat, Prediction, Prompt, VideoMasks, VideoOptions, VideoSession,
 };
 use serde_json::{Value, json};
 
@@ -110,7 +109,7 @@ fn video_call(
     }
     let (call, answers) = match op {
         "points" => {
-            let (prompt, keep) = (video_prompt(args), args["clear_old_points"] == json!(false));
+            let (prompt, keep) = (prompt(args), args["clear_old_points"] == json!(false));
             let masks = block_on(session.add_points_or_box(frame, object, &prompt, !keep)).expect("masks");
             let mut call = prompt_json(&prompt);
             call["keepPoints"] = keep.into();
@@ -152,32 +151,6 @@ fn video_call(
         written.extend(call);
     }
     written
-}
-
-fn video_prompt(args: &Value) -> Prompt {
-    let numbers = |value: &Value| -> Vec<f32> {
-        let values = value.as_array().into_iter().flatten();
-        values.map(|n| n.as_f64().expect("a number") as f32).collect()
-    };
-    let points = args["points"].as_array().into_iter().flatten();
-    let box_ = numbers(&args["box"]);
-    Prompt {
-        points: points
-            .zip(numbers(&args["labels"]))
-            .map(|(place, label)| PointPrompt {
-                x: numbers(place)[0],
-                y: numbers(place)[1],
-                label: label as i32,
-            })
-            .collect(),
-        box_: (!box_.is_empty()).then(|| BoxPrompt {
-            x0: box_[0],
-            y0: box_[1],
-            x1: box_[2],
-            y1: box_[3],
-        }),
-        ..Prompt::default()
-    }
 }
 
 fn frame_masks_json(masks: &VideoMasks) -> Value {
