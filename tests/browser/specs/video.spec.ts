@@ -36,6 +36,8 @@ test("the fixture's script on WebGPU equals the native build", async ({ page }) 
 for (const [name, options] of Object.entries({
   "a WebM": { container: "webm", codec: "vp8" },
   "an MP4": { container: "mp4", codec: "avc" },
+  // Which is left away.
+  "a WebM with transparency": { container: "webm", codec: "vp9", transparent: true },
   "a frame rate that varies": {
     container: "mp4",
     codec: "vp9",
