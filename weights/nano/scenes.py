@@ -12,14 +12,17 @@ from sources import IGNORE
 
 # How often a photograph of each source is taken. Crowded, uniform sources are held down.
 PHOTO_WEIGHTS = {
-    "openimages_animals": 0.38,
-    "coco_ccby": 0.22,
-    "clothing_cc0": 0.13,
-    "trashnet_photos": 0.09,
-    "facade": 0.06,
-    "library_books": 0.04,
-    "nuclei_dsb2018": 0.04,
-    "screws_bolts": 0.03,
+    "openimages_animals": 0.26,
+    "coco_ccby": 0.16,
+    "coco_person": 0.15,
+    "taco_litter": 0.16,
+    "clothing_cc0": 0.09,
+    "trashnet_photos": 0.06,
+    "facade": 0.04,
+    "library_books": 0.02,
+    "nuclei_dsb2018": 0.02,
+    "screws_bolts": 0.02,
+    "breadboard_parts": 0.01,
     "mushroom_bed": 0.01,
 }
 SPRITE_WEIGHTS = {

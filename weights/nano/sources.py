@@ -8,6 +8,8 @@ from PIL import Image
 import split
 
 IGNORE = 255
+# Photographs whose instances are worth pasting elsewhere.
+CUT_FROM = ("openimages_animals", "coco_ccby", "coco_person", "taco_litter")
 
 
 @dataclass
@@ -59,7 +61,7 @@ def load(data, video=True):
     held_out = split.read()
     out = Sources()
     for folder in sorted((data / "images").iterdir()):
-        skip = held_out[f"images/{folder.name}"]
+        skip = held_out.get(f"images/{folder.name}", ())
         out.photos[folder.name] = [
             Photo(read_rgb(p), read_labels(p.with_suffix(".png")), folder.name)
             for p in sorted(folder.glob("*.jpg"))
@@ -78,8 +80,8 @@ def load(data, video=True):
         out.sprites[folder.name] = [crop_to_alpha(s) for s in rgba if (s[..., 3] > 127).sum() > 400]
         if folder.name.endswith("_turntable"):
             out.turntables += [v for v in (rgba[i : i + 12] for i in range(0, len(rgba), 12)) if all((s[..., 3] > 127).sum() > 400 for s in v)]
-    for name in ("openimages_animals", "coco_ccby"):
-        for photo in out.photos[name]:
+    for name in CUT_FROM:
+        for photo in out.photos.get(name, ()):
             out.cuts.extend(cut_instances(photo))
-    out.backgrounds = [read_rgb(p) for p in sorted((data / "backgrounds").rglob("*.jpg"))]
+    out.backgrounds = [read_rgb(p) for p in sorted((data / "backgrounds").glob("*/*.jpg"))]
     return out

@@ -1,4 +1,4 @@
-"""Chooses the validation split once, by a hash of each id, and writes val_split.json.
+"""Chooses the validation split of each source once, by a hash of each id, and writes val_split.json.
 
 Run: python split.py --data DIR. The file is committed; training refuses to touch what it lists.
 """
@@ -13,6 +13,8 @@ FILE = Path(__file__).with_name("val_split.json")
 HELD_OUT = {
     "images/openimages_animals": 48,
     "images/coco_ccby": 22,
+    "images/coco_person": 18,
+    "images/taco_litter": 30,
     "images/clothing_cc0": 20,
     "images/trashnet_photos": 12,
     "images/facade": 8,
@@ -38,8 +40,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
-    split = {}
+    split = {k: sorted(v) for k, v in read().items()} if FILE.exists() else {}
     for source, count in HELD_OUT.items():
+        if source in split:
+            continue  # what was held out once stays so
         ranked = sorted(ids_of(data / source), key=lambda i: hashlib.sha256(i.encode()).hexdigest())
         split[source] = sorted(ranked[:count])
     FILE.write_text(json.dumps(split, indent=1) + "\n")
