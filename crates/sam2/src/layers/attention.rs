@@ -1,7 +1,14 @@
 //! Multi-head attention with projections, as in `sam2.modeling.sam.transformer.Attention`.
 
 use burn::tensor::Tensor;
+#[cfg(feature = "webgpu")]
+use sam2_kernels::{
+    AttentionShape,
+    tensors::{self, Heads, LinearOptions, Residual},
+};
 
+#[cfg(feature = "webgpu")]
+use super::rows;
 use super::{Linear, attention};
 use crate::weights::{Weights, WeightsError};
 
@@ -37,10 +44,50 @@ impl Attention {
 
     /// `q` `[b, n, dim]`, `k` and `v` `[b, m, dim]` to `[b, n, dim]`.
     pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        #[cfg(feature = "webgpu")]
+        if super::is_gpu(&q.device()) {
+            return self.on_gpu([q, k, v], [None, None], None);
+        }
         let q = split_heads(self.q_proj.forward(q), self.num_heads);
         let k = split_heads(self.k_proj.forward(k), self.num_heads);
         let v = split_heads(self.v_proj.forward(v), self.num_heads);
         self.out_proj.forward(join_heads(attention(q, k, v)))
+    }
+
+    /// By kernels of our own: queries, keys and values; what is added to the first two, each for all of the batch or for
+    /// one; and what is added to the result.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu(
+        &self,
+        [q, k, v]: [Tensor<3>; 3],
+        [q_position, k_position]: [Option<Tensor<3>>; 2],
+        residual: Option<Tensor<3>>,
+    ) -> Tensor<3> {
+        let [batch, n, dim] = q.dims();
+        let m = k.dims()[1];
+        let project = |layer: &Linear, x: Tensor<3>, position: Option<Tensor<3>>| Heads {
+            tokens: layer.on_gpu(
+                x,
+                LinearOptions {
+                    plus: position.map(rows),
+                    ..LinearOptions::default()
+                },
+            ),
+            offset: 0,
+        };
+        let q = project(&self.q_proj, q, q_position);
+        let k = project(&self.k_proj, k, k_position);
+        let v = project(&self.v_proj, v, None);
+        let (_, padding) = self.k_proj.parameters();
+        let width = padding.dims()[0] / self.num_heads;
+        let shape = AttentionShape::tokens(batch, self.num_heads, width, n, m);
+        let options = LinearOptions {
+            residual: residual.map(|x| Residual::Repeated(rows(x))),
+            ..LinearOptions::default()
+        };
+        self.out_proj
+            .on_gpu(tensors::attention(shape, q, k, v, padding), options)
+            .reshape([batch, n, dim])
     }
 }
 

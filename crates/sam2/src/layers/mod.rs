@@ -1,6 +1,7 @@
 //! What several blocks share.
 
 mod attention;
+mod gpu;
 mod host;
 mod layer_norm;
 mod linear;
@@ -13,6 +14,9 @@ mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
+#[cfg(feature = "webgpu")]
+pub(crate) use gpu::rows;
+pub(crate) use gpu::{is_gpu, packed};
 pub(crate) use host::is_host;
 pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;

@@ -2,8 +2,12 @@
 //! (`sam2.modeling.sam.transformer.TwoWayTransformer`).
 
 use burn::tensor::Tensor;
+#[cfg(feature = "webgpu")]
+use sam2_kernels::tensors::{LinearOptions, Residual};
 
 use crate::layers::{Activation, Attention, LayerNorm, Mlp};
+#[cfg(feature = "webgpu")]
+use crate::layers::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// Hard-coded in `sam2_base._build_sam_heads`.
@@ -57,6 +61,15 @@ impl TwoWayTransformer {
         for layer in &self.layers {
             (queries, keys) = layer.forward(queries, keys, tokens.clone(), image_pe.clone());
         }
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&keys.device()) {
+            queries = self.final_attn_token_to_image.on_gpu(
+                [queries.clone(), keys.clone(), keys.clone()],
+                [Some(tokens), Some(image_pe)],
+                Some(queries),
+            );
+            return (self.norm_final_attn.forward(queries), keys);
+        }
         let q = queries.clone() + tokens;
         let k = keys.clone() + image_pe;
         queries = queries + self.final_attn_token_to_image.forward(q, k, keys.clone());
@@ -105,6 +118,10 @@ impl TwoWayAttentionBlock {
         query_pe: Tensor<3>,
         key_pe: Tensor<3>,
     ) -> (Tensor<3>, Tensor<3>) {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&keys.device()) {
+            return self.on_gpu(queries, keys, query_pe, key_pe);
+        }
         let queries = if self.skip_first_layer_pe {
             // The first block has neither positions nor a residual here.
             self.self_attn.forward(queries.clone(), queries.clone(), queries)
@@ -123,6 +140,50 @@ impl TwoWayAttentionBlock {
 
         let q = queries.clone() + query_pe;
         let keys = keys + self.cross_attn_image_to_token.forward(k, q, queries.clone());
+        (queries, self.norm4.forward(keys))
+    }
+
+    /// The same by kernels of our own, which add positions and residuals themselves.
+    #[cfg(feature = "webgpu")]
+    fn on_gpu(
+        &self,
+        queries: Tensor<3>,
+        keys: Tensor<3>,
+        query_pe: Tensor<3>,
+        key_pe: Tensor<3>,
+    ) -> (Tensor<3>, Tensor<3>) {
+        let triple = [queries.clone(), queries.clone(), queries.clone()];
+        let queries = if self.skip_first_layer_pe {
+            self.self_attn.on_gpu(triple, [None, None], None)
+        } else {
+            let positions = [Some(query_pe.clone()), Some(query_pe.clone())];
+            self.self_attn.on_gpu(triple, positions, Some(queries))
+        };
+        let queries = self.norm1.forward(queries);
+
+        let queries = self.cross_attn_token_to_image.on_gpu(
+            [queries.clone(), keys.clone(), keys.clone()],
+            [Some(query_pe.clone()), Some(key_pe.clone())],
+            Some(queries),
+        );
+        let queries = self.norm2.forward(queries);
+
+        let dims = queries.dims();
+        let residual = Residual::Repeated(rows(queries.clone()));
+        let options = LinearOptions {
+            residual: Some(residual),
+            ..LinearOptions::default()
+        };
+        let queries = self
+            .norm3
+            .forward(self.mlp.on_gpu(rows(queries), options))
+            .reshape(dims);
+
+        let keys = self.cross_attn_image_to_token.on_gpu(
+            [keys.clone(), queries.clone(), queries.clone()],
+            [Some(key_pe), Some(query_pe)],
+            Some(keys),
+        );
         (queries, self.norm4.forward(keys))
     }
 }
