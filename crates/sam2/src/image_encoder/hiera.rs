@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
 
 use crate::config::HieraConfig;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, join_heads, max_pool};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, max_pool};
 use crate::weights::{Weights, WeightsError};
 
 /// The official class's defaults, which no published configuration changes.
@@ -224,8 +224,7 @@ impl MultiScaleAttention {
             (part(0), h, w)
         };
         let x: Tensor<5> = attention(q, part(1), part(2));
-        let x = join_heads(x.reshape([b, self.num_heads, h * w, width]));
-        self.proj.forward(x.reshape([b, h, w, dim]))
+        self.proj.forward(x.swap_dims(2, 3).reshape([b, h, w, dim]))
     }
 }
 

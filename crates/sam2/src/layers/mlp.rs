@@ -52,10 +52,11 @@ impl Mlp {
     /// `[..., input]` to `[..., output]`.
     pub fn forward<const D: usize>(&self, mut x: Tensor<D>) -> Tensor<D> {
         for (i, layer) in self.layers.iter().enumerate() {
-            if i > 0 {
-                x = self.activation.forward(x);
-            }
-            x = layer.forward(x);
+            x = if i + 1 < self.layers.len() {
+                layer.forward_activated(x, self.activation)
+            } else {
+                layer.forward(x)
+            };
         }
         x
     }

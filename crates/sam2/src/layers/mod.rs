@@ -7,6 +7,8 @@ mod linear;
 mod mlp;
 #[cfg(feature = "flex")]
 mod online_softmax;
+#[cfg(feature = "flex")]
+mod packed;
 mod patches;
 mod resize;
 mod rope;

@@ -1,0 +1,28 @@
+//! For browsers, compiles the kernel a second time, to a module of its own with relaxed SIMD.
+
+use std::{env, path::PathBuf, process::Command};
+
+fn main() {
+    println!("cargo::rerun-if-changed=src/kernel.rs");
+    println!("cargo::rerun-if-changed=src/relaxed.rs");
+    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("wasm32") {
+        return;
+    }
+    let variable = |name| env::var(name).expect("cargo sets it");
+    let out = PathBuf::from(variable("OUT_DIR")).join("relaxed.wasm");
+    let status = Command::new(variable("RUSTC"))
+        .args(["--edition=2024", "--crate-type=cdylib", "--target"])
+        .arg(variable("TARGET"))
+        .args(["-Copt-level=3", "-Cpanic=abort", "-Cstrip=symbols"])
+        .args([
+            "-Ctarget-feature=+simd128,+relaxed-simd",
+            "-Clink-arg=--import-memory",
+        ])
+        .args(["-o".as_ref(), out.as_os_str()])
+        .arg("src/relaxed.rs")
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "the compiler did not make the module with relaxed SIMD"
+    );
+}
