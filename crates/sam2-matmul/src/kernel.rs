@@ -132,6 +132,20 @@ const ROWS: usize = if cfg!(target_feature = "relaxed-simd") {
     4
 };
 
+/// A loop of at most six turns, written out: arrays whose places are all known become registers, while a loop over them
+/// may keep them in memory, where the second module has none.
+macro_rules! unrolled {
+    ($i:ident < $n:ident $body:block) => {
+        unrolled!($i $n $body 0 1 2 3 4 5)
+    };
+    ($i:ident $n:ident $body:block $($at:literal)*) => {
+        $(if $at < $n {
+            let $i = $at;
+            $body
+        })*
+    };
+}
+
 /// What a call works on. Strides count numbers.
 #[derive(Clone, Copy)]
 struct Task {
@@ -144,6 +158,18 @@ struct Task {
     out_stride: usize,
     k: usize,
     flags: usize,
+}
+
+impl Task {
+    /// The same, some rows on.
+    #[inline(always)]
+    fn after(self, rows: usize) -> Self {
+        Self {
+            a: self.a.wrapping_add(rows * self.a_stride),
+            out: self.out.wrapping_add(rows * self.out_stride),
+            ..self
+        }
+    }
 }
 
 /// `out[m, n] = activation(a[m, k] b[k, n] + bias[n] (+ out))`, by panels of eight columns of `b`, each `b_panel`
@@ -209,96 +235,99 @@ unsafe fn rows<const C: usize>(mut task: Task, m: usize, width: usize) {
     // SAFETY: `left` rows are left of `a` and `out`, from where the task now points.
     unsafe {
         while left >= ROWS {
-            tile::<ROWS, C>(&mut task, width);
+            tile::<ROWS, C>(task, width);
+            task = task.after(ROWS);
             left -= ROWS;
         }
         if ROWS > 4 && left >= 4 {
-            tile::<4, C>(&mut task, width);
+            tile::<4, C>(task, width);
+            task = task.after(4);
             left -= 4;
         }
         while left > 0 {
-            tile::<1, C>(&mut task, width);
+            tile::<1, C>(task, width);
+            task = task.after(1);
             left -= 1;
         }
     }
 }
 
-/// `R` rows with one panel; the task then points behind them.
+/// `R` rows with one panel.
 #[inline(always)]
-unsafe fn tile<const R: usize, const C: usize>(task: &mut Task, width: usize) {
-    let Task { k, b_stride, .. } = *task;
+unsafe fn tile<const R: usize, const C: usize>(task: Task, width: usize) {
+    let Task { k, b_stride, .. } = task;
     let mut sums = [[simd::splat(0.0); C]; R];
     if !task.bias.is_null() {
-        for c in 0..C {
+        unrolled!(c < C {
             // SAFETY: the bias goes on to the end of these four columns.
             let bias = unsafe { simd::load(task.bias.wrapping_add(4 * c)) };
-            for row in &mut sums {
-                row[c] = bias;
-            }
-        }
+            unrolled!(r < R {
+                sums[r][c] = bias;
+            });
+        });
     }
     let mut rows = [task.a; R];
-    for r in 1..R {
-        rows[r] = rows[r - 1].wrapping_add(task.a_stride);
-    }
+    unrolled!(r < R {
+        rows[r] = task.a.wrapping_add(r * task.a_stride);
+    });
     let mut b = task.b;
     let mut at = 0;
     // SAFETY: `at` never passes `k`, the length of the rows and the panel.
     unsafe {
         while at + 4 <= k {
-            step::<R, C, 0>(&mut sums, &rows, at, b);
+            sums = step::<R, C, 0>(sums, rows, at, b);
             b = b.wrapping_add(b_stride);
-            step::<R, C, 1>(&mut sums, &rows, at, b);
+            sums = step::<R, C, 1>(sums, rows, at, b);
             b = b.wrapping_add(b_stride);
-            step::<R, C, 2>(&mut sums, &rows, at, b);
+            sums = step::<R, C, 2>(sums, rows, at, b);
             b = b.wrapping_add(b_stride);
-            step::<R, C, 3>(&mut sums, &rows, at, b);
+            sums = step::<R, C, 3>(sums, rows, at, b);
             b = b.wrapping_add(b_stride);
             at += 4;
         }
         while at < k {
-            step::<R, C, 0>(&mut sums, &rows, at, b);
+            sums = step::<R, C, 0>(sums, rows, at, b);
             b = b.wrapping_add(b_stride);
             at += 1;
         }
     }
-    for row in sums {
+    unrolled!(r < R {
+        let out = task.out.wrapping_add(r * task.out_stride);
         // SAFETY: the row has `width` columns from here.
-        unsafe { finish(row, task.out, width, task.flags) };
-        task.out = task.out.wrapping_add(task.out_stride);
-    }
-    task.a = task.a.wrapping_add(R * task.a_stride);
+        unsafe { finish(sums[r], out, width, task.flags) };
+    });
 }
 
 /// The product of column `at + OFFSET` of the rows with that row of the panel.
 #[inline(always)]
 unsafe fn step<const R: usize, const C: usize, const OFFSET: usize>(
-    sums: &mut [[F32x4; C]; R],
-    rows: &[*const f32; R],
+    mut sums: [[F32x4; C]; R],
+    rows: [*const f32; R],
     at: usize,
     b: *const f32,
-) {
+) -> [[F32x4; C]; R] {
     // SAFETY: as asked of `multiply`'s caller: both lie within the rows and the panel.
     unsafe {
         let mut columns = [simd::splat(0.0); C];
-        for (c, column) in columns.iter_mut().enumerate() {
-            *column = simd::load(b.add(4 * c));
-        }
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let x = simd::load_splat(row.add(at).add(OFFSET));
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum = simd::multiply_add(x, column, *sum);
-            }
-        }
+        unrolled!(c < C {
+            columns[c] = simd::load(b.add(4 * c));
+        });
+        unrolled!(r < R {
+            let x = simd::load_splat(rows[r].add(at).add(OFFSET));
+            unrolled!(c < C {
+                sums[r][c] = simd::multiply_add(x, columns[c], sums[r][c]);
+            });
+        });
     }
+    sums
 }
 
 /// A row's end: the sums to `width` columns from `out` on.
 #[inline(always)]
 unsafe fn finish<const C: usize>(sums: [F32x4; C], out: *mut f32, width: usize, flags: usize) {
-    for (c, mut sum) in sums.into_iter().enumerate() {
-        let out = out.wrapping_add(4 * c);
-        let left = width - 4 * c;
+    unrolled!(c < C {
+        let mut sum = sums[c];
+        let (out, left) = (out.wrapping_add(4 * c), width - 4 * c);
         // SAFETY: `left` numbers are left of the row.
         unsafe {
             if left >= 4 {
@@ -319,7 +348,7 @@ unsafe fn finish<const C: usize>(sums: [F32x4; C], out: *mut f32, width: usize, 
                 }
             }
         }
-    }
+    });
 }
 
 /// One column of a row's last few.

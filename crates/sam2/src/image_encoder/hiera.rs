@@ -4,6 +4,8 @@ use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
 
 use crate::config::HieraConfig;
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, max_pool};
+#[cfg(feature = "flex")]
+use crate::layers::{PackedConvolution, is_packed};
 use crate::weights::{Weights, WeightsError};
 
 /// The official class's defaults, which no published configuration changes.
@@ -100,6 +102,8 @@ impl HieraConfig {
 pub struct PatchEmbed {
     weight: Tensor<4>,
     bias: Tensor<1>,
+    #[cfg(feature = "flex")]
+    packed: Option<PackedConvolution>,
 }
 
 impl PatchEmbed {
@@ -109,14 +113,23 @@ impl PatchEmbed {
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, embed_dim: usize) -> Result<Self, WeightsError> {
         let mut proj = weights.at("proj");
+        let weight = proj.tensor("weight", [embed_dim, 3, PATCH_KERNEL, PATCH_KERNEL])?;
+        let bias = proj.tensor::<1>("bias", [embed_dim])?;
         Ok(Self {
-            weight: proj.tensor("weight", [embed_dim, 3, PATCH_KERNEL, PATCH_KERNEL])?,
-            bias: proj.tensor("bias", [embed_dim])?,
+            #[cfg(feature = "flex")]
+            packed: is_packed(&weight.device())
+                .then(|| PackedConvolution::new(weight.clone(), bias.clone(), PATCH_STRIDE, PATCH_PADDING)),
+            weight,
+            bias,
         })
     }
 
     /// `[b, 3, s, s]` to `[b, s/4, s/4, embed_dim]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "flex")]
+        if let Some(packed) = &self.packed {
+            return packed.forward(x);
+        }
         let options = ConvOptions::new([PATCH_STRIDE; 2], [PATCH_PADDING; 2], [1, 1], 1);
         module::conv2d(x, self.weight.clone(), Some(self.bias.clone()), options).permute([0, 2, 3, 1])
     }

@@ -37,10 +37,40 @@ impl Attention {
 
     /// `q` `[b, n, dim]`, `k` and `v` `[b, m, dim]` to `[b, n, dim]`.
     pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
-        let q = split_heads(self.q_proj.forward(q), self.num_heads);
-        let k = split_heads(self.k_proj.forward(k), self.num_heads);
-        let v = split_heads(self.v_proj.forward(v), self.num_heads);
-        self.out_proj.forward(join_heads(attention(q, k, v)))
+        self.attend(
+            self.project_queries(q),
+            self.k_proj.forward(k),
+            self.v_proj.forward(v),
+        )
+    }
+
+    /// Queries as [`Self::attend`] takes them.
+    pub fn project_queries(&self, q: Tensor<3>) -> Tensor<3> {
+        self.q_proj.forward(q)
+    }
+
+    /// Keys and values as [`Self::attend`] takes them.
+    pub fn project_keys(&self, k: Tensor<3>, v: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        (self.k_proj.forward(k), self.v_proj.forward(v))
+    }
+
+    /// What is left once queries `[b or 1, n, internal]`, keys and values `[b or 1, m, internal]` are projected. A
+    /// single one meets all of the other side's.
+    pub fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        let ([queries, n, c], keys) = (q.dims(), k.dims()[0]);
+        let batch = queries.max(keys);
+        // The same keys for all: as if all queries were one's.
+        let q = if keys < batch {
+            q.reshape([1, batch * n, c])
+        } else {
+            q
+        };
+        let [mut q, k, v] = [q, k, v].map(|x| split_heads(x, self.num_heads));
+        if queries < batch {
+            q = q.expand([batch, self.num_heads, n, c / self.num_heads]);
+        }
+        let x = join_heads(attention(q, k, v)).reshape([batch, n, c]);
+        self.out_proj.forward(x)
     }
 }
 

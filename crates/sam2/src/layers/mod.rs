@@ -20,6 +20,8 @@ pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
+#[cfg(feature = "flex")]
+pub(crate) use packed::{PackedConvolution, is_packed};
 pub use patches::{PatchExpand, PatchMerge};
 pub use resize::{BilinearResize, bilinear_matrix};
 pub use rope::{AxialRope, KeyPart, RopeAttention, join_parts};
