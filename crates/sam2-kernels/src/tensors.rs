@@ -14,7 +14,7 @@ use burn_cubecl::tensor::CubeTensor;
 use crate::{Activation, AttentionShape, GROUP, HeadRows, Kernel, LinearShape, Patches, ResidualShape};
 
 /// A tensor whose values lie in the order of its dimensions; copied only if they did not.
-pub fn packed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_primitive::<Cube>(raw(x))
 }
 

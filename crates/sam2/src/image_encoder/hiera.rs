@@ -9,8 +9,9 @@ use sam2_kernels::{
 };
 
 use crate::config::HieraConfig;
-use crate::layers::packed;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, join_heads, max_pool};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, contiguous, max_pool};
+#[cfg(feature = "flex")]
+use crate::layers::{PackedConvolution, is_packed};
 #[cfg(feature = "webgpu")]
 use crate::layers::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
@@ -109,9 +110,11 @@ impl HieraConfig {
 pub struct PatchEmbed {
     weight: Tensor<4>,
     bias: Tensor<1>,
+    #[cfg(feature = "flex")]
+    packed: Option<PackedConvolution>,
     /// On a GPU: `[3 * 7 * 7, embed_dim]`.
     #[cfg(feature = "webgpu")]
-    packed: Option<Tensor<2>>,
+    matrix: Option<Tensor<2>>,
 }
 
 impl PatchEmbed {
@@ -122,17 +125,25 @@ impl PatchEmbed {
     pub fn load(mut weights: Weights, embed_dim: usize) -> Result<Self, WeightsError> {
         let mut proj = weights.at("proj");
         let weight = proj.tensor("weight", [embed_dim, 3, PATCH_KERNEL, PATCH_KERNEL])?;
+        let bias = proj.tensor::<1>("bias", [embed_dim])?;
         Ok(Self {
+            #[cfg(feature = "flex")]
+            packed: is_packed(&weight.device())
+                .then(|| PackedConvolution::new(weight.clone(), bias.clone(), PATCH_STRIDE, PATCH_PADDING)),
             #[cfg(feature = "webgpu")]
-            packed: is_gpu(proj.device())
-                .then(|| packed(weight.clone().reshape([embed_dim as i64, -1]).transpose())),
+            matrix: is_gpu(&weight.device())
+                .then(|| contiguous(weight.clone().reshape([embed_dim as i64, -1]).transpose())),
             weight,
-            bias: proj.tensor("bias", [embed_dim])?,
+            bias,
         })
     }
 
     /// `[b, 3, s, s]` to `[b, s/4, s/4, embed_dim]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "flex")]
+        if let Some(packed) = &self.packed {
+            return packed.forward(x);
+        }
         let options = ConvOptions::new([PATCH_STRIDE; 2], [PATCH_PADDING; 2], [1, 1], 1);
         module::conv2d(x, self.weight.clone(), Some(self.bias.clone()), options).permute([0, 2, 3, 1])
     }
@@ -140,10 +151,10 @@ impl PatchEmbed {
     /// The same, and `position` `[1, s/4, s/4, embed_dim]` added.
     fn forward_with(&self, x: Tensor<4>, position: &Tensor<4>) -> Tensor<4> {
         #[cfg(feature = "webgpu")]
-        if let Some(packed) = &self.packed {
+        if let Some(matrix) = &self.matrix {
             let [_, _, h, w] = x.dims();
-            if tensors::is_patch_embed([h, w], packed.dims()[1]) {
-                return tensors::patch_embed(x, packed, &self.bias, position);
+            if tensors::is_patch_embed([h, w], matrix.dims()[1]) {
+                return tensors::patch_embed(x, matrix, &self.bias, position);
             }
         }
         self.forward(x) + position.clone()
@@ -298,8 +309,7 @@ impl MultiScaleAttention {
             (part(0), h, w)
         };
         let x: Tensor<5> = attention(q, part(1), part(2));
-        let x = join_heads(x.reshape([b, self.num_heads, h * w, width]));
-        self.proj.forward(x.reshape([b, h, w, dim]))
+        self.proj.forward(x.swap_dims(2, 3).reshape([b, h, w, dim]))
     }
 }
 
@@ -358,7 +368,7 @@ fn load_pos_embed(
     let tile = tile
         .repeat(&[1, 1, repeats, repeats])
         .slice([0..1, 0..dim, 0..side, 0..side]);
-    Ok(packed((background + tile).permute([0, 2, 3, 1])))
+    Ok(contiguous((background + tile).permute([0, 2, 3, 1])))
 }
 
 /// `[output, input]`: what `F.interpolate(mode="bicubic")` does along one axis, as a matrix.

@@ -1,19 +1,23 @@
 //! Where the kernels of `sam2-kernels` take over from burn's: on a GPU, in builds with the feature `webgpu`.
 
-use burn::tensor::{Device, Tensor};
+#[cfg(feature = "webgpu")]
+use burn::tensor::Device;
+use burn::tensor::Tensor;
 
+#[cfg(feature = "webgpu")]
 use super::is_host;
 
 /// Whether tensors there are worked on by kernels of our own.
+#[cfg(feature = "webgpu")]
 pub(crate) fn is_gpu(device: &Device) -> bool {
-    cfg!(feature = "webgpu") && !is_host(device)
+    !is_host(device)
 }
 
 /// A parameter as the kernels read it: its values in the order of its dimensions. Elsewhere it may stay a view.
-pub(crate) fn packed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "webgpu")]
     if is_gpu(&x.device()) {
-        return sam2_kernels::tensors::packed(x);
+        return sam2_kernels::tensors::contiguous(x);
     }
     x
 }

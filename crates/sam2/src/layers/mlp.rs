@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 #[cfg(feature = "webgpu")]
-use sam2_kernels::tensors::{LinearOptions, is_linear};
+use sam2_kernels::tensors::{LinearOptions, Residual, is_linear};
 
 use super::{Linear, gelu};
 #[cfg(feature = "webgpu")]
@@ -72,12 +72,27 @@ impl Mlp {
             return x.reshape(dims);
         }
         for (i, layer) in self.layers.iter().enumerate() {
-            if i > 0 {
-                x = self.activation.forward(x);
-            }
-            x = layer.forward(x);
+            x = if i + 1 < self.layers.len() {
+                layer.forward_activated(x, self.activation)
+            } else {
+                layer.forward(x)
+            };
         }
         x
+    }
+
+    /// The same, added to `residual`, which has the output's shape.
+    pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) {
+            let dims = residual.dims();
+            let options = LinearOptions {
+                residual: Some(Residual::Repeated(rows(residual))),
+                ..LinearOptions::default()
+            };
+            return self.on_gpu(rows(x), options).reshape(dims);
+        }
+        residual + self.forward(x)
     }
 
     /// By kernels of our own, activations in them; `last` is what the last layer does besides.

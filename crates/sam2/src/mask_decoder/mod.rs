@@ -5,7 +5,7 @@ mod select;
 mod two_way_transformer;
 
 pub use select::{DynamicMultimask, SelectedMasks};
-pub use two_way_transformer::TwoWayTransformer;
+pub use two_way_transformer::{ImageSide, TwoWayTransformer};
 
 use burn::tensor::{Tensor, activation};
 #[cfg(feature = "webgpu")]
@@ -33,6 +33,9 @@ pub struct ImageFeatures {
     pub high_res_1: Tensor<4>,
     /// `[1, s/16, s/16, d]`.
     pub embedding: Tensor<4>,
+    /// What the decoder makes of the embedding for every prompt without a mask, once a picture
+    /// ([`MaskDecoder::image_side`]); where it is none it is made in each call.
+    pub without_mask: Option<ImageSide>,
 }
 
 /// Everything that the decoder says, for a batch of `b` prompts.
@@ -123,21 +126,42 @@ impl MaskDecoder {
             high_res_0: self.conv_s0.forward(level_0),
             high_res_1: self.conv_s1.forward(level_1),
             embedding,
+            without_mask: None,
         }
+    }
+
+    /// The first that the decoder makes of an embedding `[1, h, w, d]`, its positions `image_pe` `[1, h, w, d]` and the
+    /// mask prompts' `dense` embedding `[b or 1, h or 1, w or 1, d]`.
+    pub fn image_side(&self, embedding: &Tensor<4>, image_pe: Tensor<4>, dense: Tensor<4>) -> ImageSide {
+        let [_, h, w, dim] = embedding.dims();
+        let source = (embedding.clone() + dense).reshape([-1, (h * w) as i64, dim as i64]);
+        self.transformer
+            .image_side(source, image_pe.reshape([1, h * w, dim]))
     }
 
     /// Decodes a batch of prompts on one picture.
     ///
-    /// `image_pe` is `[1, h, w, d]`; `sparse` `[b, n, d]` or none; `dense` `[b or 1, h or 1, w or 1, d]`.
+    /// `image_pe` is `[1, h, w, d]`; `sparse` `[b, n, d]` or none; `dense` `[b or 1, h or 1, w or 1, d]`, or none to use
+    /// the picture's [`ImageFeatures::without_mask`].
+    ///
+    /// # Panics
+    /// If there is neither.
     pub fn forward(
         &self,
         image: &ImageFeatures,
         image_pe: Tensor<4>,
         sparse: Option<Tensor<3>>,
-        dense: Tensor<4>,
+        dense: Option<Tensor<4>>,
     ) -> MaskDecoderOutput {
-        let batch = sparse.as_ref().map_or(dense.dims()[0], |sparse| sparse.dims()[0]);
+        let masks = dense.as_ref().map_or(1, |dense| dense.dims()[0]);
+        let batch = sparse.as_ref().map_or(masks, |sparse| sparse.dims()[0]);
         let [_, h, w, dim] = image.embedding.dims();
+        let source = match dense {
+            Some(dense) => self.image_side(&image.embedding, image_pe.clone(), dense),
+            None => {
+                (image.without_mask.clone()).expect("the picture was made ready for prompts without a mask")
+            }
+        };
 
         let [_, outputs, _] = self.output_tokens.dims();
         let output_tokens = self.output_tokens.clone().expand([batch, outputs, dim]);
@@ -145,13 +169,6 @@ impl MaskDecoder {
             Some(sparse) => Tensor::cat(vec![output_tokens, sparse], 1),
             None => output_tokens,
         };
-        let source = (image.embedding.clone() + dense).reshape([-1, (h * w) as i64, dim as i64]);
-        let source = if source.dims()[0] == batch {
-            source
-        } else {
-            source.expand([batch, h * w, dim])
-        };
-
         let (tokens, source) = self
             .transformer
             .forward(source, image_pe.reshape([1, h * w, dim]), tokens);
