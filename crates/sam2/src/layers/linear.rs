@@ -2,7 +2,6 @@
 
 use burn::tensor::{Tensor, module};
 
-use super::Activation;
 #[cfg(feature = "flex")]
 use super::packed::{PackedLinear, is_packed};
 use crate::weights::{Weights, WeightsError};
@@ -72,7 +71,7 @@ impl Linear {
         let (weight, bias) = match &self.0 {
             Parameters::Plain { weight, bias } => (weight.clone(), bias.clone()),
             #[cfg(feature = "flex")]
-            Parameters::Packed(packed) => return packed.forward(x, None),
+            Parameters::Packed(packed) => return packed.forward(x),
         };
         // As one matrix: of a batch of them the CPU backend would multiply each alone, and copy the weight first.
         let mut dims = x.dims();
@@ -83,12 +82,12 @@ impl Linear {
         out.reshape(dims)
     }
 
-    /// The same, and the activation of it.
-    pub fn forward_activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
-        #[cfg(feature = "flex")]
-        if let Parameters::Packed(packed) = &self.0 {
-            return packed.forward(x, Some(activation));
+    /// Where it is multiplied by our own products.
+    #[cfg(feature = "flex")]
+    pub(super) fn packed(&self) -> Option<&PackedLinear> {
+        match &self.0 {
+            Parameters::Packed(packed) => Some(packed),
+            Parameters::Plain { .. } => None,
         }
-        activation.forward(self.forward(x))
     }
 }

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, activation};
 
+#[cfg(feature = "flex")]
+use super::packed::chain;
 use super::{Linear, gelu};
 use crate::weights::{Weights, WeightsError};
 
@@ -51,12 +53,15 @@ impl Mlp {
 
     /// `[..., input]` to `[..., output]`.
     pub fn forward<const D: usize>(&self, mut x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "flex")]
+        if let Some(layers) = self.layers.iter().map(Linear::packed).collect::<Option<Vec<_>>>() {
+            return chain(&layers, self.activation, x);
+        }
         for (i, layer) in self.layers.iter().enumerate() {
-            x = if i + 1 < self.layers.len() {
-                layer.forward_activated(x, self.activation)
-            } else {
-                layer.forward(x)
-            };
+            if i > 0 {
+                x = self.activation.forward(x);
+            }
+            x = layer.forward(x);
         }
         x
     }
