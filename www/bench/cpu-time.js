@@ -33,7 +33,10 @@ function picture(side) {
     const inside = (x - 0.3) ** 2 + (y - 0.45) ** 2 < 0.18 ** 2;
     const texture = 12 * Math.sin(x * 200) * Math.cos(y * 140);
     const colour = inside ? [220, 60, 50] : [60 + 120 * x, 90 + 80 * y, 140 - 60 * x + 30 * y];
-    rgba.set(colour.map((value) => value + texture), i * 4);
+    rgba.set(
+      colour.map((value) => value + texture),
+      i * 4,
+    );
   }
   return rgba;
 }
@@ -68,7 +71,8 @@ async function ours(directory) {
 async function theirs() {
   const ort = await import("onnxruntime-web");
   ort.env.wasm.numThreads = 1;
-  const session = (part) => ort.InferenceSession.create(file(`${part}.onnx`), { executionProviders: ["wasm"] });
+  const session = (part) =>
+    ort.InferenceSession.create(file(`${part}.onnx`), { executionProviders: ["wasm"] });
   const [encoder, decoder] = [await session("encoder"), await session("decoder")];
   let features;
   const encode = async () => {
@@ -101,7 +105,8 @@ async function theirs() {
   };
 }
 
-if (!options.models || !existsSync(options.models)) throw new Error("--models must name the exported models' folder");
+if (!options.models || !existsSync(options.models))
+  throw new Error("--models must name the exported models' folder");
 const sides = await Promise.all(builds.map(ours));
 if (!options["no-theirs"]) sides.push(await theirs());
 const clicks = Array.from({ length: 64 }, (_, i) => [((i % 8) + 0.5) / 8, (Math.floor(i / 8) + 0.5) / 8]);

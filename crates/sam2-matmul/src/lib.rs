@@ -176,59 +176,70 @@ impl Bias {
     }
 }
 
-/// `left` times `right`, plus `bias`, row by row. Where `relu`, numbers below zero become zero. `after` then gets whole
-/// rows while they are still in the cache.
+/// `left` times `right`, plus `bias`, row by row.
 ///
 /// # Panics
 /// If the sizes do not fit each other.
-pub fn multiply(
-    left: Rows,
-    right: Columns,
-    bias: Option<&Bias>,
-    relu: bool,
-    mut after: impl FnMut(&mut [f32]),
-) -> Vec<f32> {
+pub fn multiply(left: Rows, right: Columns, bias: Option<&Bias>) -> Vec<f32> {
     let columns = right.columns;
     let length = left.rows.checked_mul(columns).expect("a product fits in memory");
     let mut out = Vec::with_capacity(length);
     let spare = &mut out.spare_capacity_mut()[..length];
     for (i, block) in spare.chunks_mut((BLOCK * columns).max(1)).enumerate() {
-        product(left.block(i), right, bias, relu, block, columns);
-        // SAFETY: the product has written every number of the block, and f32 is as MaybeUninit<f32> in memory.
-        after(unsafe { &mut *(std::ptr::from_mut(block) as *mut [f32]) });
+        product(left.block(i), right, bias, false, block, columns);
     }
-    // SAFETY: the blocks are all of it.
+    // SAFETY: the blocks are all of it, and `product` has written every number of each.
     unsafe { out.set_len(length) };
     out
 }
 
-/// `left` times `right`, plus `bias`, to the rows that begin `stride` apart in `out`. Numbers between the rows stay.
+/// The same, to the rows that begin `stride` apart in `out`; numbers between the rows stay. Where `relu`, numbers below
+/// zero become zero.
 ///
 /// # Panics
 /// If the sizes do not fit each other.
-pub fn multiply_into(left: Rows, right: Columns, bias: Option<&Bias>, out: &mut [f32], stride: usize) {
+pub fn multiply_into(
+    left: Rows,
+    right: Columns,
+    bias: Option<&Bias>,
+    relu: bool,
+    out: &mut [f32],
+    stride: usize,
+) {
     assert!(right.columns <= stride || left.rows <= 1);
     assert!(extent([left.rows, right.columns], stride) <= out.len());
     // SAFETY: MaybeUninit<f32> is as f32 in memory, and `product` writes nothing but numbers.
     let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
-    for (i, block) in out
-        .chunks_mut((BLOCK * stride).max(1))
-        .enumerate()
-        .take(left.rows.div_ceil(BLOCK))
-    {
-        product(left.block(i), right, bias, false, block, stride);
+    let blocks = out.chunks_mut((BLOCK * stride).max(1));
+    for (i, block) in blocks.enumerate().take(left.rows.div_ceil(BLOCK)) {
+        product(left.block(i), right, bias, relu, block, stride);
     }
 }
 
 impl<'a> Rows<'a> {
     /// The `i`th [`BLOCK`] of rows.
     fn block(self, i: usize) -> Self {
-        let first = (i * BLOCK).min(self.rows);
+        self.part(i * BLOCK, BLOCK)
+    }
+
+    /// `length` rows from row `first` on, or as many as there are.
+    pub fn part(self, first: usize, length: usize) -> Self {
+        let first = first.min(self.rows);
         Self {
             values: self.values.get(first * self.stride..).unwrap_or_default(),
-            rows: BLOCK.min(self.rows - first),
+            rows: length.min(self.rows - first),
             ..self
         }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
     }
 }
 
@@ -354,7 +365,7 @@ mod tests {
             let packed = Packed::new(&right, [k, n], [n, 1]);
             assert_eq!(packed.unpack(), right);
             let rows = Rows::new(&left, [m, k], k);
-            close(&multiply(rows, packed.columns(), None, false, |_| ()), &wanted, k);
+            close(&multiply(rows, packed.columns(), None), &wanted, k);
 
             let bias = numbers(n, 3);
             let with_bias: Vec<f64> = wanted
@@ -363,29 +374,12 @@ mod tests {
                 .map(|(i, x)| x + f64::from(bias[i % n]))
                 .collect();
             let bias = Bias::new(&bias);
-            close(
-                &multiply(rows, packed.columns(), Some(&bias), false, |_| ()),
-                &with_bias,
-                k + 1,
-            );
+            close(&multiply(rows, packed.columns(), Some(&bias)), &with_bias, k + 1);
 
-            let relu: Vec<f64> = with_bias.iter().map(|x| x.max(0.0)).collect();
-            close(
-                &multiply(rows, packed.columns(), Some(&bias), true, |_| ()),
-                &relu,
-                k + 1,
-            );
-
-            let halves: Vec<f64> = relu.iter().map(|x| x / 2.0).collect();
-            let halve = |rows: &mut [f32]| {
-                assert_eq!(rows.len() % n, 0);
-                rows.iter_mut().for_each(|x| *x /= 2.0);
-            };
-            close(
-                &multiply(rows, packed.columns(), Some(&bias), true, halve),
-                &halves,
-                k + 1,
-            );
+            let positive: Vec<f64> = with_bias.iter().map(|x| x.max(0.0)).collect();
+            let mut out = vec![7.0; m * n];
+            multiply_into(rows, packed.columns(), Some(&bias), true, &mut out, n);
+            close(&out, &positive, k + 1);
         }
     }
 
@@ -402,7 +396,7 @@ mod tests {
         let rows = Rows::new(&left, [m, k], 31);
 
         close(
-            &multiply(rows, Columns::new(&right, [k, n], 45), None, false, |_| ()),
+            &multiply(rows, Columns::new(&right, [k, n], 45), None),
             &wanted,
             k,
         );
@@ -412,10 +406,10 @@ mod tests {
             .map(|at| right.get(at % 45 * 45 + at / 45).copied().unwrap_or(0.0))
             .collect();
         let packed = Packed::new(&turned, [k, n], [1, 45]);
-        close(&multiply(rows, packed.columns(), None, false, |_| ()), &wanted, k);
+        close(&multiply(rows, packed.columns(), None), &wanted, k);
 
         let mut out = vec![7.0; m * 23];
-        multiply_into(rows, packed.columns(), None, &mut out, 23);
+        multiply_into(rows, packed.columns(), None, false, &mut out, 23);
         close(&part(&out, m, n, 23), &wanted, k);
         assert!(out.chunks(23).all(|row| row[n..] == [7.0; 3]));
     }
@@ -424,7 +418,15 @@ mod tests {
     fn numbers_that_are_none_stay_so() {
         let packed = Packed::new(&[1.0; 6], [2, 3], [3, 1]);
         let left = [f32::NAN, 1.0, f32::INFINITY, 1.0];
-        let out = multiply(Rows::new(&left, [2, 2], 2), packed.columns(), None, true, |_| ());
+        let mut out = [7.0; 6];
+        multiply_into(
+            Rows::new(&left, [2, 2], 2),
+            packed.columns(),
+            None,
+            true,
+            &mut out,
+            3,
+        );
         assert!(out[..3].iter().all(|x| x.is_nan()));
         assert_eq!(out[3..], [f32::INFINITY; 3]);
     }
@@ -433,12 +435,6 @@ mod tests {
     #[should_panic(expected = "as many columns as rows")]
     fn sizes_that_do_not_fit_are_refused() {
         let packed = Packed::new(&[0.0; 6], [3, 2], [2, 1]);
-        multiply(
-            Rows::new(&[0.0; 4], [2, 2], 2),
-            packed.columns(),
-            None,
-            false,
-            |_| (),
-        );
+        multiply(Rows::new(&[0.0; 4], [2, 2], 2), packed.columns(), None);
     }
 }

@@ -2,7 +2,6 @@
 
 use burn::tensor::{Tensor, module};
 
-use super::Activation;
 use super::gpu::contiguous;
 #[cfg(feature = "webgpu")]
 use super::is_gpu;
@@ -78,7 +77,7 @@ impl Linear {
         let (weight, bias) = match &self.0 {
             Parameters::Plain { weight, bias } => (weight.clone(), bias.clone()),
             #[cfg(feature = "flex")]
-            Parameters::Packed(packed) => return packed.forward(x, None),
+            Parameters::Packed(packed) => return packed.forward(x),
         };
         #[cfg(feature = "webgpu")]
         if is_gpu(&x.device()) && sam2_kernels::tensors::is_linear(&weight) {
@@ -97,13 +96,13 @@ impl Linear {
         out.reshape(dims)
     }
 
-    /// The same, and the activation of it.
-    pub fn forward_activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
-        #[cfg(feature = "flex")]
-        if let Parameters::Packed(packed) = &self.0 {
-            return packed.forward(x, Some(activation));
+    /// Where it is multiplied by our own products.
+    #[cfg(feature = "flex")]
+    pub(super) fn packed(&self) -> Option<&PackedLinear> {
+        match &self.0 {
+            Parameters::Packed(packed) => Some(packed),
+            Parameters::Plain { .. } => None,
         }
-        activation.forward(self.forward(x))
     }
 
     /// By a kernel of our own, with all that it can do besides.

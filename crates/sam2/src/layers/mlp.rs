@@ -4,6 +4,8 @@ use burn::tensor::{Tensor, activation};
 #[cfg(feature = "webgpu")]
 use sam2_kernels::tensors::{LinearOptions, Residual, is_linear};
 
+#[cfg(feature = "flex")]
+use super::packed::chain;
 use super::{Linear, gelu};
 #[cfg(feature = "webgpu")]
 use super::{is_gpu, rows};
@@ -71,12 +73,15 @@ impl Mlp {
             dims[D - 1] = x.dims()[1];
             return x.reshape(dims);
         }
+        #[cfg(feature = "flex")]
+        if let Some(layers) = self.layers.iter().map(Linear::packed).collect::<Option<Vec<_>>>() {
+            return chain(&layers, self.activation, x);
+        }
         for (i, layer) in self.layers.iter().enumerate() {
-            x = if i + 1 < self.layers.len() {
-                layer.forward_activated(x, self.activation)
-            } else {
-                layer.forward(x)
-            };
+            if i > 0 {
+                x = self.activation.forward(x);
+            }
+            x = layer.forward(x);
         }
         x
     }

@@ -109,38 +109,91 @@ impl PackedLinear {
         )
     }
 
-    /// `[..., input]` to `[..., output]`, and the activation of that.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
+    /// `[..., input]` to `[..., output]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mut dims = x.dims();
-        let input = dims[D - 1];
-        let rows = dims[..D - 1].iter().product();
-        let mut x = View::new(x);
-        // Rows at one distance from each other, or they are copied.
-        let even =
-            (0..D.saturating_sub(2)).all(|i| dims[i] == 1 || x.strides[i] == x.strides[i + 1] * dims[i + 1]);
-        let stride = if even && D > 1 {
-            x.strides[D - 2]
-        } else {
-            x = View {
-                tensor: x.tensor.to_contiguous(),
-                strides: Vec::new(),
-            };
-            input
-        };
-        let left = Rows::new(x.values(), [rows, input], stride);
-        let out = multiply(
-            left,
-            self.weight.columns(),
-            Some(&self.bias),
-            activation == Some(Activation::Relu),
-            |rows| {
-                if activation == Some(Activation::Gelu) {
-                    gelu_values(rows);
-                }
-            },
-        );
+        let x = Tokens::new(x);
+        let out = multiply(x.rows(), self.weight.columns(), Some(&self.bias));
         dims[D - 1] = self.weight.shape()[1];
         Tensor::from_data(TensorData::new(out, dims), &self.device)
+    }
+
+    /// Some rows.
+    fn rows(&self, rows: Rows, activation: Option<Activation>, out: &mut [f32]) {
+        let relu = activation == Some(Activation::Relu);
+        let output = self.weight.shape()[1];
+        multiply_into(rows, self.weight.columns(), Some(&self.bias), relu, out, output);
+        if activation == Some(Activation::Gelu) {
+            gelu_values(&mut out[..rows.len() * output]);
+        }
+    }
+}
+
+/// Layers with an activation between them: some rows go through all of them before the next come, so that what lies
+/// between the layers stays in the cache.
+pub fn chain<const D: usize>(layers: &[&PackedLinear], activation: Activation, x: Tensor<D>) -> Tensor<D> {
+    /// At a time.
+    const ROWS: usize = 96;
+    let mut dims = x.dims();
+    let (device, x) = (x.device(), Tokens::new(x));
+    let rows = x.rows();
+    let widths = || layers.iter().map(|layer| layer.weight.shape()[1]);
+    let widest = widths().max().unwrap_or(0);
+    let output = widths().next_back().unwrap_or(0);
+    let mut between = [(); 2].map(|()| vec![0.0; widest * ROWS.min(rows.len())]);
+    let mut out = vec![0.0; rows.len() * output];
+    for (i, out) in out.chunks_mut((ROWS * output).max(1)).enumerate() {
+        let rows = rows.part(i * ROWS, ROWS);
+        for (j, layer) in layers.iter().enumerate() {
+            let [from, to] = &mut between;
+            let input = layer.weight.shape()[0];
+            let rows = if j == 0 {
+                rows
+            } else {
+                Rows::new(from, [rows.len(), input], input)
+            };
+            if j + 1 == layers.len() {
+                layer.rows(rows, None, out);
+            } else {
+                layer.rows(rows, Some(activation), to);
+            }
+            between.swap(0, 1);
+        }
+    }
+    dims[D - 1] = output;
+    Tensor::from_data(TensorData::new(out, dims), &device)
+}
+
+/// A tensor as rows of its last dimension.
+struct Tokens {
+    view: View,
+    rows: usize,
+    width: usize,
+    stride: usize,
+}
+
+impl Tokens {
+    /// Rows that are not at one distance from each other are copied.
+    fn new<const D: usize>(x: Tensor<D>) -> Self {
+        let dims = x.dims();
+        let (rows, width) = (dims[..D - 1].iter().product(), dims[D - 1]);
+        let mut view = View::new(x);
+        let even = (0..D.saturating_sub(2))
+            .all(|i| dims[i] == 1 || view.strides[i] == view.strides[i + 1] * dims[i + 1]);
+        let stride = if even && D > 1 { view.strides[D - 2] } else { width };
+        if !even {
+            view.tensor = view.tensor.to_contiguous();
+        }
+        Self {
+            view,
+            rows,
+            width,
+            stride,
+        }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows::new(self.view.values(), [self.rows, self.width], self.stride)
     }
 }
 
@@ -179,13 +232,7 @@ impl PackedConvolution {
             let picture = &x[i / rows * planes * h * w..];
             self.gather(&picture[..planes * h * w], [h, w], i % rows, &mut patches);
             let patches = Rows::new(&patches, [columns, length], length);
-            multiply_into(
-                patches,
-                self.layer.weight.columns(),
-                Some(&self.layer.bias),
-                out,
-                output,
-            );
+            self.layer.rows(patches, None, out);
         }
         Tensor::from_data(
             TensorData::new(out, [b, rows, columns, output]),
@@ -252,13 +299,14 @@ pub fn attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>) -> Te
             let length = rows.min(n - start);
             let scores = &mut scores[..length * m];
             let queries = Rows::new(&queries[start * q_stride..], [length, d], q_stride);
-            multiply_into(queries, keys.columns(), None, scores, m);
+            multiply_into(queries, keys.columns(), None, false, scores, m);
             softmax(scores, m, scale);
             let answers = &mut answers[start * heads * d..];
             multiply_into(
                 Rows::new(scores, [length, m], m),
                 values,
                 None,
+                false,
                 answers,
                 heads * d,
             );
@@ -304,12 +352,26 @@ mod tests {
                 ];
                 for x in inputs {
                     let wanted = module::linear(x.clone(), weight.clone(), Some(bias.clone()));
-                    assert!(apart(layer.forward(x.clone(), None), wanted.clone()) < 1e-4);
-                    for activation in [Activation::Relu, Activation::Gelu] {
-                        let wanted = activation.forward(wanted.clone());
-                        assert!(apart(layer.forward(x.clone(), Some(activation)), wanted) < 1e-4);
-                    }
+                    assert!(apart(layer.forward(x), wanted) < 1e-4);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_chain_is_its_layers_one_by_one() {
+        for widths in [&[8, 32, 8][..], &[16, 7, 40, 4], &[5, 3]] {
+            let layers: Vec<PackedLinear> = (widths.windows(2))
+                .map(|pair| PackedLinear::new(random([pair[0], pair[1]]), random([pair[1]])))
+                .collect();
+            for activation in [Activation::Relu, Activation::Gelu] {
+                let x: Tensor<3> = random([2, 130, widths[0]]);
+                let mut wanted = layers[0].forward(x.clone());
+                for layer in &layers[1..] {
+                    wanted = layer.forward(activation.forward(wanted));
+                }
+                let layers: Vec<&PackedLinear> = layers.iter().collect();
+                assert!(apart(chain(&layers, activation, x), wanted) < 1e-4);
             }
         }
     }
