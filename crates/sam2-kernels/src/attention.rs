@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::adapter::{AdapterClass, adapter_class};
+use crate::adapter::AdapterClass;
 use crate::kernel::{Kernel, entry, fours, info};
 
 /// Where all heads of queries, keys or values lie in a matrix.
@@ -64,7 +64,7 @@ const KEYS: usize = 4;
 
 /// `q`, `k` and `v`, a row a token, to `[batch * queries, heads * width]`. Where windows go over an edge there is a
 /// fourth input: a row as of `k` and `v`, which then lie alike, that all padding has. 4 divides widths and offsets.
-pub fn attention(shape: AttentionShape, q: HeadRows, k: HeadRows, v: HeadRows) -> Kernel {
+pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: AdapterClass) -> Kernel {
     let AttentionShape {
         batch,
         heads,
@@ -95,7 +95,7 @@ pub fn attention(shape: AttentionShape, q: HeadRows, k: HeadRows, v: HeadRows) -
     let window_count = query_window[0] * query_window[1];
     let variant = Variant {
         fours: width / 4,
-        queries: queries_at_once(width, window_count),
+        queries: queries_at_once(width, window_count, class),
         pools,
         padded: shape.pads(),
         scale: 1.0 / (width as f32).sqrt(),
@@ -140,8 +140,8 @@ pub fn attention(shape: AttentionShape, q: HeadRows, k: HeadRows, v: HeadRows) -
 }
 
 /// As many as registers hold; a software adapter has its in memory that is always cached, so there it can be more.
-fn queries_at_once(width: usize, queries: usize) -> usize {
-    let room = match adapter_class() {
+fn queries_at_once(width: usize, queries: usize, class: AdapterClass) -> usize {
+    let room = match class {
         AdapterClass::Software => 192,
         AdapterClass::Hardware => 96,
     };

@@ -20,9 +20,9 @@ pub fn max_pool([b, h, w, c]: [usize; 4]) -> Kernel {
   if (index >= info[0].x) { return; }
   let place = index / c;
   // Rows of the output are whole, so pairs of input rows follow one another over all pictures.
-  let from = (place / w * 4u * w + place % w * 2u) * c + index % c;
-  let below = from + 2u * w * c;
-  out[index] = max(max(x[from], x[from + c]), max(x[below], x[below + c]));
+  let corner = (place / w * 4u * w + place % w * 2u) * c + index % c;
+  let below = corner + 2u * w * c;
+  out[index] = max(max(x[corner], x[corner + c]), max(x[below], x[below + c]));
 }
 "
         }),

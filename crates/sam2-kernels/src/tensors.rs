@@ -11,7 +11,9 @@ use burn_cubecl::cubecl::{CubeDim, CubeKernel, PrecompiledSource};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::{Activation, AttentionShape, GROUP, HeadRows, Kernel, LinearShape, Patches, ResidualShape};
+use crate::{
+    Activation, AttentionShape, GROUP, HeadRows, Kernel, LinearShape, Patches, ResidualShape, adapter_class,
+};
 
 /// A tensor whose values lie in the order of its dimensions; copied only if they did not.
 pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -85,7 +87,7 @@ pub fn linear<const D: usize>(
             inputs.push(raw(residual));
         }
     }
-    launch(crate::linear(shape), inputs, [rows, n])
+    launch(crate::linear(shape, adapter_class()), inputs, [rows, n])
 }
 
 /// `[..., c]` over the last dimension, then `activation`; `weight` and `bias` are `[c]`, and 4 divides `c`.
@@ -125,12 +127,8 @@ pub fn attention(shape: AttentionShape, q: Heads, k: Heads, v: Heads, padding: &
         }
     };
     let keys = shape.keys[0] * shape.keys[1];
-    let kernel = crate::attention(
-        shape,
-        rows(&q, queries * step * step),
-        rows(&k, keys),
-        rows(&v, keys),
-    );
+    let layout = [rows(&q, queries * step * step), rows(&k, keys), rows(&v, keys)];
+    let kernel = crate::attention(shape, layout, adapter_class());
     let mut inputs: Vec<CubeTensor> = [q, k, v].into_iter().map(|heads| raw(heads.tokens)).collect();
     if shape.pads() {
         inputs.push(raw(padding.clone()));

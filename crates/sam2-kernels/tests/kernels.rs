@@ -5,11 +5,13 @@ mod common;
 use common::{Gpu, assert_close, random};
 use sam2_kernels::{
     Activation, AdapterClass, AttentionShape, HeadRows, LinearShape, Patches, ResidualShape, attention,
-    layer_norm, linear, mask_product, max_pool, patch_embed, set_adapter_class,
+    layer_norm, linear, mask_product, max_pool, patch_embed,
 };
 
 /// Width of the first stage and its heads: nano, tiny and small, base+, large.
 const TRUNKS: [(usize, usize); 4] = [(32, 1), (96, 1), (112, 2), (144, 2)];
+
+const CLASSES: [AdapterClass; 2] = [AdapterClass::Software, AdapterClass::Hardware];
 
 /// Abramowitz and Stegun's series of the error function, to the last digit for what is asked here.
 fn erf(x: f64) -> f64 {
@@ -54,6 +56,15 @@ fn doubles(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
 }
 
+/// Both classes' variants.
+#[track_caller]
+fn check_linear(gpu: &Gpu, shape: LinearShape, inputs: &[&[f32]], wanted: &[f64], what: &str) {
+    for class in CLASSES {
+        let found = gpu.run(&linear(shape, class), inputs, shape.rows * shape.n);
+        assert_close(&found, wanted, 2e-6, &format!("{what}, {class:?}"));
+    }
+}
+
 #[test]
 fn linear_of_every_width() {
     let Some(gpu) = Gpu::open() else { return };
@@ -85,22 +96,23 @@ fn linear_of_every_width() {
                 .map(|w| w / (k as f32).sqrt())
                 .collect();
             let (x, bias) = (random(rows * k, 1), random(n, 3));
-            let kernel = linear(LinearShape {
+            let shape = LinearShape {
                 rows,
                 k,
                 n,
                 activation,
                 ..LinearShape::default()
-            });
-            let found = gpu.run(&kernel, &[&x, &weight, &bias], rows * n);
+            };
+            let inputs: &[&[f32]] = &[&x, &weight, &bias];
             let wanted: Vec<f64> = product(&doubles(&x), &weight, &bias)
                 .into_iter()
                 .map(|x| activate(activation, x))
                 .collect();
-            assert_close(
-                &found,
+            check_linear(
+                &gpu,
+                shape,
+                inputs,
                 &wanted,
-                2e-6,
                 &format!("{rows} x {k} x {n} {activation:?}"),
             );
         }
@@ -110,11 +122,11 @@ fn linear_of_every_width() {
 #[test]
 fn linear_adds_what_is_to_be_added() {
     let Some(gpu) = Gpu::open() else { return };
-    for (rows, plus, repeated) in [(2, 1, 2), (24, 24, 24), (24, 8, 12)] {
-        let (k, n) = (32, 20);
+    for (rows, plus, repeated) in [(2, 1, 2), (24, 24, 24), (72, 8, 36)] {
+        let (k, n) = (32, 36);
         let (x, weight, bias) = (random(rows * k, 1), random(k * n, 2), random(n, 3));
         let (more, residual) = (random(plus * k, 4), random(repeated * n, 5));
-        let kernel = linear(LinearShape {
+        let shape = LinearShape {
             rows,
             k,
             n,
@@ -122,8 +134,8 @@ fn linear_adds_what_is_to_be_added() {
             residual: ResidualShape::Repeated(repeated),
             activation: Activation::Gelu,
             ..LinearShape::default()
-        });
-        let found = gpu.run(&kernel, &[&x, &weight, &bias, &more, &residual], rows * n);
+        };
+        let inputs: &[&[f32]] = &[&x, &weight, &bias, &more, &residual];
         let sum: Vec<f64> = x
             .iter()
             .zip(more.iter().cycle())
@@ -134,10 +146,11 @@ fn linear_adds_what_is_to_be_added() {
             .zip(residual.iter().cycle())
             .map(|(x, y)| activate(Activation::Gelu, x + f64::from(*y)))
             .collect();
-        assert_close(
-            &found,
+        check_linear(
+            &gpu,
+            shape,
+            inputs,
             &wanted,
-            2e-6,
             &format!("{rows} rows, {plus} and {repeated} added"),
         );
     }
@@ -152,52 +165,52 @@ fn linear_takes_matrices_by_turns() {
         random(groups * k * n, 2),
         random(groups * n, 3),
     );
-    let kernel = linear(LinearShape {
+    let shape = LinearShape {
         rows,
         k,
         n,
         groups,
         activation: Activation::Relu,
         ..LinearShape::default()
-    });
-    let found = gpu.run(&kernel, &[&x, &weight, &bias], rows * n);
+    };
+    let inputs: &[&[f32]] = &[&x, &weight, &bias];
     let mut wanted = Vec::new();
     for (i, row) in doubles(&x).chunks_exact(k).enumerate() {
         let group = i % groups;
         let out = product(row, &weight[group * k * n..][..k * n], &bias[group * n..][..n]);
         wanted.extend(out.into_iter().map(|x| x.max(0.0)));
     }
-    assert_close(&found, &wanted, 2e-6, "groups");
+    check_linear(&gpu, shape, inputs, &wanted, "groups");
 }
 
 #[test]
 fn linear_adds_a_coarser_picture() {
     let Some(gpu) = Gpu::open() else { return };
-    let (b, h, w, k, n) = (2, 6, 10, 32, 16);
+    let (b, h, w, k, n) = (2, 6, 10, 36, 36);
     let (x, weight, bias) = (random(b * h * w * k, 1), random(k * n, 2), random(n, 3));
     let coarse = random(b * h / 2 * w / 2 * n, 4);
-    let kernel = linear(LinearShape {
+    let shape = LinearShape {
         rows: b * h * w,
         k,
         n,
         residual: ResidualShape::Coarser { width: w / 2 },
         ..LinearShape::default()
-    });
-    let found = gpu.run(&kernel, &[&x, &weight, &bias, &coarse], b * h * w * n);
+    };
+    let inputs: &[&[f32]] = &[&x, &weight, &bias, &coarse];
     let mut wanted = product(&doubles(&x), &weight, &bias);
     for (i, value) in wanted.iter_mut().enumerate() {
         let (channel, pixel) = (i % n, i / n);
         let (x, y, picture) = (pixel % w, pixel / w % h, pixel / w / h);
         *value += f64::from(coarse[((picture * h / 2 + y / 2) * w / 2 + x / 2) * n + channel]);
     }
-    assert_close(&found, &wanted, 2e-6, "coarser");
+    check_linear(&gpu, shape, inputs, &wanted, "coarser");
 }
 
 #[test]
 fn patches_are_gathered_and_spread() {
     let Some(gpu) = Gpu::open() else { return };
     // Rows of patches, and the values of the picture's that each row has, in order.
-    let (b, h, w, c) = (2, 3, 5, 8);
+    let (b, h, w, c) = (2, 5, 9, 8);
     let rows = b * h * w;
     let place = |row: usize, part: usize, channel: usize| {
         let (x, y) = (row % w, row / w);
@@ -206,35 +219,35 @@ fn patches_are_gathered_and_spread() {
     let (weight, bias) = (random(4 * c * 4 * c, 2), random(4 * c, 3));
 
     let picture = random(rows * 4 * c, 1);
-    let kernel = linear(LinearShape {
+    let shape = LinearShape {
         rows,
         k: 4 * c,
         n: 4 * c,
         patches: Patches::Merge { width: w },
         ..LinearShape::default()
-    });
-    let found = gpu.run(&kernel, &[&picture, &weight, &bias], rows * 4 * c);
+    };
+    let inputs: &[&[f32]] = &[&picture, &weight, &bias];
     let gathered: Vec<f64> = (0..rows * 4 * c)
         .map(|i| f64::from(picture[place(i / (4 * c), i / c % 4, i % c)]))
         .collect();
-    assert_close(&found, &product(&gathered, &weight, &bias), 2e-6, "merge");
+    check_linear(&gpu, shape, inputs, &product(&gathered, &weight, &bias), "merge");
 
     let (x, residual) = (random(rows * 4 * c, 1), random(rows / b * 4 * c, 4));
-    let kernel = linear(LinearShape {
+    let shape = LinearShape {
         rows,
         k: 4 * c,
         n: 4 * c,
         patches: Patches::Expand { width: w },
         residual: ResidualShape::Repeated(rows / b),
         ..LinearShape::default()
-    });
-    let found = gpu.run(&kernel, &[&x, &weight, &bias, &residual], rows * 4 * c);
+    };
+    let inputs: &[&[f32]] = &[&x, &weight, &bias, &residual];
     let mut wanted = vec![0.0; rows * 4 * c];
     for (i, value) in product(&doubles(&x), &weight, &bias).into_iter().enumerate() {
         let to = place(i / (4 * c), i / c % 4, i % c);
         wanted[to] = value + f64::from(residual[to % residual.len()]);
     }
-    assert_close(&found, &wanted, 2e-6, "expand");
+    check_linear(&gpu, shape, inputs, &wanted, "expand");
 }
 
 #[test]
@@ -362,9 +375,8 @@ fn check_attention(gpu: &Gpu, shape: AttentionShape) {
         None => (&kv, layout(0, 3 * inner)),
         Some(q) => (q, layout(0, inner)),
     };
-    for class in [AdapterClass::Software, AdapterClass::Hardware] {
-        set_adapter_class(class);
-        let kernel = attention(shape, q, k, v);
+    for class in CLASSES {
+        let kernel = attention(shape, [q, k, v], class);
         let mut inputs: Vec<&[f32]> = vec![q_values, &kv, &kv];
         if shape.pads() {
             inputs.push(&padding);
@@ -374,7 +386,6 @@ fn check_attention(gpu: &Gpu, shape: AttentionShape) {
         let wanted = attended(shape, (q_values, q), (&kv, k, v), &padding);
         assert_close(&found, &wanted, 5e-6, &format!("{shape:?}"));
     }
-    set_adapter_class(AdapterClass::Software);
 }
 
 #[test]
@@ -437,7 +448,7 @@ fn attention_of_a_batch_to_one_picture() {
         width: 16,
         offset: 0,
     };
-    let kernel = attention(shape, layout(3), layout(1), layout(1));
+    let kernel = attention(shape, [layout(3), layout(1), layout(1)], AdapterClass::Software);
     let found = gpu.run(&kernel, &[&q, &k, &v], 3 * 5 * 16);
     let both: Vec<f32> = k
         .chunks(16)

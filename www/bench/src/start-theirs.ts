@@ -11,12 +11,12 @@ async function firstMask(): Promise<number> {
     device === "cpu" ? await import("onnxruntime-web/wasm") : await import("onnxruntime-web/webgpu");
   ort.env.wasm.numThreads = 1;
   const options = { executionProviders: [device === "cpu" ? "wasm" : "webgpu"] };
-  const [encoder, decoder] = await Promise.all(
-    ["encoder", "decoder"].map((part) =>
-      ort.InferenceSession.create(`models/${model}.${part}.onnx`, options),
-    ),
-  );
-  if (!encoder || !decoder) throw new Error("two sessions were asked for");
+  const open = (part: string) => ort.InferenceSession.create(`models/${model}.${part}.onnx`, options);
+  // On WebGPU it refuses to make two sessions at a time.
+  const [encoder, decoder] =
+    device === "cpu"
+      ? await Promise.all([open("encoder"), open("decoder")])
+      : [await open("encoder"), await open("decoder")];
   const input = encoder.inputMetadata[0];
   const side = Number(input?.isTensor && input.shape[3]);
   const pixels = new ort.Tensor("float32", normalise(syntheticPicture(side)), [1, 3, side, side]);
