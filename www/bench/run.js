@@ -99,13 +99,16 @@ async function inThePage() {
 
 const SIDES = ["ours", "theirs"];
 
-/** From opening the page to the first mask, by turns; and what was downloaded for it. */
-async function starts(device) {
+/**
+ * From opening the page to the first mask, by turns; and what was downloaded for it. With `slow`, a reason, only the
+ * latter.
+ */
+async function starts(device, slow) {
   const contexts = await Promise.all(SIDES.map(() => fresh()));
-  const open = async (side) => {
+  const open = async (side, until = "firstMask") => {
     const page = await contexts[side].newPage();
     await page.goto(`${server.url}start-${SIDES[side]}.html?model=nano&device=${device}`);
-    const ms = await page.evaluate(() => window.firstMask);
+    const ms = await page.evaluate((until) => window[until], until);
     await page.close();
     return ms;
   };
@@ -116,7 +119,7 @@ async function starts(device) {
     // Once in a browser that is then thrown away, to see what is asked for.
     const spare = contexts[side];
     contexts[side] = await fresh();
-    await open(side);
+    await open(side, "loaded");
     const files = server.takeSeen().filter((file) => !/\.(safetensors|onnx|html|ico)$/.test(file));
     const sum = (kind) =>
       files.reduce((all, file) => all + compressed(file, join(options.cache, "compressed"))[kind].length, 0);
@@ -128,43 +131,57 @@ async function starts(device) {
     await contexts[side].close();
     contexts[side] = spare;
   }
-  server.line(LINE);
-  for (const side of [0, 1]) first.push(await open(side));
-  server.line(Number.POSITIVE_INFINITY);
   const warm = [[], []];
-  for (let i = 0; i < STARTS + 2; i++) {
-    for (const side of [0, 1]) {
-      log(`start ${i + 1}, ${device}, ${SIDES[side]}`);
-      const ms = await open(side);
-      // The browser keeps compiled code only from the second visit on.
-      if (i >= 2) warm[side].push(ms);
+  if (!slow) {
+    server.line(LINE);
+    for (const side of [0, 1]) first.push(await open(side));
+    server.line(Number.POSITIVE_INFINITY);
+    for (let i = 0; i < STARTS + 2; i++) {
+      for (const side of [0, 1]) {
+        log(`start ${i + 1}, ${device}, ${SIDES[side]}`);
+        const ms = await open(side);
+        // The browser keeps compiled code only from the second visit on.
+        if (i >= 2) warm[side].push(ms);
+      }
     }
   }
   for (const context of contexts) await context.close();
   const [ours, theirs] = downloads;
   const pair = (what) => [ours[what], theirs[what]];
+  const times = (times) => (slow ? [null, null] : times);
   log(`downloads: ${JSON.stringify(downloads)}`);
   return [
-    row(`cold start, weights cached, ${device}, nano`, warm.map(median), "ms", 0.5, `medians of ${STARTS}`),
-    row(`first visit at ${LINE} Mbit/s, weights included, ${device}, nano`, first, "ms"),
+    row(
+      `cold start, weights cached, ${device}, nano`,
+      times(warm.map(median)),
+      "ms",
+      0.5,
+      slow ?? `medians of ${STARTS}`,
+    ),
+    row(`first visit at ${LINE} Mbit/s, weights included, ${device}, nano`, times(first), "ms", null, slow),
     row(`download without weights, ${device}, brotli`, pair("brotli"), "MB", 0.5),
     row(`download without weights, ${device}, gzip`, pair("gzip"), "MB", 0.5),
   ];
 }
 
-/** Memory of the page's process at its peak, while it loads, encodes and decodes once. Linux only. */
+/**
+ * Of a page that loads, encodes and decodes once, at their peaks: memory of its process, which is known on Linux only,
+ * and its JavaScript heaps.
+ */
 async function memory(model, device, target) {
   const work = `peak memory, encode + decode, ${device}, ${model}`;
-  if (process.platform !== "linux") return row(work, [null, null], "MB", target, "needs Linux's /proc");
   const peaks = [];
+  const heaps = [];
   for (const side of SIDES) {
     log(`${work}: ${side}`);
     const context = await fresh();
     const page = context.pages()[0] ?? (await context.newPage());
     await page.goto(`${server.url}nothing`);
-    const browser = browserOf(profiles.at(-1));
-    const anonymous = () => renderers(browser).map(anonymousMemory);
+    const linux = process.platform === "linux";
+    const browser = linux && browserOf(profiles.at(-1));
+    const anonymous = () => (linux ? renderers(browser).map(anonymousMemory) : [0]);
     const before = Math.max(...anonymous());
+    const heap = await watchHeaps(context, page);
     let peak = 0;
     const watch = setInterval(() => {
       peak = Math.max(peak, ...anonymous());
@@ -172,10 +189,65 @@ async function memory(model, device, target) {
     await page.goto(`${server.url}start-${side}.html?model=${model}&device=${device}`);
     await page.evaluate(() => window.firstMask);
     clearInterval(watch);
+    heaps.push(heap() / 1e6);
     await context.close();
-    peaks.push((peak - before) / 1e6);
+    peaks.push(linux ? (peak - before) / 1e6 : null);
   }
-  return row(work, peaks, "MB", target, "anonymous memory of the page's process, less an empty page's");
+  return [
+    row(
+      work,
+      peaks,
+      "MB",
+      target,
+      peaks.includes(null)
+        ? "needs Linux's /proc"
+        : "anonymous memory of the page's process, less an empty page's",
+    ),
+    row(`peak JavaScript heap, encode + decode, ${device}, ${model}`, heaps, "MB", null, "page and workers"),
+  ];
+}
+
+/** Looks every 50 ms how large the JavaScript heaps of a page and its workers are; gives the most that they were. */
+async function watchHeaps(context, page) {
+  const session = await context.newCDPSession(page);
+  const sizes = new Map();
+  let peak = 0;
+  const note = (heap, { usedSize, embedderHeapUsedSize = 0 }) => {
+    sizes.set(heap, usedSize + embedderHeapUsedSize);
+    peak = Math.max(
+      peak,
+      [...sizes.values()].reduce((sum, size) => sum + size, 0),
+    );
+  };
+  const workers = new Set();
+  session.on("Target.attachedToTarget", ({ sessionId }) => workers.add(sessionId));
+  session.on("Target.detachedFromTarget", ({ sessionId }) => {
+    workers.delete(sessionId);
+    sizes.delete(sessionId);
+  });
+  session.on("Target.receivedMessageFromTarget", ({ sessionId, message }) => {
+    const { result } = JSON.parse(message);
+    if (result?.usedSize) note(sessionId, result);
+  });
+  await session.send("Target.setAutoAttach", {
+    autoAttach: true,
+    waitForDebuggerOnStart: false,
+    flatten: false,
+  });
+  const message = JSON.stringify({ id: 1, method: "Runtime.getHeapUsage" });
+  const look = () => {
+    session.send("Runtime.getHeapUsage").then(
+      (usage) => note(page, usage),
+      () => {},
+    );
+    for (const sessionId of workers)
+      session.send("Target.sendMessageToTarget", { sessionId, message }).catch(() => {});
+  };
+  const watch = setInterval(look, 50);
+  return () => {
+    clearInterval(watch);
+    return peak;
+  };
 }
 
 function processes() {
@@ -254,6 +326,19 @@ async function native() {
   return row(work, times.map(median), "ms", 1.3, "medians of 5 turns");
 }
 
+/** What is measured, where it is a clone. */
+function commit() {
+  try {
+    return execFileSync("git", ["describe", "--always", "--dirty"], {
+      cwd: here,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
+
 function print(rows) {
   const figure = (value) =>
     value === null
@@ -284,18 +369,22 @@ try {
   const save = () => options.json && writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   report.conditions.processor = `${cpus().length} x ${cpus()[0]?.model}`;
   report.conditions.load = loadavg()[0];
-  report.conditions.commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], {
-    encoding: "utf8",
-  }).trim();
+  report.conditions.commit = commit();
   save();
   report.rows.push(...(await starts("cpu")));
   save();
   if (!options["no-webgpu"]) {
-    const rows = await starts("webgpu");
-    report.rows.push(...rows);
+    const { adapter, software } = report.conditions;
+    let slow;
+    if (adapter === null) slow = "this browser has no WebGPU adapter";
+    else if (software && !options["slow-webgpu"]) slow = "minutes a start on a software adapter";
+    report.rows.push(...(await starts("webgpu", slow)));
     save();
   }
-  for (const model of models) report.rows.push(await memory(model, "cpu", model === "tiny" ? 0.7 : null));
+  for (const model of models) {
+    report.rows.push(...(await memory(model, "cpu", model === "tiny" ? 0.7 : null)));
+    save();
+  }
   save();
   if (!options["no-native"]) report.rows.push(await native());
   save();

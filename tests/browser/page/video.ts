@@ -25,6 +25,8 @@ export interface ClipOptions {
   rotation?: 0 | 90 | 180 | 270;
   /** From this frame on the frames are half as large. */
   shrinkAt?: number;
+  /** Of a WebM: every pixel is wholly transparent, whatever its colour. */
+  transparent?: boolean;
   /** The tables of an MP4 come before the frames, or after them. */
   tablesFirst?: boolean;
 }
@@ -88,6 +90,7 @@ export const clips = {
   async make(options: ClipOptions = {}): Promise<Blob> {
     const { container = "webm", codec = container === "mp4" ? "avc" : "vp8", frames = 20 } = options;
     const { width = 160, height = 96, keyEvery = 8, rotation = 0, shrinkAt, tablesFirst = true } = options;
+    const { transparent = false } = options;
     const times = options.times ?? Array.from({ length: frames }, (_, i) => i / 25);
     const target = new BufferTarget();
     const format =
@@ -96,41 +99,61 @@ export const clips = {
         : new WebMOutputFormat();
     const output = new Output({ format, target });
     const source = new EncodedVideoPacketSource(codec);
-    output.addVideoTrack(source, { rotation });
+    output.addVideoTrack(source, { rotation, canBeTransparent: transparent });
     await output.start();
     // By the browser's own encoder, of which a new one begins where the size changes.
-    let written = Promise.resolve();
+    const chunks: [chunk: EncodedVideoChunk, meta: EncodedVideoChunkMetadata | undefined][] = [];
     let failed: unknown;
-    const encoder = new VideoEncoder({
-      output: (chunk, meta) => {
-        written = written.then(() => source.add(EncodedPacket.fromEncodedChunk(chunk), meta));
+    const error = (error: unknown) => {
+      failed = error;
+    };
+    const encoder = new VideoEncoder({ output: (chunk, meta) => chunks.push([chunk, meta]), error });
+    // How opaque each pixel is comes as the brightness of a second video.
+    const alphas: Uint8Array[] = [];
+    const alphaEncoder = new VideoEncoder({
+      output: (chunk) => {
+        const alpha = new Uint8Array(chunk.byteLength);
+        chunk.copyTo(alpha);
+        alphas.push(alpha);
       },
-      error: (error) => {
-        failed = error;
-      },
+      error,
     });
+    const black = new OffscreenCanvas(width, height);
+    black.getContext("2d")?.fillRect(0, 0, width, height);
     const names = { avc: "avc1.42001f", vp8: "vp8", vp9: "vp09.00.10.08" };
     for (const [i, time] of times.entries()) {
       const size = shrinkAt !== undefined && i >= shrinkAt ? 0.5 : 1;
       if (i === 0 || i === shrinkAt) {
         await encoder.flush().catch(() => {});
-        encoder.configure({
-          codec: names[codec],
-          width: width * size,
-          height: height * size,
-          bitrate: 400_000,
-          latencyMode: "realtime",
-        });
+        for (const each of transparent ? [encoder, alphaEncoder] : [encoder]) {
+          each.configure({
+            codec: names[codec],
+            width: width * size,
+            height: height * size,
+            bitrate: 400_000,
+            latencyMode: "realtime",
+          });
+        }
       }
       const [timestamp, duration] = [time * 1e6, ((times[i + 1] ?? time + 0.04) - time) * 1e6];
-      const frame = new VideoFrame(drawNumber(i, width * size, height * size), { timestamp, duration });
-      encoder.encode(frame, { keyFrame: i % keyEvery === 0 || i === shrinkAt });
-      frame.close();
+      const keyFrame = i % keyEvery === 0 || i === shrinkAt;
+      const encode = (to: VideoEncoder, picture: OffscreenCanvas) => {
+        const frame = new VideoFrame(picture, { timestamp, duration });
+        to.encode(frame, { keyFrame });
+        frame.close();
+      };
+      encode(encoder, drawNumber(i, width * size, height * size));
+      if (transparent) encode(alphaEncoder, black);
     }
     await encoder.flush();
     encoder.close();
-    await written;
+    if (transparent) await alphaEncoder.flush();
+    alphaEncoder.close();
     if (failed) throw failed;
+    for (const [i, [chunk, meta]] of chunks.entries()) {
+      const alpha = alphas[i];
+      await source.add(EncodedPacket.fromEncodedChunk(chunk, alpha && { alpha }), meta);
+    }
     await output.finalize();
     return new Blob([target.buffer as ArrayBuffer], { type: `video/${container}` });
   },

@@ -1,5 +1,5 @@
 // The bench page. By hand: the button. By pkg-scripts/bench: `window.bench(plan)`.
-import { measure, type Plan, type Report } from "./plan.js";
+import { manifest, measure, type Plan, type Report } from "./plan.js";
 import { figure, type Row } from "./rows.js";
 import "./style.css";
 
@@ -70,6 +70,19 @@ window.bench = async (wanted) => {
     button.disabled = false;
   }
 };
+
+// Only models that are beside the page are offered.
+manifest()
+  .then((made) => {
+    for (const box of document.querySelectorAll<HTMLInputElement>("input[name=model]")) {
+      if (box.value in made) continue;
+      box.checked = false;
+      box.disabled = true;
+    }
+  })
+  .catch((error) => {
+    status.textContent = `${error.message}`;
+  });
 
 button.addEventListener("click", () => {
   // What went wrong is on the page already.

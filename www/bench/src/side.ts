@@ -9,6 +9,9 @@ export interface ModelFiles {
   side: number;
   /** Where the files are: absolute, with a slash at the end. */
   base: string;
+  /** Of how many frames a frame of video recalls the memory, and of how many the object pointer. */
+  memories: number;
+  pointers: number;
 }
 
 /** A place in the picture, 0 to 1 from the left and from the top. */
@@ -23,6 +26,10 @@ export interface Side {
   decode(clicks: readonly Click[], mask?: Float32Array): Promise<Float32Array[]>;
   /** Makes ready for timing {@link decode} alone, where a library's decode does more than the network. */
   beforeDecodes?(): Promise<void>;
+  /** Begins a video with its first frame and a click on an object there. Resolves to the object's logits. */
+  beginVideo(frame: ImageBitmap, click: Click): Promise<Float32Array>;
+  /** Follows the object to the next frame or, without one, once more to the same, whose features are at hand. */
+  follow(frame?: ImageBitmap): Promise<Float32Array>;
 }
 
 export interface Calls {
@@ -30,6 +37,12 @@ export interface Calls {
   encode: { args: undefined; result: undefined };
   decode: { args: { clicks: readonly Click[]; mask?: Float32Array }; result: Float32Array[] };
   beforeDecodes: { args: undefined; result: undefined };
+  /** Of a clip that is made up: frame 0 with a click. */
+  beginVideo: { args: { click: Click }; result: Float32Array };
+  /** The clip's frame of that number; nothing for the one at hand. */
+  follow: { args: { frame?: number }; result: Float32Array };
+  /** From now on dispatches are counted and not run. */
+  countOnly: { args: undefined; result: undefined };
 }
 
 export interface Done<T> {
@@ -44,10 +57,18 @@ type Request = { [M in keyof Calls]: { method: M; args: Calls[M]["args"] } }[key
 /** The worker's end. */
 export function serve(side: Side): void {
   let picture: Uint8ClampedArray<ArrayBuffer>;
-  const handle = async ({ method, args }: Request): Promise<unknown> => {
+  let pixels: number;
+  // A player's frames are there before they are asked for.
+  const frameOf = async ({ method, args }: Request): Promise<ImageBitmap | undefined> => {
+    const frame = method === "beginVideo" ? 0 : method === "follow" ? args.frame : undefined;
+    if (frame === undefined) return undefined;
+    return createImageBitmap(new ImageData(syntheticPicture(pixels, frame * STEP), pixels));
+  };
+  const handle = async ({ method, args }: Request, frame: ImageBitmap | undefined): Promise<unknown> => {
     switch (method) {
       case "load":
-        picture = syntheticPicture(args.model.side);
+        pixels = args.model.side;
+        picture = syntheticPicture(pixels);
         await side.load(args.model, args.device);
         dryRun(args.dry);
         return undefined;
@@ -57,13 +78,21 @@ export function serve(side: Side): void {
         return side.decode(args.clicks, args.mask);
       case "beforeDecodes":
         return side.beforeDecodes?.();
+      case "beginVideo":
+        return side.beginVideo(frame as ImageBitmap, args.click);
+      case "follow":
+        return side.follow(frame);
+      case "countOnly":
+        dryRun(true);
+        return undefined;
     }
   };
   self.onmessage = async ({ data }: MessageEvent<Request>) => {
     try {
+      const frame = await frameOf(data);
       take();
       const start = performance.now();
-      const result = await handle(data);
+      const result = await handle(data, frame);
       const ms = performance.now() - start;
       self.postMessage({ result, ms, counts: take() });
     } catch (error) {
@@ -94,8 +123,11 @@ export class Remote {
   }
 }
 
-/** Discs and a box on gradients: anything will do, as the network's work is the same for every picture. */
-export function syntheticPicture(side: number): Uint8ClampedArray<ArrayBuffer> {
+/** How far the discs have gone in the next frame of the clip, in parts of the picture's side. */
+const STEP = 0.004;
+
+/** Discs on gradients, `gone` to the right: anything will do, as the network's work is the same for every picture. */
+export function syntheticPicture(side: number, gone = 0): Uint8ClampedArray<ArrayBuffer> {
   const rgba = new Uint8ClampedArray(side * side * 4).fill(255);
   const discs = [
     [0.3, 0.45, 0.18, 220, 60, 50],
@@ -104,7 +136,7 @@ export function syntheticPicture(side: number): Uint8ClampedArray<ArrayBuffer> {
   ] as const;
   for (let i = 0; i < side * side; i++) {
     const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
-    const disc = discs.find(([cx, cy, r]) => (x - cx) ** 2 + (y - cy) ** 2 < r ** 2);
+    const disc = discs.find(([cx, cy, r]) => (x - cx - gone) ** 2 + (y - cy) ** 2 < r ** 2);
     const texture = 12 * Math.sin(x * 200) * Math.cos(y * 140);
     rgba.set(
       disc

@@ -6,7 +6,7 @@ import { normalise } from "./theirs.js";
 const asked = new URLSearchParams(location.search);
 const [model, device] = [asked.get("model") ?? "nano", asked.get("device") ?? "cpu"];
 
-async function firstMask(): Promise<number> {
+async function load() {
   const ort =
     device === "cpu" ? await import("onnxruntime-web/wasm") : await import("onnxruntime-web/webgpu");
   ort.env.wasm.numThreads = 1;
@@ -17,6 +17,12 @@ async function firstMask(): Promise<number> {
     device === "cpu"
       ? await Promise.all([open("encoder"), open("decoder")])
       : [await open("encoder"), await open("decoder")];
+  return { ort, encoder, decoder };
+}
+const loading = load();
+
+async function firstMask(): Promise<number> {
+  const { ort, encoder, decoder } = await loading;
   const input = encoder.inputMetadata[0];
   const side = Number(input?.isTensor && input.shape[3]);
   const pixels = new ort.Tensor("float32", normalise(syntheticPicture(side)), [1, 3, side, side]);
@@ -29,4 +35,4 @@ async function firstMask(): Promise<number> {
   return performance.now();
 }
 
-Object.assign(window, { firstMask: firstMask() });
+Object.assign(window, { firstMask: firstMask(), loaded: loading.then(() => performance.now()) });

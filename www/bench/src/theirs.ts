@@ -2,6 +2,7 @@
 import type { InferenceSession, Tensor, TypedTensor } from "onnxruntime-web";
 import { gpuIdle } from "./counters.js";
 import type { Click, Device, ModelFiles, Side } from "./side.js";
+import { FollowedObject } from "./theirs-video.js";
 
 type Runtime = typeof import("onnxruntime-web");
 
@@ -17,6 +18,7 @@ export class Theirs implements Side {
   #decoder!: InferenceSession;
   #refiner: InferenceSession | undefined;
   #features: Record<string, Tensor> | undefined;
+  #object!: FollowedObject;
 
   constructor(ort: Runtime) {
     this.#ort = ort;
@@ -28,15 +30,17 @@ export class Theirs implements Side {
     this.#device = device;
     this.#options = { executionProviders: [device === "cpu" ? "wasm" : "webgpu"] };
     // The features stay on the GPU, as ours do.
-    this.#encoder = await this.#session("encoder", device === "webgpu" ? "gpu-buffer" : "cpu");
+    this.#encoder = await this.#session("encoder", ["fine", "middle", "coarse"]);
     this.#decoder = await this.#session("decoder");
   }
 
-  #session(part: string, preferredOutputLocation: "cpu" | "gpu-buffer" = "cpu"): Promise<InferenceSession> {
+  /** `kept` are the outputs that stay on the device. */
+  #session(part: string, kept: readonly string[] = []): Promise<InferenceSession> {
     const { base, name } = this.#model;
+    const locations = kept.map((output) => [output, "gpu-buffer"] as const);
     return this.#ort.InferenceSession.create(`${base}${name}.${part}.onnx`, {
       ...this.#options,
-      preferredOutputLocation,
+      ...(this.#device === "webgpu" && { preferredOutputLocation: Object.fromEntries(locations) }),
     });
   }
 
@@ -71,6 +75,38 @@ export class Theirs implements Side {
     const pixels = (side / 4) ** 2;
     return Array.from({ length: 3 * prompts }, (_, i) => data.slice(i * pixels, (i + 1) * pixels));
   }
+
+  async beginVideo(frame: ImageBitmap, [x, y]: Click): Promise<Float32Array> {
+    const { side } = this.#model;
+    await this.encode(pixelsOf(frame));
+    const prompter = await this.#session("prompter", ["memory"]);
+    this.#object = new FollowedObject(this.#ort, this.#model, await this.#session("tracker", ["memory"]));
+    const logits = await this.#object.begin(prompter, {
+      ...this.#features,
+      points: new this.#ort.Tensor("float32", [x * side, y * side], [1, 1, 2]),
+      labels: new this.#ort.Tensor("float32", [1], [1, 1]),
+    });
+    await prompter.release();
+    return logits;
+  }
+
+  async follow(frame?: ImageBitmap): Promise<Float32Array> {
+    if (frame) {
+      await this.#object.remember();
+      await this.encode(pixelsOf(frame));
+    }
+    return this.#object.find(this.#features ?? {});
+  }
+}
+
+/** A frame's RGBA bytes. */
+function pixelsOf(frame: ImageBitmap): Uint8ClampedArray<ArrayBuffer> {
+  const { width, height } = frame;
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  if (!context) throw new Error("this browser has no 2D canvas in workers");
+  context.drawImage(frame, 0, 0);
+  frame.close();
+  return context.getImageData(0, 0, width, height).data as Uint8ClampedArray<ArrayBuffer>;
 }
 
 /** RGBA bytes to planes of red, green and blue by ImageNet's mean and deviation. */

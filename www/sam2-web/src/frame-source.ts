@@ -1,3 +1,4 @@
+import type { FrameTimes } from "./frame-times.js";
 import type { FramePicture } from "./protocol.js";
 
 /** Where a {@link Video} gets its frames: on the calling side, one at a time. */
@@ -9,8 +10,7 @@ export interface FrameSource {
   readonly frameCount: number | undefined;
   /** Seconds, where it is known. */
   readonly duration: number | undefined;
-  /** When each known frame is shown, in seconds, ascending: all of a file's, those taken of a stream. */
-  readonly timestamps: ArrayLike<number>;
+  readonly times: FrameTimes;
   /** The earliest frame still at hand. */
   readonly earliest: number;
   /** A picture for the engine: the caller's, who posts or closes it. */

@@ -1,5 +1,6 @@
 import { Sam2Error, toSam2Error } from "./errors.js";
 import { closePicture, type FrameSource } from "./frame-source.js";
+import { StreamTimes } from "./frame-times.js";
 import { checkSize } from "./size.js";
 import { check, until } from "./until.js";
 
@@ -24,7 +25,7 @@ export class StreamSource implements FrameSource {
   readonly height: number;
   readonly frameCount = undefined;
   readonly duration = undefined;
-  readonly timestamps: number[] = [];
+  readonly times = new StreamTimes();
   readonly #stream: FrameStream;
   readonly #kept: (VideoFrame | ImageBitmap)[] = [];
   readonly #keepFrames: number;
@@ -69,7 +70,7 @@ export class StreamSource implements FrameSource {
   }
 
   get earliest(): number {
-    return this.timestamps.length - this.#kept.length;
+    return this.times.count - this.#kept.length;
   }
 
   async picture(frame: number): Promise<VideoFrame | ImageBitmap> {
@@ -119,9 +120,9 @@ export class StreamSource implements FrameSource {
 
   #keep({ picture, timestamp }: Shown): number {
     this.#kept.push(picture);
-    this.timestamps.push(timestamp);
+    this.times.push(timestamp);
     if (this.#kept.length > this.#keepFrames + 1) this.#kept.shift()?.close();
-    return this.timestamps.length - 1;
+    return this.times.count - 1;
   }
 
   #at(frame: number): VideoFrame | ImageBitmap {
@@ -129,7 +130,7 @@ export class StreamSource implements FrameSource {
     if (kept) return kept;
     throw new Sam2Error(
       "FRAME_GONE",
-      `Frame ${frame} of the stream is no longer at hand: the newest is ${this.timestamps.length - 1}. ` +
+      `Frame ${frame} of the stream is no longer at hand: the newest is ${this.times.count - 1}. ` +
         "To prompt on earlier frames, open the video with keepFrames.",
     );
   }

@@ -1,5 +1,6 @@
 import { connectWorker } from "./connect.js";
 import type { FrameSource } from "./frame-source.js";
+import { FileTimes, type FrameTimes } from "./frame-times.js";
 import type { Connection, RawPicture } from "./protocol.js";
 import { until } from "./until.js";
 import type { FileCalls, FileInfo } from "./video-file.js";
@@ -39,7 +40,7 @@ class FileSource implements FrameSource {
   readonly height: number;
   readonly frameCount: number;
   readonly duration: number;
-  readonly timestamps: Float64Array;
+  readonly times: FrameTimes;
   readonly earliest = 0;
   readonly #connection: Connection<FileCalls>;
 
@@ -48,7 +49,7 @@ class FileSource implements FrameSource {
     this.width = width;
     this.height = height;
     this.duration = duration;
-    this.timestamps = timestamps;
+    this.times = new FileTimes(timestamps);
     this.frameCount = timestamps.length;
   }
 

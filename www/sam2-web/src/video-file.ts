@@ -14,6 +14,7 @@ import {
   WEBM,
 } from "mediabunny";
 import { Sam2Error, toSam2Error } from "./errors.js";
+import { decodeOpaque } from "./opaque-decoder.js";
 import type { CallContext, RawPicture } from "./protocol.js";
 import { checkSize } from "./size.js";
 import { check } from "./until.js";
@@ -95,6 +96,8 @@ export class VideoFile {
             "async iterable of its frames.",
         );
       }
+      // Once it is known that the browser decodes it: of our own decoder the demuxer takes that as given.
+      if (await track.canBeTransparent()) decodeOpaque();
       const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
       checkSize(width, height);
       const timestamps = await readTimestamps(track, signal);

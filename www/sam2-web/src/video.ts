@@ -22,7 +22,7 @@ export interface VideoMask {
 /** All objects on one frame, in the order in which they were added. */
 export interface VideoFrameMasks {
   frame: number;
-  /** In seconds. */
+  /** In seconds; NaN where a stream's time is no longer kept. */
   timestamp: number;
   masks: VideoMask[];
 }
@@ -68,27 +68,34 @@ export class Video {
 
   /** The newest frame taken of a stream, or a file's last one. */
   get latestFrame(): number {
-    return this.#source.timestamps.length - 1;
+    return this.#source.times.count - 1;
   }
 
   /**
-   * When a frame is shown, in seconds: exact, also where the frame rate varies.
+   * When a frame is shown, in seconds: exact, also where the frame rate varies. Of a stream the times of the latest
+   * 16,384 frames are kept.
    *
-   * @throws {@link Sam2Error} `FRAME_OUT_OF_RANGE`.
+   * @throws {@link Sam2Error} `FRAME_OUT_OF_RANGE`; `FRAME_GONE` where a stream's time is no longer kept.
    */
   timestamp(frame: number): number {
     this.#checkFrame(frame);
-    return this.#source.timestamps[frame] ?? 0;
+    const time = this.#source.times.at(frame);
+    if (time !== undefined) return time;
+    throw new Sam2Error(
+      "FRAME_GONE",
+      `When frame ${frame} was shown is no longer kept: of this stream, times are from ` +
+        `frame ${this.#source.times.earliest} on.`,
+    );
   }
 
-  /** The frame shown at a time in seconds: the last one that is not later, or the first. */
+  /** The frame shown at a time in seconds: the last one that is not later, or the first whose time is kept. */
   frameNear(timestamp: number): number {
-    const { timestamps } = this.#source;
-    let [low, high] = [0, timestamps.length - 1];
+    const { times } = this.#source;
+    let [low, high] = [times.earliest, times.count - 1];
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
       // A time read off a player is rounded to microseconds.
-      if ((timestamps[middle] ?? 0) <= timestamp + 1e-6) low = middle;
+      if ((times.at(middle) ?? 0) <= timestamp + 1e-6) low = middle;
       else high = middle - 1;
     }
     return low;
@@ -292,7 +299,7 @@ export class Video {
   }
 
   #checkFrame(frame: number): void {
-    const count = this.#source.timestamps.length;
+    const { count } = this.#source.times;
     if (Number.isInteger(frame) && frame >= 0 && frame < count) return;
     throw new Sam2Error(
       "FRAME_OUT_OF_RANGE",
@@ -321,7 +328,7 @@ export class Video {
     };
     return {
       frame,
-      timestamp: this.#source.timestamps[frame] ?? 0,
+      timestamp: this.#source.times.at(frame) ?? Number.NaN,
       masks: masks.map(({ object, objectScore, ...mask }) => {
         const side = Math.sqrt(mask.logits.length);
         const size = { width, height, logitsWidth: side, logitsHeight: side };
