@@ -14,9 +14,9 @@ mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
+pub(crate) use gpu::packed;
 #[cfg(feature = "webgpu")]
-pub(crate) use gpu::rows;
-pub(crate) use gpu::{is_gpu, packed};
+pub(crate) use gpu::{is_gpu, rows};
 pub(crate) use host::is_host;
 pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;
