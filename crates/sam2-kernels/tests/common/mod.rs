@@ -1,5 +1,8 @@
 //! Runs kernels on whatever Vulkan offers, which may be a CPU (Debian: `mesa-vulkan-drivers`).
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use sam2_kernels::Kernel;
 use wgpu::util::DeviceExt;
 
@@ -7,6 +10,8 @@ use wgpu::util::DeviceExt;
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
+    /// By key, as a program that uses the kernels keeps them.
+    pipelines: RefCell<HashMap<String, wgpu::ComputePipeline>>,
 }
 
 impl Gpu {
@@ -25,18 +30,19 @@ impl Gpu {
         println!("on {}", adapter.get_info().name);
         let (device, queue) =
             wait(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("a device");
-        Some(Self { device, queue })
+        Some(Self {
+            device,
+            queue,
+            pipelines: RefCell::default(),
+        })
     }
 
-    /// The kernel's output, of `length` values.
-    pub fn run(&self, kernel: &Kernel, inputs: &[&[f32]], length: usize) -> Vec<f32> {
-        assert_eq!(inputs.len(), kernel.inputs.len(), "{}", kernel.key);
+    fn pipeline(&self, kernel: &Kernel) -> wgpu::ComputePipeline {
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&kernel.key),
             source: wgpu::ShaderSource::Wgsl(kernel.text(false).into()),
         });
-        let pipeline = self
-            .device
+        self.device
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&kernel.key),
                 layout: None,
@@ -44,7 +50,16 @@ impl Gpu {
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
                 cache: None,
-            });
+            })
+    }
+
+    /// The kernel's output, of `length` values.
+    pub fn run(&self, kernel: &Kernel, inputs: &[&[f32]], length: usize) -> Vec<f32> {
+        assert_eq!(inputs.len(), kernel.inputs.len(), "{}", kernel.key);
+        let mut pipelines = self.pipelines.borrow_mut();
+        let pipeline = pipelines
+            .entry(kernel.key.clone())
+            .or_insert_with(|| self.pipeline(kernel));
         let buffer = |contents: &[u8], usage| {
             self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
                 label: None,
@@ -86,7 +101,7 @@ impl Gpu {
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(&pipeline);
+            pass.set_pipeline(pipeline);
             pass.set_bind_group(0, &group, &[]);
             let [x, y] = kernel.groups();
             pass.dispatch_workgroups(x, y, 1);

@@ -1,16 +1,11 @@
 //! Where the kernels of `sam2-kernels` take over from burn's: on a GPU, in builds with the feature `webgpu`.
 
-#[cfg(feature = "webgpu")]
-use burn::tensor::Device;
 use burn::tensor::Tensor;
-
-#[cfg(feature = "webgpu")]
-use super::is_host;
 
 /// Whether tensors there are worked on by kernels of our own.
 #[cfg(feature = "webgpu")]
-pub(crate) fn is_gpu(device: &Device) -> bool {
-    !is_host(device)
+pub(crate) fn is_gpu(device: &burn::tensor::Device) -> bool {
+    !super::is_host(device)
 }
 
 /// A parameter as the kernels read it: its values in the order of its dimensions. Elsewhere it may stay a view.
