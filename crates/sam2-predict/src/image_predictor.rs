@@ -12,9 +12,6 @@ use sam2::{ImageModel, Sam2Config};
 
 use crate::{Mask, PictureRef, PredictError, Prompt};
 
-/// Prompts decoded at once; more only cost memory (64 x 4 masks of 256 x 256 are 64 MB).
-const BATCH: usize = 64;
-
 /// Encodes pictures and answers prompts on them.
 #[derive(Debug)]
 pub struct ImagePredictor {
@@ -142,7 +139,7 @@ impl ImagePredictor {
 
         let mut predictions: Vec<Option<Prediction>> = vec![None; prompts.len()];
         for ((_, _, multimask), batch) in batches {
-            for chunk in batch.chunks(BATCH) {
+            for chunk in batch.chunks(self.model.prompts_at_once()) {
                 let points: Vec<Vec<Point>> = chunk.iter().map(|(_, points, _)| points.clone()).collect();
                 let masks: Vec<&[f32]> = chunk.iter().filter_map(|(_, _, mask)| *mask).collect();
                 let answers = self.decode(image, &points, &masks, multimask).await?;

@@ -76,6 +76,10 @@ mod webgpu {
             }
         });
         let info = setup.adapter.get_info();
+        sam2_kernels::set_adapter_class(match info.device_type {
+            wgpu::DeviceType::Cpu => sam2_kernels::AdapterClass::Software,
+            _ => sam2_kernels::AdapterClass::Hardware,
+        });
         let name = [&info.name, &info.driver, &info.driver_info]
             .into_iter()
             .find(|text| !text.is_empty());

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::config::Sam2Config;
 use crate::image_encoder::ImageEncoder;
+use crate::layers::is_host;
 use crate::mask_decoder::{ImageFeatures, MaskDecoder, MaskDecoderOutput};
 use crate::prompt_encoder::PromptEncoder;
 use crate::weights::{TensorSource, Weights, WeightsError};
@@ -46,6 +47,12 @@ impl ImageModel {
         })
     }
 
+    /// Prompts of a batch that are best decoded at once. A GPU is then busy (more only cost memory: 64 x 4 masks of
+    /// 256 x 256 are 64 MB); on the CPU fewer stay in the cache.
+    pub fn prompts_at_once(&self) -> usize {
+        if is_host(&self.device) { 8 } else { 64 }
+    }
+
     /// Where the network computes.
     pub fn device(&self) -> &Device {
         &self.device
@@ -60,8 +67,11 @@ impl ImageModel {
 
     /// The features of a picture on its own, without memory (`SAM2ImagePredictor.set_image`).
     pub fn without_memory(&self, features: ImageFeatures) -> ImageFeatures {
+        let embedding = features.embedding + self.no_mem_embed.clone();
+        let (pe, dense) = (self.prompt_encoder.dense_pe(), self.prompt_encoder.dense(None));
         ImageFeatures {
-            embedding: features.embedding + self.no_mem_embed.clone(),
+            without_mask: Some(self.mask_decoder.image_side(&embedding, pe, dense)),
+            embedding,
             ..features
         }
     }
@@ -73,7 +83,7 @@ impl ImageModel {
         sparse: Option<Tensor<3>>,
         mask: Option<Tensor<3>>,
     ) -> MaskDecoderOutput {
-        let dense = self.prompt_encoder.dense(mask);
+        let dense = (mask.is_some() || image.without_mask.is_none()).then(|| self.prompt_encoder.dense(mask));
         self.mask_decoder
             .forward(image, self.prompt_encoder.dense_pe(), sparse, dense)
     }

@@ -80,10 +80,11 @@ export const tools = {
   async compare(
     model: string,
     device: "cpu" | "webgpu",
+    worker = true,
   ): Promise<{ device: string; version: string; differences: Difference[] }> {
     const fixture: Fixture = JSON.parse(await (await tools.fixture("cases.json")).text());
     const { weights, cases } = fixture.models[model] ?? { weights: "", cases: [] };
-    const sam = await tools.load({ model: fixtureUrl(weights), device });
+    const sam = await tools.load({ model: fixtureUrl(weights), device, worker });
     const image = await sam.setImage(await tools.fixture(fixture.picture.file));
     const differences: Difference[] = [];
     for (const { name, prompts, expected } of cases) {

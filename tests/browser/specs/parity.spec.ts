@@ -2,12 +2,12 @@
 import type { Page } from "@playwright/test";
 import { expect, openTestPage, test, webgpuAdapter } from "../support.js";
 
-async function compare(page: Page, model: string, device: "cpu" | "webgpu"): Promise<void> {
+async function compare(page: Page, model: string, device: "cpu" | "webgpu", worker = true): Promise<void> {
   await openTestPage(page);
-  const result = await page.evaluate(([model, device]) => window.tools.compare(model, device), [
-    model,
-    device,
-  ] as const);
+  const result = await page.evaluate(
+    ([model, device, worker]) => window.tools.compare(model, device, worker),
+    [model, device, worker] as const,
+  );
   console.log(`${model} on ${result.device}`);
   console.table(result.differences);
   expect(result.version).toBe(model === "micro" ? "2.1" : "2.0");
@@ -23,6 +23,25 @@ async function compare(page: Page, model: string, device: "cpu" | "webgpu"): Pro
 test("SAM 2.1 on the CPU equals the native build", ({ page }) => compare(page, "micro", "cpu"));
 
 test("SAM 2.0 on the CPU equals the native build", ({ page }) => compare(page, "micro20", "cpu"));
+
+// The only module that is made at once, and not as it streams in, is the second kernel.
+for (const taken of [true, false]) {
+  test(`SAM 2.1 on the CPU where relaxed SIMD is ${taken ? "taken" : "refused"}`, async ({ page }) => {
+    await page.addInitScript((taken) => {
+      const asked: string[] = [];
+      WebAssembly.Module = new Proxy(WebAssembly.Module, {
+        construct(target, [bytes]: [BufferSource]) {
+          asked.push(WebAssembly.validate(bytes) ? "valid" : "not valid");
+          if (!taken) throw new WebAssembly.CompileError("unknown opcode");
+          return new target(bytes);
+        },
+      });
+      Object.assign(window, { asked });
+    }, taken);
+    await compare(page, "micro", "cpu", false);
+    expect(await page.evaluate(() => (window as unknown as { asked: string[] }).asked)).toEqual(["valid"]);
+  });
+}
 
 test("SAM 2.1 on WebGPU equals the native build", async ({ page }) => {
   test.setTimeout(600_000); // a software adapter takes minutes

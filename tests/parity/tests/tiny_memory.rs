@@ -33,6 +33,7 @@ fn a_frame_with_a_full_bank() {
         high_res_0: noise(4 * side, dim / 8),
         high_res_1: noise(2 * side, dim / 4),
         embedding: noise(side, dim),
+        without_mask: None,
     };
     let memories: Vec<SpatialMemory> = (0..config.num_maskmem)
         .map(|t_pos| SpatialMemory {

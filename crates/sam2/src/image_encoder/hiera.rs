@@ -2,8 +2,18 @@
 
 use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
 
+#[cfg(feature = "webgpu")]
+use sam2_kernels::{
+    AttentionShape,
+    tensors::{self, Heads, LinearOptions, Residual},
+};
+
 use crate::config::HieraConfig;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, join_heads, max_pool};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, contiguous, max_pool};
+#[cfg(feature = "flex")]
+use crate::layers::{PackedConvolution, is_packed};
+#[cfg(feature = "webgpu")]
+use crate::layers::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// The official class's defaults, which no published configuration changes.
@@ -70,7 +80,7 @@ impl Hiera {
 
     /// `[b, 3, s, s]` to the four stages' outputs, finest first: `[b, s/4, s/4, c]` … `[b, s/32, s/32, 8c]`.
     pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = self.patch_embed.forward(x) + self.pos_embed.clone();
+        let mut x = self.patch_embed.forward_with(x, &self.pos_embed);
         let mut stages = Vec::with_capacity(self.stage_ends.len());
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
@@ -100,6 +110,11 @@ impl HieraConfig {
 pub struct PatchEmbed {
     weight: Tensor<4>,
     bias: Tensor<1>,
+    #[cfg(feature = "flex")]
+    packed: Option<PackedConvolution>,
+    /// On a GPU: `[3 * 7 * 7, embed_dim]`.
+    #[cfg(feature = "webgpu")]
+    matrix: Option<Tensor<2>>,
 }
 
 impl PatchEmbed {
@@ -109,16 +124,40 @@ impl PatchEmbed {
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, embed_dim: usize) -> Result<Self, WeightsError> {
         let mut proj = weights.at("proj");
+        let weight = proj.tensor("weight", [embed_dim, 3, PATCH_KERNEL, PATCH_KERNEL])?;
+        let bias = proj.tensor::<1>("bias", [embed_dim])?;
         Ok(Self {
-            weight: proj.tensor("weight", [embed_dim, 3, PATCH_KERNEL, PATCH_KERNEL])?,
-            bias: proj.tensor("bias", [embed_dim])?,
+            #[cfg(feature = "flex")]
+            packed: is_packed(&weight.device())
+                .then(|| PackedConvolution::new(weight.clone(), bias.clone(), PATCH_STRIDE, PATCH_PADDING)),
+            #[cfg(feature = "webgpu")]
+            matrix: is_gpu(&weight.device())
+                .then(|| contiguous(weight.clone().reshape([embed_dim as i64, -1]).transpose())),
+            weight,
+            bias,
         })
     }
 
     /// `[b, 3, s, s]` to `[b, s/4, s/4, embed_dim]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "flex")]
+        if let Some(packed) = &self.packed {
+            return packed.forward(x);
+        }
         let options = ConvOptions::new([PATCH_STRIDE; 2], [PATCH_PADDING; 2], [1, 1], 1);
         module::conv2d(x, self.weight.clone(), Some(self.bias.clone()), options).permute([0, 2, 3, 1])
+    }
+
+    /// The same, and `position` `[1, s/4, s/4, embed_dim]` added.
+    fn forward_with(&self, x: Tensor<4>, position: &Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "webgpu")]
+        if let Some(matrix) = &self.matrix {
+            let [_, _, h, w] = x.dims();
+            if tensors::is_patch_embed([h, w], matrix.dims()[1]) {
+                return tensors::patch_embed(x, matrix, &self.bias, position);
+            }
+        }
+        self.forward(x) + position.clone()
     }
 }
 
@@ -161,6 +200,10 @@ impl MultiScaleBlock {
 
     /// `[b, h, w, dim]` to the same, or to `[b, h/2, w/2, 2 dim]` in a stage's first block.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) {
+            return self.on_gpu(x);
+        }
         let normed = self.norm1.forward(x.clone());
         let shortcut = match &self.proj {
             // The official code projects the normed tokens here, not the block's input.
@@ -176,6 +219,48 @@ impl MultiScaleBlock {
         };
         let x = shortcut + attended;
         x.clone() + self.mlp.forward(self.norm2.forward(x))
+    }
+
+    /// The same by kernels of our own, which find windows by arithmetic.
+    #[cfg(feature = "webgpu")]
+    fn on_gpu(&self, x: Tensor<4>) -> Tensor<4> {
+        let onto = |residual: Tensor<2>| LinearOptions {
+            residual: Some(Residual::Repeated(residual)),
+            ..LinearOptions::default()
+        };
+        let [b, h, w, _] = x.dims();
+        let normed = self.norm1.forward(x.clone());
+        let shortcut = match &self.proj {
+            Some(proj) => tensors::max_pool(proj.forward(normed.clone())),
+            None => x,
+        };
+        let dims = shortcut.dims();
+        let [_, rows_out, columns_out, dim] = dims;
+        let attn = &self.attn;
+        let qkv = attn.qkv.on_gpu(normed, LinearOptions::default());
+        let part = |i: usize| Heads {
+            tokens: qkv.clone(),
+            offset: i * dim,
+        };
+        let shape = AttentionShape {
+            batch: b,
+            heads: attn.num_heads,
+            width: dim / attn.num_heads,
+            queries: [rows_out, columns_out],
+            keys: [h, w],
+            window: match self.window_size {
+                0 => [h, w],
+                size => [size, size],
+            },
+            pools: attn.pools,
+        };
+        // Padding is zeros before the projection, and so its bias after it.
+        let (_, padding) = attn.qkv.parameters();
+        let attended = tensors::attention(shape, part(0), part(1), part(2), padding);
+        let x = attn.proj.on_gpu(attended, onto(rows(shortcut)));
+        self.mlp
+            .on_gpu(self.norm2.forward(x.clone()), onto(x))
+            .reshape(dims)
     }
 }
 
@@ -224,8 +309,7 @@ impl MultiScaleAttention {
             (part(0), h, w)
         };
         let x: Tensor<5> = attention(q, part(1), part(2));
-        let x = join_heads(x.reshape([b, self.num_heads, h * w, width]));
-        self.proj.forward(x.reshape([b, h, w, dim]))
+        self.proj.forward(x.swap_dims(2, 3).reshape([b, h, w, dim]))
     }
 }
 
@@ -284,7 +368,7 @@ fn load_pos_embed(
     let tile = tile
         .repeat(&[1, 1, repeats, repeats])
         .slice([0..1, 0..dim, 0..side, 0..side]);
-    Ok((background + tile).permute([0, 2, 3, 1]))
+    Ok(contiguous((background + tile).permute([0, 2, 3, 1])))
 }
 
 /// `[output, input]`: what `F.interpolate(mode="bicubic")` does along one axis, as a matrix.

@@ -1,9 +1,13 @@
 //! The feature pyramid (`sam2.modeling.backbones.image_encoder.FpnNeck`).
 
 use burn::tensor::Tensor;
+#[cfg(feature = "webgpu")]
+use sam2_kernels::tensors::{LinearOptions, Residual};
 
 use crate::config::FpnNeckConfig;
 use crate::layers::Linear;
+#[cfg(feature = "webgpu")]
+use crate::layers::is_gpu;
 use crate::weights::{Weights, WeightsError};
 
 /// A 1x1 convolution a level, and a top-down path into some of them.
@@ -36,6 +40,18 @@ impl FpnNeck {
     pub fn forward(&self, stages: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
         let mut levels: Vec<Tensor<4>> = Vec::with_capacity(stages.len());
         for (level, stage) in stages.into_iter().enumerate().rev() {
+            #[cfg(feature = "webgpu")]
+            if is_gpu(&stage.device()) {
+                let above = levels.last().filter(|_| self.top_down_levels.contains(&level));
+                let options = LinearOptions {
+                    residual: above.cloned().map(Residual::Coarser),
+                    ..LinearOptions::default()
+                };
+                let [b, h, w, _] = stage.dims();
+                let out = self.lateral[level].on_gpu(stage, options);
+                levels.push(out.reshape([b as i64, h as i64, w as i64, -1]));
+                continue;
+            }
             let lateral = self.lateral[level].forward(stage);
             levels.push(match levels.last() {
                 Some(above) if self.top_down_levels.contains(&level) => {

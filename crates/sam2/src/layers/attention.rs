@@ -1,8 +1,15 @@
 //! Multi-head attention with projections, as in `sam2.modeling.sam.transformer.Attention`.
 
 use burn::tensor::Tensor;
+#[cfg(feature = "webgpu")]
+use sam2_kernels::{
+    AttentionShape,
+    tensors::{self, Heads, LinearOptions, Residual},
+};
 
 use super::{Linear, attention};
+#[cfg(feature = "webgpu")]
+use super::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// Attention whose inner width may be a fraction of the tokens'.
@@ -35,13 +42,87 @@ impl Attention {
         })
     }
 
-    /// `q` `[b, n, dim]`, `k` and `v` `[b, m, dim]` to `[b, n, dim]`.
-    pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
-        let q = split_heads(self.q_proj.forward(q), self.num_heads);
-        let k = split_heads(self.k_proj.forward(k), self.num_heads);
-        let v = split_heads(self.v_proj.forward(v), self.num_heads);
-        self.out_proj.forward(join_heads(attention(q, k, v)))
+    /// Queries as [`Self::attend`] takes them, of `q` `[b, n, dim]` and what is added to it, `[b or 1, n, dim]`.
+    pub fn project_queries(&self, q: Tensor<3>, position: Option<Tensor<3>>) -> Tensor<3> {
+        project(&self.q_proj, q, position)
     }
+
+    /// Keys and values as [`Self::attend`] takes them, of `k` `[b, m, dim]`, what is added to it, and `v` `[b, m, dim]`.
+    pub fn project_keys(
+        &self,
+        k: Tensor<3>,
+        position: Option<Tensor<3>>,
+        v: Tensor<3>,
+    ) -> (Tensor<3>, Tensor<3>) {
+        (project(&self.k_proj, k, position), self.v_proj.forward(v))
+    }
+
+    /// What is left once queries `[b or 1, n, internal]`, keys and values `[b or 1, m, internal]` are projected: a
+    /// single one meets all of the other side's. The result `[b, n, dim]` is added to `residual` `[b or 1, n, dim]`.
+    pub fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&q.device()) {
+            return self.attend_on_gpu([q, k, v], residual);
+        }
+        let ([queries, n, c], keys) = (q.dims(), k.dims()[0]);
+        let batch = queries.max(keys);
+        // The same keys for all: as if all queries were one's.
+        let q = if keys < batch {
+            q.reshape([1, batch * n, c])
+        } else {
+            q
+        };
+        let [mut q, k, v] = [q, k, v].map(|x| split_heads(x, self.num_heads));
+        if queries < batch {
+            q = q.expand([batch, self.num_heads, n, c / self.num_heads]);
+        }
+        let x = join_heads(attention(q, k, v)).reshape([batch, n, c]);
+        let x = self.out_proj.forward(x);
+        match residual {
+            Some(residual) => residual + x,
+            None => x,
+        }
+    }
+
+    /// The same by kernels of our own, which read heads where they lie.
+    #[cfg(feature = "webgpu")]
+    fn attend_on_gpu(&self, [q, k, v]: [Tensor<3>; 3], residual: Option<Tensor<3>>) -> Tensor<3> {
+        let ([queries, n, c], [keys, m, _]) = (q.dims(), k.dims());
+        let batch = queries.max(keys);
+        let heads = |x: Tensor<3>| Heads {
+            tokens: rows(x),
+            offset: 0,
+        };
+        let (_, padding) = self.k_proj.parameters();
+        let shape = AttentionShape::tokens(batch, self.num_heads, c / self.num_heads, n, m);
+        let options = LinearOptions {
+            residual: residual.map(|x| Residual::Repeated(rows(x))),
+            ..LinearOptions::default()
+        };
+        self.out_proj
+            .on_gpu(
+                tensors::attention(shape, heads(q), heads(k), heads(v), padding),
+                options,
+            )
+            .reshape([batch as i64, n as i64, -1])
+    }
+}
+
+/// `layer` over `x` `[b, n, dim]` with its `position` `[b or 1, n, dim]` added.
+fn project(layer: &Linear, x: Tensor<3>, position: Option<Tensor<3>>) -> Tensor<3> {
+    #[cfg(feature = "webgpu")]
+    if is_gpu(&x.device()) {
+        let [b, n, _] = x.dims();
+        let options = LinearOptions {
+            plus: position.map(rows),
+            ..LinearOptions::default()
+        };
+        return layer.on_gpu(x, options).reshape([b as i64, n as i64, -1]);
+    }
+    layer.forward(match position {
+        Some(position) => x + position,
+        None => x,
+    })
 }
 
 /// `[b, n, heads * d]` to `[b, heads, n, d]`.

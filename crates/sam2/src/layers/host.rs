@@ -30,6 +30,10 @@ pub fn attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>) -> Te
         let (q, k, v) = (flat(q, n), flat(k, m), flat(v, m));
         return module::attention(q, k, v, None, None, AttentionModuleOptions::default()).reshape(dims);
     }
+    #[cfg(feature = "flex")]
+    if super::packed::is_packed(&q.device()) {
+        return super::packed::attention(q, k, v);
+    }
     let scale = 1.0 / (d as f32).sqrt();
     let k = k.swap_dims(D - 2, D - 1);
     let rows = (SCORES / (batch * m)).clamp(1, n);
@@ -50,11 +54,14 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if !is_host(&x.device()) {
         return activation::gelu(x);
     }
-    in_place(x, 1, |values| {
-        for x in values {
-            *x = 0.5 * *x * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2));
-        }
-    })
+    in_place(x, 1, gelu_values)
+}
+
+/// The same, of numbers.
+pub(super) fn gelu_values(values: &mut [f32]) {
+    for x in values {
+        *x = 0.5 * *x * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2));
+    }
 }
 
 /// 2x2 maximum over channels-last pictures of even height and width: `[b, h, w, c]` to `[b, h/2, w/2, c]`.
@@ -116,7 +123,7 @@ fn floats(data: &TensorData) -> &[f32] {
 const LANES: usize = 8;
 
 /// Each row of `scores` times `scale` to weights that sum to 1.
-fn softmax(scores: &mut [f32], row: usize, scale: f32) {
+pub(super) fn softmax(scores: &mut [f32], row: usize, scale: f32) {
     for row in scores.chunks_exact_mut(row) {
         let mut lanes = [f32::NEG_INFINITY; LANES];
         let mut chunks = row.chunks_exact(LANES);

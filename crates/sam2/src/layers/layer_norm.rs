@@ -2,6 +2,8 @@
 
 use burn::tensor::{Tensor, module};
 
+#[cfg(feature = "webgpu")]
+use super::is_gpu;
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.LayerNorm`, and `sam2.modeling.sam2_utils.LayerNorm2d` over channels-last pictures.
@@ -27,6 +29,20 @@ impl LayerNorm {
 
     /// `[..., size]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) {
+            return self.on_gpu(x, sam2_kernels::Activation::None);
+        }
         module::layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.eps)
+    }
+
+    /// By a kernel of our own, and `activation` of it; widths are multiples of 4 throughout.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        activation: sam2_kernels::Activation,
+    ) -> Tensor<D> {
+        sam2_kernels::tensors::layer_norm(x, &self.weight, &self.bias, self.eps, activation)
     }
 }

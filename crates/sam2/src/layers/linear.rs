@@ -2,13 +2,26 @@
 
 use burn::tensor::{Tensor, module};
 
+use super::gpu::contiguous;
+#[cfg(feature = "webgpu")]
+use super::is_gpu;
+#[cfg(feature = "flex")]
+use super::packed::{PackedLinear, is_packed};
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.Linear`, or an `nn.Conv2d` of kernel 1 over channels-last pictures.
 #[derive(Debug)]
-pub struct Linear {
-    weight: Tensor<2>,
-    bias: Tensor<1>,
+pub struct Linear(Parameters);
+
+#[derive(Debug)]
+enum Parameters {
+    Plain {
+        /// `[input, output]`.
+        weight: Tensor<2>,
+        bias: Tensor<1>,
+    },
+    #[cfg(feature = "flex")]
+    Packed(PackedLinear),
 }
 
 impl Linear {
@@ -18,10 +31,7 @@ impl Linear {
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
         let weight = weights.tensor::<2>("weight", [output, input])?.transpose();
-        Ok(Self {
-            weight,
-            bias: weights.tensor("bias", [output])?,
-        })
+        Ok(Self::from_parts(weight, weights.tensor("bias", [output])?))
     }
 
     /// The same from a 1x1 convolution's `weight` `[output, input, 1, 1]`.
@@ -30,34 +40,89 @@ impl Linear {
     /// A tensor is missing or has another shape.
     pub fn load_conv_1x1(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
         let weight = weights.tensor::<4>("weight", [output, input, 1, 1])?;
-        Ok(Self {
-            weight: weight.reshape([output, input]).transpose(),
-            bias: weights.tensor("bias", [output])?,
-        })
+        let weight = weight.reshape([output, input]).transpose();
+        Ok(Self::from_parts(weight, weights.tensor("bias", [output])?))
     }
 
     /// From a weight already laid out as `[input, output]`.
     pub(super) fn from_parts(weight: Tensor<2>, bias: Tensor<1>) -> Self {
-        Self { weight, bias }
+        #[cfg(feature = "flex")]
+        if is_packed(&weight.device()) {
+            return Self(Parameters::Packed(PackedLinear::new(weight, bias)));
+        }
+        Self(Parameters::Plain {
+            weight: contiguous(weight),
+            bias,
+        })
+    }
+
+    /// The weight as `[input, output]` and the bias.
+    fn into_parts(self) -> (Tensor<2>, Tensor<1>) {
+        match self.0 {
+            Parameters::Plain { weight, bias } => (weight, bias),
+            #[cfg(feature = "flex")]
+            Parameters::Packed(packed) => packed.unpack(),
+        }
     }
 
     /// This layer and another one after it, as one.
     pub(super) fn then(self, next: Self) -> Self {
-        let bias = self.bias.unsqueeze_dim::<2>(0).matmul(next.weight.clone());
-        Self {
-            bias: bias.squeeze_dim(0) + next.bias,
-            weight: self.weight.matmul(next.weight),
-        }
+        let ((weight, bias), (next_weight, next_bias)) = (self.into_parts(), next.into_parts());
+        let bias = bias.unsqueeze_dim::<2>(0).matmul(next_weight.clone());
+        Self::from_parts(weight.matmul(next_weight), bias.squeeze_dim(0) + next_bias)
     }
 
     /// `[..., input]` to `[..., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let (weight, bias) = match &self.0 {
+            Parameters::Plain { weight, bias } => (weight.clone(), bias.clone()),
+            #[cfg(feature = "flex")]
+            Parameters::Packed(packed) => return packed.forward(x),
+        };
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) && sam2_kernels::tensors::is_linear(&weight) {
+            let mut dims = x.dims();
+            dims[D - 1] = bias.dims()[0];
+            return self
+                .on_gpu(x, sam2_kernels::tensors::LinearOptions::default())
+                .reshape(dims);
+        }
         // As one matrix: of a batch of them the CPU backend would multiply each alone, and copy the weight first.
         let mut dims = x.dims();
         let input = dims[D - 1];
         let rows = x.reshape([-1, input as i64]);
-        let out: Tensor<2> = module::linear(rows, self.weight.clone(), Some(self.bias.clone()));
+        let out: Tensor<2> = module::linear(rows, weight, Some(bias));
         dims[D - 1] = out.dims()[1];
         out.reshape(dims)
+    }
+
+    /// Where it is multiplied by our own products.
+    #[cfg(feature = "flex")]
+    pub(super) fn packed(&self) -> Option<&PackedLinear> {
+        match &self.0 {
+            Parameters::Packed(packed) => Some(packed),
+            Parameters::Plain { .. } => None,
+        }
+    }
+
+    /// By a kernel of our own, with all that it can do besides.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        options: sam2_kernels::tensors::LinearOptions,
+    ) -> Tensor<2> {
+        let (weight, bias) = self.parameters();
+        sam2_kernels::tensors::linear(x, weight, bias, options)
+    }
+
+    /// `[input, output]` and `[output]`, on a GPU.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn parameters(&self) -> (&Tensor<2>, &Tensor<1>) {
+        match &self.0 {
+            Parameters::Plain { weight, bias } => (weight, bias),
+            #[cfg(feature = "flex")]
+            Parameters::Packed(_) => unreachable!("weights are packed on the CPU only"),
+        }
     }
 }

@@ -1,8 +1,14 @@
 //! The multi-layer perceptron of `sam2.modeling.sam2_utils.MLP`.
 
 use burn::tensor::{Tensor, activation};
+#[cfg(feature = "webgpu")]
+use sam2_kernels::tensors::{LinearOptions, Residual, is_linear};
 
+#[cfg(feature = "flex")]
+use super::packed::chain;
 use super::{Linear, gelu};
+#[cfg(feature = "webgpu")]
+use super::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// What stands between two layers.
@@ -20,6 +26,15 @@ impl Activation {
         match self {
             Self::Relu => activation::relu(x),
             Self::Gelu => gelu(x),
+        }
+    }
+
+    /// The kernels' name of it.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu(self) -> sam2_kernels::Activation {
+        match self {
+            Self::Relu => sam2_kernels::Activation::Relu,
+            Self::Gelu => sam2_kernels::Activation::Gelu,
         }
     }
 }
@@ -51,6 +66,17 @@ impl Mlp {
 
     /// `[..., input]` to `[..., output]`.
     pub fn forward<const D: usize>(&self, mut x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) {
+            let mut dims = x.dims();
+            let x = self.on_gpu(rows(x), LinearOptions::default());
+            dims[D - 1] = x.dims()[1];
+            return x.reshape(dims);
+        }
+        #[cfg(feature = "flex")]
+        if let Some(layers) = self.layers.iter().map(Linear::packed).collect::<Option<Vec<_>>>() {
+            return chain(&layers, self.activation, x);
+        }
         for (i, layer) in self.layers.iter().enumerate() {
             if i > 0 {
                 x = self.activation.forward(x);
@@ -58,5 +84,44 @@ impl Mlp {
             x = layer.forward(x);
         }
         x
+    }
+
+    /// The same, added to `residual`, which has the output's shape.
+    pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) {
+            let dims = residual.dims();
+            let options = LinearOptions {
+                residual: Some(Residual::Repeated(rows(residual))),
+                ..LinearOptions::default()
+            };
+            return self.on_gpu(rows(x), options).reshape(dims);
+        }
+        residual + self.forward(x)
+    }
+
+    /// By kernels of our own, activations in them; `last` is what the last layer does besides.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu(&self, mut x: Tensor<2>, last: LinearOptions) -> Tensor<2> {
+        let (end, hidden) = self.layers.split_last().expect("a layer");
+        for layer in hidden {
+            let options = LinearOptions {
+                activation: self.activation.on_gpu(),
+                ..LinearOptions::default()
+            };
+            x = layer.on_gpu(x, options);
+        }
+        // One value, such as a score, is no multiple of four.
+        if is_linear(end.parameters().0) {
+            end.on_gpu(x, last)
+        } else {
+            end.forward(x)
+        }
+    }
+
+    /// In their order.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn layers(&self) -> &[Linear] {
+        &self.layers
     }
 }

@@ -1,23 +1,31 @@
 //! What several blocks share.
 
 mod attention;
+mod gpu;
 mod host;
 mod layer_norm;
 mod linear;
 mod mlp;
 #[cfg(feature = "flex")]
 mod online_softmax;
+#[cfg(feature = "flex")]
+mod packed;
 mod patches;
 mod resize;
 mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
+pub(crate) use gpu::contiguous;
+#[cfg(feature = "webgpu")]
+pub(crate) use gpu::{is_gpu, rows};
 pub(crate) use host::is_host;
 pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
+#[cfg(feature = "flex")]
+pub(crate) use packed::{PackedConvolution, is_packed};
 pub use patches::{PatchExpand, PatchMerge};
 pub use resize::{BilinearResize, bilinear_matrix};
 pub use rope::{AxialRope, KeyPart, RopeAttention, join_parts};

@@ -2,8 +2,15 @@
 //! so that over channels-last pictures they are linear layers between two rearrangements.
 
 use burn::tensor::Tensor;
+#[cfg(feature = "webgpu")]
+use sam2_kernels::{
+    Activation, Patches,
+    tensors::{LinearOptions, Residual},
+};
 
 use super::Linear;
+#[cfg(feature = "webgpu")]
+use super::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.Conv2d(input, output, kernel_size=2, stride=2)`.
@@ -32,6 +39,17 @@ impl PatchMerge {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [b, h, w, c] = x.dims();
         debug_assert_eq!(c, self.input);
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) && c.is_multiple_of(4) {
+            let options = LinearOptions {
+                patches: Patches::Merge { width: w / 2 },
+                ..LinearOptions::default()
+            };
+            return self
+                .linear
+                .on_gpu(x, options)
+                .reshape([b as i64, (h / 2) as i64, (w / 2) as i64, -1]);
+        }
         let patches: Tensor<6> = x.reshape([b, h / 2, 2, w / 2, 2, c]).permute([0, 1, 3, 2, 4, 5]);
         self.linear.forward(patches.reshape([b, h / 2, w / 2, 4 * c]))
     }
@@ -62,9 +80,33 @@ impl PatchExpand {
     /// `[b, h, w, input]` to `[b, 2h, 2w, output]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [b, h, w, _] = x.dims();
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&x.device()) {
+            return self.on_gpu(x, None, Activation::None);
+        }
         let patches: Tensor<6> = self.linear.forward(x).reshape([b, h, w, 2, 2, self.output]);
         patches
             .permute([0, 1, 3, 2, 4, 5])
+            .reshape([b, 2 * h, 2 * w, self.output])
+    }
+
+    /// By a kernel of our own: `residual` `[1, 2h, 2w, output]` is added, then `activation` applied.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu(
+        &self,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        activation: Activation,
+    ) -> Tensor<4> {
+        let [b, h, w, _] = x.dims();
+        let options = LinearOptions {
+            patches: Patches::Expand { width: w },
+            residual: residual.map(|x| Residual::Repeated(rows(x))),
+            activation,
+            ..LinearOptions::default()
+        };
+        self.linear
+            .on_gpu(x, options)
             .reshape([b, 2 * h, 2 * w, self.output])
     }
 }

@@ -5,11 +5,15 @@ mod select;
 mod two_way_transformer;
 
 pub use select::{DynamicMultimask, SelectedMasks};
-pub use two_way_transformer::TwoWayTransformer;
+pub use two_way_transformer::{ImageSide, TwoWayTransformer};
 
 use burn::tensor::{Tensor, activation};
+#[cfg(feature = "webgpu")]
+use sam2_kernels::tensors::{self, LinearOptions};
 
 use crate::config::Sam2Config;
+#[cfg(feature = "webgpu")]
+use crate::layers::is_gpu;
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, PatchExpand};
 use crate::weights::{Weights, WeightsError};
 
@@ -29,6 +33,9 @@ pub struct ImageFeatures {
     pub high_res_1: Tensor<4>,
     /// `[1, s/16, s/16, d]`.
     pub embedding: Tensor<4>,
+    /// What the decoder makes of the embedding for every prompt without a mask, once a picture
+    /// ([`MaskDecoder::image_side`]); where it is none it is made in each call.
+    pub without_mask: Option<ImageSide>,
 }
 
 /// Everything that the decoder says, for a batch of `b` prompts.
@@ -56,6 +63,9 @@ pub struct MaskDecoder {
     conv_s0: Linear,
     conv_s1: Linear,
     output_hypernetworks_mlps: Vec<Mlp>,
+    /// On a GPU: the layers of all four, each as `[4 * input, output]` and `[4 * output]`.
+    #[cfg(feature = "webgpu")]
+    joint_hypernetworks: Vec<(Tensor<2>, Tensor<1>)>,
     iou_prediction_head: Mlp,
     pred_obj_score_head: Mlp,
 }
@@ -75,12 +85,14 @@ impl MaskDecoder {
         ] {
             tokens.push(weights.at(name).tensor::<2>("weight", [count, dim])?);
         }
-        let output_hypernetworks_mlps = (0..NUM_MASK_TOKENS)
+        let output_hypernetworks_mlps: Vec<Mlp> = (0..NUM_MASK_TOKENS)
             .map(|i| {
                 let weights = weights.at(format_args!("output_hypernetworks_mlps.{i}"));
                 Mlp::load(weights, &[dim, dim, dim, dim / 8], Activation::Relu)
             })
             .collect::<Result<_, _>>()?;
+        #[cfg(feature = "webgpu")]
+        let joint_hypernetworks = join_layers(&output_hypernetworks_mlps, weights.device());
         let iou_widths = [dim, IOU_HEAD_HIDDEN_DIM, IOU_HEAD_HIDDEN_DIM, NUM_MASK_TOKENS];
         Ok(Self {
             transformer: TwoWayTransformer::load(weights.at("transformer"), dim)?,
@@ -91,6 +103,8 @@ impl MaskDecoder {
             conv_s0: Linear::load_conv_1x1(weights.at("conv_s0"), dim, dim / 8)?,
             conv_s1: Linear::load_conv_1x1(weights.at("conv_s1"), dim, dim / 4)?,
             output_hypernetworks_mlps,
+            #[cfg(feature = "webgpu")]
+            joint_hypernetworks,
             iou_prediction_head: Mlp::load(weights.at("iou_prediction_head"), &iou_widths, Activation::Relu)?,
             pred_obj_score_head: Mlp::load(
                 weights.at("pred_obj_score_head"),
@@ -112,21 +126,42 @@ impl MaskDecoder {
             high_res_0: self.conv_s0.forward(level_0),
             high_res_1: self.conv_s1.forward(level_1),
             embedding,
+            without_mask: None,
         }
+    }
+
+    /// The first that the decoder makes of an embedding `[1, h, w, d]`, its positions `image_pe` `[1, h, w, d]` and the
+    /// mask prompts' `dense` embedding `[b or 1, h or 1, w or 1, d]`.
+    pub fn image_side(&self, embedding: &Tensor<4>, image_pe: Tensor<4>, dense: Tensor<4>) -> ImageSide {
+        let [_, h, w, dim] = embedding.dims();
+        let source = (embedding.clone() + dense).reshape([-1, (h * w) as i64, dim as i64]);
+        self.transformer
+            .image_side(source, image_pe.reshape([1, h * w, dim]))
     }
 
     /// Decodes a batch of prompts on one picture.
     ///
-    /// `image_pe` is `[1, h, w, d]`; `sparse` `[b, n, d]` or none; `dense` `[b or 1, h or 1, w or 1, d]`.
+    /// `image_pe` is `[1, h, w, d]`; `sparse` `[b, n, d]` or none; `dense` `[b or 1, h or 1, w or 1, d]`, or none to use
+    /// the picture's [`ImageFeatures::without_mask`].
+    ///
+    /// # Panics
+    /// If there is neither.
     pub fn forward(
         &self,
         image: &ImageFeatures,
         image_pe: Tensor<4>,
         sparse: Option<Tensor<3>>,
-        dense: Tensor<4>,
+        dense: Option<Tensor<4>>,
     ) -> MaskDecoderOutput {
-        let batch = sparse.as_ref().map_or(dense.dims()[0], |sparse| sparse.dims()[0]);
+        let masks = dense.as_ref().map_or(1, |dense| dense.dims()[0]);
+        let batch = sparse.as_ref().map_or(masks, |sparse| sparse.dims()[0]);
         let [_, h, w, dim] = image.embedding.dims();
+        let source = match dense {
+            Some(dense) => self.image_side(&image.embedding, image_pe.clone(), dense),
+            None => {
+                (image.without_mask.clone()).expect("the picture was made ready for prompts without a mask")
+            }
+        };
 
         let [_, outputs, _] = self.output_tokens.dims();
         let output_tokens = self.output_tokens.clone().expand([batch, outputs, dim]);
@@ -134,13 +169,6 @@ impl MaskDecoder {
             Some(sparse) => Tensor::cat(vec![output_tokens, sparse], 1),
             None => output_tokens,
         };
-        let source = (image.embedding.clone() + dense).reshape([-1, (h * w) as i64, dim as i64]);
-        let source = if source.dims()[0] == batch {
-            source
-        } else {
-            source.expand([batch, h * w, dim])
-        };
-
         let (tokens, source) = self
             .transformer
             .forward(source, image_pe.reshape([1, h * w, dim]), tokens);
@@ -149,6 +177,20 @@ impl MaskDecoder {
         let mask_tokens = tokens.narrow(1, 2, NUM_MASK_TOKENS);
 
         let pixels = self.upscale(source.reshape([batch, h, w, dim]), image);
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&pixels.device()) {
+            let masks = tensors::mask_product(self.hypernetworks(mask_tokens.clone()), pixels);
+            let sigmoid = LinearOptions {
+                activation: sam2_kernels::Activation::Sigmoid,
+                ..LinearOptions::default()
+            };
+            return MaskDecoderOutput {
+                masks: masks.reshape([batch, NUM_MASK_TOKENS, 4 * h, 4 * w]),
+                ious: self.iou_prediction_head.on_gpu(iou_token, sigmoid),
+                mask_tokens,
+                object_score_logits: self.pred_obj_score_head.forward(object_token),
+            };
+        }
         let hypers = self
             .output_hypernetworks_mlps
             .iter()
@@ -167,10 +209,59 @@ impl MaskDecoder {
 
     /// `[b, h, w, d]` to `[b, 16hw, d/8]`; the picture's finer levels join on the way.
     fn upscale(&self, source: Tensor<4>, image: &ImageFeatures) -> Tensor<3> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&source.device()) {
+            let (none, gelu) = (sam2_kernels::Activation::None, sam2_kernels::Activation::Gelu);
+            let x = self
+                .upscale_conv1
+                .on_gpu(source, Some(image.high_res_1.clone()), none);
+            let x = self.upscale_norm.on_gpu(x, gelu);
+            let x = self.upscale_conv2.on_gpu(x, Some(image.high_res_0.clone()), gelu);
+            let [batch, h, w, c] = x.dims();
+            return x.reshape([batch, h * w, c]);
+        }
         let x = self.upscale_conv1.forward(source) + image.high_res_1.clone();
         let x = Activation::Gelu.forward(self.upscale_norm.forward(x));
         let x = Activation::Gelu.forward(self.upscale_conv2.forward(x) + image.high_res_0.clone());
         let [batch, h, w, c] = x.dims();
         x.reshape([batch, h * w, c])
     }
+
+    /// `[b, 4, d]` to `[b, 4, d/8]`, each token by its own network.
+    #[cfg(feature = "webgpu")]
+    fn hypernetworks(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [batch, count, dim] = tokens.dims();
+        let mut x = tokens.reshape([batch * count, dim]);
+        for (i, (weight, bias)) in self.joint_hypernetworks.iter().enumerate() {
+            let options = LinearOptions {
+                groups: count,
+                activation: match i + 1 == self.joint_hypernetworks.len() {
+                    true => sam2_kernels::Activation::None,
+                    false => sam2_kernels::Activation::Relu,
+                },
+                ..LinearOptions::default()
+            };
+            x = tensors::linear(x, weight, bias, options);
+        }
+        x.reshape([batch as i64, count as i64, -1])
+    }
+}
+
+/// Each layer of all networks as one; nothing where there are no kernels for it.
+#[cfg(feature = "webgpu")]
+fn join_layers(networks: &[Mlp], device: &burn::tensor::Device) -> Vec<(Tensor<2>, Tensor<1>)> {
+    let depth = if is_gpu(device) {
+        networks[0].layers().len()
+    } else {
+        0
+    };
+    (0..depth)
+        .map(|i| {
+            let layers = || networks.iter().map(|mlp| mlp.layers()[i].parameters());
+            (
+                Tensor::cat(layers().map(|(weight, _)| weight.clone()).collect(), 0),
+                Tensor::cat(layers().map(|(_, bias)| bias.clone()).collect(), 0),
+            )
+        })
+        .collect()
 }

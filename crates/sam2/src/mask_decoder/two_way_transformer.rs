@@ -15,10 +15,22 @@ const DOWNSAMPLE_RATE: usize = 2;
 /// `nn.LayerNorm`'s default.
 const EPS: f64 = 1e-5;
 
+/// A picture as a block of the transformer reads it. Before the first block it is the same for every prompt without a
+/// mask.
+#[derive(Clone, Debug)]
+pub struct ImageSide {
+    /// `[b or 1, hw, d]`.
+    image: Tensor<3>,
+    /// Keys and values for the tokens' attention, and the queries of its own: `[b or 1, hw, d/2]`.
+    keys: Tensor<3>,
+    values: Tensor<3>,
+    queries: Tensor<3>,
+}
+
 /// Two blocks and a last attention from the tokens to the picture.
 #[derive(Debug)]
 pub struct TwoWayTransformer {
-    layers: Vec<TwoWayAttentionBlock>,
+    layers: [TwoWayAttentionBlock; DEPTH],
     final_attn_token_to_image: Attention,
     norm_final_attn: LayerNorm,
 }
@@ -29,9 +41,8 @@ impl TwoWayTransformer {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
-        let layers = (0..DEPTH)
-            .map(|i| TwoWayAttentionBlock::load(weights.at(format_args!("layers.{i}")), dim, i == 0))
-            .collect::<Result<_, _>>()?;
+        let mut layer = |i| TwoWayAttentionBlock::load(weights.at(format_args!("layers.{i}")), dim, i == 0);
+        let layers = [layer(0)?, layer(1)?];
         let internal = dim / DOWNSAMPLE_RATE;
         Ok(Self {
             layers,
@@ -45,21 +56,29 @@ impl TwoWayTransformer {
         })
     }
 
-    /// `image` `[b, hw, d]`, its positions `image_pe` `[1, hw, d]` and `tokens` `[b, n, d]`
-    /// to the updated tokens and the updated picture.
+    /// `image` `[b or 1, hw, d]` and its positions `image_pe` `[1, hw, d]` as [`Self::forward`] reads them.
+    pub fn image_side(&self, image: Tensor<3>, image_pe: Tensor<3>) -> ImageSide {
+        self.layers[0].image_side(image, image_pe)
+    }
+
+    /// `image`, whose positions are `image_pe` `[1, hw, d]`, and `tokens` `[b, n, d]` to the updated tokens and the
+    /// updated picture `[b, hw, d]`.
     pub fn forward(
         &self,
-        image: Tensor<3>,
+        image: ImageSide,
         image_pe: Tensor<3>,
         tokens: Tensor<3>,
     ) -> (Tensor<3>, Tensor<3>) {
-        let (mut queries, mut keys) = (tokens.clone(), image);
-        for layer in &self.layers {
-            (queries, keys) = layer.forward(queries, keys, tokens.clone(), image_pe.clone());
+        let [first, later @ ..] = &self.layers;
+        let (mut queries, mut keys) = first.forward(tokens.clone(), image, tokens.clone());
+        for layer in later {
+            let image = layer.image_side(keys, image_pe.clone());
+            (queries, keys) = layer.forward(queries, image, tokens.clone());
         }
-        let q = queries.clone() + tokens;
-        let k = keys.clone() + image_pe;
-        queries = queries + self.final_attn_token_to_image.forward(q, k, keys.clone());
+        let attention = &self.final_attn_token_to_image;
+        let q = attention.project_queries(queries.clone(), Some(tokens));
+        let (k, v) = attention.project_keys(keys.clone(), Some(image_pe), keys.clone());
+        queries = attention.attend(q, k, v, Some(queries));
         (self.norm_final_attn.forward(queries), keys)
     }
 }
@@ -98,31 +117,42 @@ impl TwoWayAttentionBlock {
     }
 
     /// Positions are added to queries and keys anew in every attention, never to values.
-    fn forward(
-        &self,
-        queries: Tensor<3>,
-        keys: Tensor<3>,
-        query_pe: Tensor<3>,
-        key_pe: Tensor<3>,
-    ) -> (Tensor<3>, Tensor<3>) {
-        let queries = if self.skip_first_layer_pe {
-            // The first block has neither positions nor a residual here.
-            self.self_attn.forward(queries.clone(), queries.clone(), queries)
-        } else {
-            let q = queries.clone() + query_pe.clone();
-            queries.clone() + self.self_attn.forward(q.clone(), q, queries)
-        };
-        let queries = self.norm1.forward(queries);
+    fn image_side(&self, image: Tensor<3>, image_pe: Tensor<3>) -> ImageSide {
+        let queries = self
+            .cross_attn_image_to_token
+            .project_queries(image.clone(), Some(image_pe.clone()));
+        let (keys, values) =
+            self.cross_attn_token_to_image
+                .project_keys(image.clone(), Some(image_pe), image.clone());
+        ImageSide {
+            image,
+            keys,
+            values,
+            queries,
+        }
+    }
 
-        let q = queries.clone() + query_pe.clone();
-        let k = keys.clone() + key_pe;
-        let queries = queries + self.cross_attn_token_to_image.forward(q, k.clone(), keys.clone());
+    fn forward(&self, queries: Tensor<3>, image: ImageSide, query_pe: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        // The first block has neither positions nor a residual here.
+        let later = !self.skip_first_layer_pe;
+        let position = later.then(|| query_pe.clone());
+        let residual = later.then(|| queries.clone());
+        let q = self.self_attn.project_queries(queries.clone(), position.clone());
+        let (k, v) = self.self_attn.project_keys(queries.clone(), position, queries);
+        let queries = self.norm1.forward(self.self_attn.attend(q, k, v, residual));
+
+        let attention = &self.cross_attn_token_to_image;
+        let q = attention.project_queries(queries.clone(), Some(query_pe.clone()));
+        let queries = attention.attend(q, image.keys, image.values, Some(queries));
         let queries = self.norm2.forward(queries);
 
-        let queries = self.norm3.forward(queries.clone() + self.mlp.forward(queries));
+        let queries = self
+            .norm3
+            .forward(self.mlp.forward_onto(queries.clone(), queries));
 
-        let q = queries.clone() + query_pe;
-        let keys = keys + self.cross_attn_image_to_token.forward(k, q, queries.clone());
-        (queries, self.norm4.forward(keys))
+        let attention = &self.cross_attn_image_to_token;
+        let (k, v) = attention.project_keys(queries.clone(), Some(query_pe), queries.clone());
+        let image = attention.attend(image.queries, k, v, Some(image.image));
+        (queries, self.norm4.forward(image))
     }
 }

@@ -149,6 +149,7 @@ impl VideoModel {
         let memory = self.memory_parts(memories, pointers, max_pointers);
         ImageFeatures {
             embedding: self.memory_attention.forward(frame.embedding.clone(), &memory),
+            without_mask: None,
             ..frame.clone()
         }
     }

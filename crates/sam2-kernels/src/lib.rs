@@ -1,0 +1,29 @@
+//! What sam2 asks of a GPU, in kernels of its own: fewer and larger steps than burn's general ones.
+//!
+//! They are WGSL, as text that is put together for each variant: loops over a tile are written out, so that its values stay
+//! in registers. Sizes come in a uniform, so that pictures and batches of other sizes need no new pipeline. All is computed
+//! in f32. No kernel needs subgroups or more than WebGPU's default limits.
+//!
+//! A kernel here is text and sizes alone, and knows no GPU; [`tensors`] (feature `webgpu`) launches them on burn's tensors.
+
+mod activation;
+mod adapter;
+mod attention;
+mod kernel;
+mod layer_norm;
+mod linear;
+mod masks;
+mod max_pool;
+mod patch_embed;
+#[cfg(feature = "webgpu")]
+pub mod tensors;
+
+pub use activation::Activation;
+pub use adapter::{AdapterClass, adapter_class, set_adapter_class};
+pub use attention::{AttentionShape, HeadRows, attention};
+pub use kernel::{GROUP, Input, Kernel};
+pub use layer_norm::layer_norm;
+pub use linear::{LinearShape, Patches, ResidualShape, linear};
+pub use masks::mask_product;
+pub use max_pool::max_pool;
+pub use patch_embed::patch_embed;

@@ -1,0 +1,380 @@
+//! A linear layer with all that surrounds it: what is added before and after, the activation, and the rearrangement of
+//! 2x2 patches that makes it a strided or a transposed convolution.
+//!
+//! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU a workgroup's 64 tiles read their
+//! rows and columns from workgroup memory; elsewhere there are no barriers.
+
+use std::fmt::Write;
+
+use crate::activation::Activation;
+use crate::adapter::AdapterClass;
+use crate::kernel::{GROUP, Kernel, entry, fours, info};
+
+/// What is added to a layer's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResidualShape {
+    /// Nothing.
+    #[default]
+    None,
+    /// As the output lies, or so many of its rows' values from its beginning, to be repeated.
+    Repeated(usize),
+    /// A picture `[b, h, w, n]`, each of its pixels for four of the output's `[b, 2h, 2w, n]`.
+    Coarser {
+        /// Its columns.
+        width: usize,
+    },
+}
+
+/// How rows are patches of channels-last pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patches {
+    /// They are not.
+    #[default]
+    None,
+    /// The input is a picture `[b, 2h, 2 width, k/4]`; a row takes 2x2 pixels, the upper two first.
+    Merge {
+        /// Rows from the picture's left to its right.
+        width: usize,
+    },
+    /// The output is a picture `[b, 2h, 2 width, n/4]`; a row makes 2x2 pixels, the upper two first.
+    Expand {
+        /// Rows from the picture's left to its right.
+        width: usize,
+    },
+}
+
+/// Everything but the values.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinearShape {
+    /// Of the input and the output.
+    pub rows: usize,
+    /// Values of an input's row.
+    pub k: usize,
+    /// Values of an output's row.
+    pub n: usize,
+    /// `plus` is added to the input: so many rows, by turns. 0 for none.
+    pub plus: usize,
+    /// `residual` is added to the output, before the activation.
+    pub residual: ResidualShape,
+    /// Applied to the output.
+    pub activation: Activation,
+    /// How rows lie in the input or the output.
+    pub patches: Patches,
+    /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
+    pub groups: usize,
+}
+
+/// Rows of a tile.
+const ROWS: usize = 8;
+/// Tiles of a workgroup along each side, where it shares what it reads.
+const SHARED: usize = 8;
+
+/// activation((x + plus) weight + bias + residual): `x` `[rows, k]`, `weight` `[k, n]`, `bias` `[n]`, then `plus` and
+/// `residual` where they are wanted, to `[rows, n]`. 4 divides `k` and `n`, and a quarter of the side that is a patch.
+pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
+    let LinearShape { rows, k, n, .. } = shape;
+    let groups = shape.groups.max(1);
+    assert!(k.is_multiple_of(4) && n.is_multiple_of(4), "{shape:?}");
+    let one_row = rows <= ROWS / 2 || groups > 1;
+    let (shared_rows, shared_columns) = (SHARED * ROWS, SHARED * 2);
+    let mut tile = Tile {
+        // Less than a whole workgroup's tile would be read for nothing.
+        shared: class == AdapterClass::Hardware
+            && !one_row
+            && rows >= shared_rows
+            && n / 4 >= shared_columns / 2,
+        rows: if one_row { 1 } else { ROWS },
+        columns: if n == 4 || one_row { 1 } else { 2 },
+        plus: shape.plus > 0,
+        residual: "none",
+        patches: "none",
+        grouped: groups > 1,
+        activation: shape.activation,
+    };
+    let mut inputs = vec![fours("x"), fours("weight"), fours("bias")];
+    if tile.plus {
+        inputs.push(fours("plus"));
+    }
+    let (mut residual_length, mut coarse_width, mut width) = (0, 0, 0);
+    match shape.residual {
+        ResidualShape::None => {}
+        ResidualShape::Repeated(rows) => (tile.residual, residual_length) = ("repeated", rows * n / 4),
+        ResidualShape::Coarser { width } => (tile.residual, coarse_width) = ("coarser", width),
+    }
+    if tile.residual != "none" {
+        inputs.push(fours("residual"));
+    }
+    match shape.patches {
+        Patches::None => {}
+        Patches::Merge { width: rows } => {
+            assert!(k.is_multiple_of(16), "{shape:?}");
+            (tile.patches, width) = ("merge", rows);
+        }
+        Patches::Expand { width: rows } => {
+            assert!(n.is_multiple_of(16), "{shape:?}");
+            (tile.patches, width) = ("expand", rows);
+        }
+    }
+    let columns = (n / 4).div_ceil(if tile.shared { shared_columns } else { tile.columns });
+    let invocations = if tile.shared {
+        rows.div_ceil(shared_rows) * columns * GROUP as usize
+    } else {
+        rows.div_ceil(tile.rows) * columns
+    };
+    Kernel {
+        key: format!("linear {tile:?}"),
+        inputs,
+        output: "vec4<f32>",
+        info: info(&[
+            rows,
+            k / 4,
+            n / 4,
+            columns,
+            shape.plus * k / 4,
+            residual_length,
+            coarse_width,
+            width,
+            groups,
+        ]),
+        invocations,
+        body: Box::new(move || tile.text()),
+    }
+}
+
+/// A variant of the kernel.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    /// By a workgroup together.
+    shared: bool,
+    rows: usize,
+    /// In fours.
+    columns: usize,
+    plus: bool,
+    residual: &'static str,
+    patches: &'static str,
+    grouped: bool,
+    activation: Activation,
+}
+
+impl Tile {
+    fn text(self) -> String {
+        let mut text = String::from(self.activation.text());
+        if self.shared {
+            self.begin_shared(&mut text);
+        } else {
+            self.begin(&mut text);
+        }
+        self.products(&mut text);
+        self.end(&mut text);
+        text
+    }
+
+    /// Where the invocation's own tile lies, and the loop over `k`.
+    fn begin(self, text: &mut String) {
+        let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+        line(format_args!(
+            "{}  let rows = info[0].x;
+  let k = info[0].y;
+  let n = info[0].z;
+  let row = index / info[0].w * {}u;
+  let column = index % info[0].w * {}u;
+  if (row >= rows) {{ return; }}",
+            entry(),
+            self.rows,
+            self.columns
+        ));
+        // Rows and columns beyond the last are computed from the last and not written.
+        for r in 0..self.rows {
+            line(format_args!("  let row{r} = min(row + {r}u, rows - 1u);"));
+            line(format_args!(
+                "  let from{r} = {};",
+                self.row_start(&format!("row{r}"))
+            ));
+        }
+        for c in 0..self.columns {
+            line(format_args!("  let column{c} = min(column + {c}u, n - 1u);"));
+        }
+        self.zeros(text);
+        let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+        line(format_args!(
+            "  var w = {};
+  for (var i = 0u; i < k; i++) {{
+    let at = {};",
+            if self.grouped {
+                "row % info[2].x * 4u * k * n"
+            } else {
+                "0u"
+            },
+            self.place("i")
+        ));
+        for r in 0..self.rows {
+            line(format_args!(
+                "    let x{r} = {};",
+                self.read(&format!("from{r} + at"))
+            ));
+        }
+        for part in ["x", "y", "z", "w"] {
+            for c in 0..self.columns {
+                line(format_args!("    let {part}{c}_ = weight[w + column{c}];"));
+            }
+            line(format_args!("    w += n;"));
+        }
+    }
+
+    /// Four steps of `k` at a time come into workgroup memory; then the same loop, over these.
+    fn begin_shared(self, text: &mut String) {
+        let (rows, columns) = (SHARED * ROWS, SHARED * self.columns);
+        let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+        line(format_args!(
+            "var<workgroup> xs: array<vec4<f32>, {}>;
+var<workgroup> ws: array<vec4<f32>, {}>;
+@compute @workgroup_size({GROUP})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) local: u32) {{
+  let rows = info[0].x;
+  let k = info[0].y;
+  let n = info[0].z;
+  let group = id.y * groups.x + id.x;
+  let top = group / info[0].w * {rows}u;
+  let left = group % info[0].w * {columns}u;
+  let row = top + local / {SHARED}u * {ROWS}u;
+  let column = left + local % {SHARED}u;",
+            4 * rows,
+            16 * columns
+        ));
+        for r in 0..self.rows {
+            line(format_args!("  let row{r} = min(row + {r}u, rows - 1u);"));
+        }
+        for c in 0..self.columns {
+            line(format_args!(
+                "  let column{c} = min(column + {}u, n - 1u);",
+                c * SHARED
+            ));
+        }
+        self.zeros(text);
+        let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+        line(format_args!(
+            "  for (var first = 0u; first < k; first += 4u) {{\n    workgroupBarrier();"
+        ));
+        for j in 0..4 * rows / GROUP as usize {
+            line(format_args!(
+                "    let l{j} = local + {}u;
+    let i{j} = min(first + l{j} % 4u, k - 1u);
+    let r{j} = min(top + l{j} / 4u, rows - 1u);
+    let v{j} = {};
+    xs[l{j}] = select(vec4<f32>(0.0), v{j}, first + l{j} % 4u < k);",
+                j * GROUP as usize,
+                self.read(&format!(
+                    "{} + {}",
+                    self.row_start(&format!("r{j}")),
+                    self.place(&format!("i{j}"))
+                ))
+            ));
+        }
+        for j in 0..16 * columns / GROUP as usize {
+            // Beyond the last of `k` the input is zero.
+            line(format_args!(
+                "    let m{j} = local + {}u;
+    ws[m{j}] = weight[min(4u * first + m{j} / {columns}u, 4u * k - 1u) * n + min(left + m{j} % {columns}u, n - 1u)];",
+                j * GROUP as usize
+            ));
+        }
+        line(format_args!(
+            "    workgroupBarrier();\n    for (var i = 0u; i < 4u; i++) {{"
+        ));
+        for r in 0..self.rows {
+            line(format_args!(
+                "    let x{r} = xs[(local / {SHARED}u * {ROWS}u + {r}u) * 4u + i];"
+            ));
+        }
+        for (p, part) in ["x", "y", "z", "w"].into_iter().enumerate() {
+            for c in 0..self.columns {
+                line(format_args!(
+                    "    let {part}{c}_ = ws[(4u * i + {p}u) * {columns}u + local % {SHARED}u + {}u];",
+                    c * SHARED
+                ));
+            }
+        }
+    }
+
+    fn zeros(self, text: &mut String) {
+        for r in 0..self.rows {
+            for c in 0..self.columns {
+                writeln!(text, "  var a{r}_{c} = vec4<f32>(0.0);").expect("text");
+            }
+        }
+    }
+
+    /// Where a row of the input begins.
+    fn row_start(self, row: &str) -> String {
+        match self.patches {
+            "merge" => format!("({row} / info[1].w * 4u * info[1].w + {row} % info[1].w * 2u) * (k / 4u)"),
+            _ => format!("{row} * k"),
+        }
+    }
+
+    /// Where in a row the value `i` of `k` is.
+    fn place(self, i: &str) -> String {
+        match self.patches {
+            // The lower two pixels are a line further on.
+            "merge" => format!("{i} + select(0u, (info[1].w - 1u) * (k / 2u), {i} >= k / 2u)"),
+            _ => i.to_owned(),
+        }
+    }
+
+    fn read(self, at: &str) -> String {
+        match self.plus {
+            true => format!("x[{at}] + plus[({at}) % info[1].x]"),
+            false => format!("x[{at}]"),
+        }
+    }
+
+    /// The loop's body, and its end.
+    fn products(self, text: &mut String) {
+        for part in ["x", "y", "z", "w"] {
+            for r in 0..self.rows {
+                for c in 0..self.columns {
+                    writeln!(text, "    a{r}_{c} += x{r}.{part} * {part}{c}_;").expect("text");
+                }
+            }
+        }
+        text.push_str(if self.shared { "    }\n  }\n" } else { "  }\n" });
+    }
+
+    fn end(self, text: &mut String) {
+        let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+        for r in 0..self.rows {
+            for c in 0..self.columns {
+                let step = if self.shared { c * SHARED } else { c };
+                line(format_args!(
+                    "  if (row + {r}u < rows && column + {step}u < n) {{"
+                ));
+                match self.patches {
+                    // In an output of w pixels a row, `pixel` is the upper left one of the row's four.
+                    "expand" => line(format_args!(
+                        "    let pixel = row{r} / info[1].w * 4u * info[1].w + row{r} % info[1].w * 2u;
+    let part = column{c} / (n / 4u);
+    let to = (pixel + part / 2u * 2u * info[1].w + part % 2u) * (n / 4u) + column{c} % (n / 4u);"
+                    )),
+                    _ => line(format_args!("    let to = row{r} * n + column{c};")),
+                }
+                let bias = if self.grouped {
+                    format!("bias[row % info[2].x * n + column{c}]")
+                } else {
+                    format!("bias[column{c}]")
+                };
+                let residual = match self.residual {
+                    "repeated" => " + residual[to % info[1].y]".to_owned(),
+                    "coarser" => format!(
+                        " + residual[(row{r} / (4u * info[1].z) * info[1].z + row{r} % (2u * info[1].z) / 2u) * n + column{c}]"
+                    ),
+                    _ => String::new(),
+                };
+                line(format_args!(
+                    "    out[to] = activate(a{r}_{c} + {bias}{residual});\n  }}"
+                ));
+            }
+        }
+        line(format_args!("}}"));
+    }
+}

@@ -1,0 +1,256 @@
+//! The kernels launched on burn's tensors. Every function panics if a tensor is not on a `wgpu` device.
+
+use burn::backend::Cube;
+use burn::tensor::{DType, Shape, Tensor};
+use burn_cubecl::cubecl::ir::{ElemType, UIntKind, metadata::Info};
+use burn_cubecl::cubecl::prelude::{
+    AddressType, CubeCount, ExecutionMode, KernelDefinition, KernelId, KernelMetadata, KernelSettings, Scope,
+};
+use burn_cubecl::cubecl::server::{KernelArguments, MetadataBindingInfo};
+use burn_cubecl::cubecl::{CubeDim, CubeKernel, PrecompiledSource};
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+
+use crate::{
+    Activation, AttentionShape, GROUP, HeadRows, Kernel, LinearShape, Patches, ResidualShape, adapter_class,
+};
+
+/// A tensor whose values lie in the order of its dimensions; copied only if they did not.
+pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_primitive::<Cube>(raw(x))
+}
+
+/// What is added to a layer's output.
+#[derive(Clone, Debug)]
+pub enum Residual {
+    /// Values as the output's, or as its first ones, to be repeated.
+    Repeated(Tensor<2>),
+    /// `[b, h, w, n]`, each pixel for four of an output `[b, 2h, 2w, n]`.
+    Coarser(Tensor<4>),
+}
+
+/// Everything of a linear layer but the matrix.
+#[derive(Clone, Debug, Default)]
+pub struct LinearOptions {
+    /// Rows that are added to the input, by turns.
+    pub plus: Option<Tensor<2>>,
+    /// Added to the output, before the activation.
+    pub residual: Option<Residual>,
+    /// Applied to the output.
+    pub activation: Activation,
+    /// How rows lie in the input or the output.
+    pub patches: Patches,
+    /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
+    pub groups: usize,
+}
+
+/// Whether [`linear`] can do it: matrices are read four values at a time.
+pub fn is_linear(weight: &Tensor<2>) -> bool {
+    weight.dims().iter().all(|side| side.is_multiple_of(4))
+}
+
+/// activation((x + plus) weight + bias + residual): `x` of rows of `k` values, `weight` `[k, n]` and `bias` `[n]`, or
+/// several of them, to `[rows, n]`.
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: &Tensor<2>,
+    bias: &Tensor<1>,
+    options: LinearOptions,
+) -> Tensor<2> {
+    let [k, n] = weight.dims();
+    let k = k / options.groups.max(1);
+    let rows = x.shape().num_elements() / k;
+    let mut shape = LinearShape {
+        rows,
+        k,
+        n,
+        activation: options.activation,
+        patches: options.patches,
+        groups: options.groups,
+        ..LinearShape::default()
+    };
+    let mut inputs = vec![raw(x), raw(weight.clone()), raw(bias.clone())];
+    if let Some(plus) = options.plus {
+        shape.plus = plus.shape().num_elements() / k;
+        inputs.push(raw(plus));
+    }
+    match options.residual {
+        None => {}
+        Some(Residual::Repeated(residual)) => {
+            shape.residual = ResidualShape::Repeated(residual.shape().num_elements() / n);
+            inputs.push(raw(residual));
+        }
+        Some(Residual::Coarser(residual)) => {
+            shape.residual = ResidualShape::Coarser {
+                width: residual.dims()[2],
+            };
+            inputs.push(raw(residual));
+        }
+    }
+    launch(crate::linear(shape, adapter_class()), inputs, [rows, n])
+}
+
+/// `[..., c]` over the last dimension, then `activation`; `weight` and `bias` are `[c]`, and 4 divides `c`.
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: &Tensor<1>,
+    bias: &Tensor<1>,
+    eps: f64,
+    activation: Activation,
+) -> Tensor<D> {
+    let dims = x.dims();
+    let c = dims[D - 1];
+    let rows = x.shape().num_elements() / c;
+    let kernel = crate::layer_norm(rows, c, eps, activation);
+    launch(kernel, vec![raw(x), raw(weight.clone()), raw(bias.clone())], dims)
+}
+
+/// All heads of queries, keys or values, as part of each row of a matrix.
+#[derive(Clone, Debug)]
+pub struct Heads {
+    /// Rows of `width` values, a token each.
+    pub tokens: Tensor<2>,
+    /// Where in a row the first head begins.
+    pub offset: usize,
+}
+
+/// `[batch * queries, heads * width]`. `padding` is the row of `k` and `v` that tokens beyond the edge have.
+pub fn attention(shape: AttentionShape, q: Heads, k: Heads, v: Heads, padding: &Tensor<1>) -> Tensor<2> {
+    let step = if shape.pools { 2 } else { 1 };
+    let queries = shape.queries[0] * shape.queries[1];
+    let rows = |heads: &Heads, grid: usize| {
+        let [rows, width] = heads.tokens.dims();
+        HeadRows {
+            batch: rows / grid,
+            width,
+            offset: heads.offset,
+        }
+    };
+    let keys = shape.keys[0] * shape.keys[1];
+    let layout = [rows(&q, queries * step * step), rows(&k, keys), rows(&v, keys)];
+    let kernel = crate::attention(shape, layout, adapter_class());
+    let mut inputs: Vec<CubeTensor> = [q, k, v].into_iter().map(|heads| raw(heads.tokens)).collect();
+    if shape.pads() {
+        inputs.push(raw(padding.clone()));
+    }
+    launch(kernel, inputs, [shape.batch * queries, shape.heads * shape.width])
+}
+
+/// `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even, and 4 divides `c`.
+pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
+    let dims = x.dims();
+    let [b, h, w, c] = dims;
+    launch(crate::max_pool(dims), vec![raw(x)], [b, h / 2, w / 2, c])
+}
+
+/// `hyper` `[b, 4, c]` and `pixels` `[b, p, c]` to logits `[b, 4, p]`; 4 divides `c`.
+pub fn mask_product(hyper: Tensor<3>, pixels: Tensor<3>) -> Tensor<3> {
+    let [b, p, c] = pixels.dims();
+    launch(
+        crate::mask_product(b, p, c),
+        vec![raw(hyper), raw(pixels)],
+        [b, 4, p],
+    )
+}
+
+/// Whether [`patch_embed`] can do it.
+pub fn is_patch_embed([h, w]: [usize; 2], c: usize) -> bool {
+    h.is_multiple_of(4) && w.is_multiple_of(16) && c.is_multiple_of(8)
+}
+
+/// A picture `[b, 3, h, w]` by a 7x7 convolution of stride 4, its weight as `[3 * 7 * 7, c]`, to tokens
+/// `[b, h/4, w/4, c]`; `position` `[1, h/4, w/4, c]` is added.
+pub fn patch_embed(
+    picture: Tensor<4>,
+    weight: &Tensor<2>,
+    bias: &Tensor<1>,
+    position: &Tensor<4>,
+) -> Tensor<4> {
+    let [b, _, h, w] = picture.dims();
+    let c = weight.dims()[1];
+    let inputs = vec![
+        raw(picture),
+        raw(weight.clone()),
+        raw(bias.clone()),
+        raw(position.clone()),
+    ];
+    launch(crate::patch_embed([b, h, w], c), inputs, [b, h / 4, w / 4, c])
+}
+
+/// The tensor's buffer, its values in the order of its dimensions.
+fn raw<const D: usize>(x: Tensor<D>) -> CubeTensor {
+    let x = x.try_into_primitive::<Cube>().expect("a tensor on a GPU");
+    assert_eq!(x.dtype, DType::F32, "networks compute in f32");
+    into_contiguous(x)
+}
+
+fn launch<const D: usize>(kernel: Kernel, inputs: Vec<CubeTensor>, dims: [usize; D]) -> Tensor<D> {
+    Tensor::from_primitive::<Cube>(launch_raw(kernel, inputs, dims.into()))
+}
+
+fn launch_raw(kernel: Kernel, inputs: Vec<CubeTensor>, shape: Shape) -> CubeTensor {
+    let (client, device) = (inputs[0].client.clone(), inputs[0].device.clone());
+    let handle = client.empty(shape.num_elements() * size_of::<f32>());
+    let out = CubeTensor::new_contiguous(client.clone(), device, shape, handle, DType::F32);
+
+    let [x, y] = kernel.groups();
+    let buffers = inputs
+        .iter()
+        .chain([&out])
+        .map(|tensor| tensor.handle.clone().binding())
+        .collect();
+    let words = kernel
+        .info
+        .chunks_exact(2)
+        .map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32)
+        .collect();
+    let arguments = KernelArguments::new()
+        .with_buffers(buffers)
+        .with_info(MetadataBindingInfo::custom(words));
+    client.launch(Box::new(Source(kernel)), CubeCount::Static(x, y, 1), arguments);
+    out
+}
+
+struct Source(Kernel);
+
+impl KernelMetadata for Source {
+    fn name(&self) -> &'static str {
+        "sam2"
+    }
+
+    fn id(&self) -> KernelId {
+        // The kernels bound their own loops and accesses.
+        KernelId::new::<Self>()
+            .info(self.0.key.clone())
+            .mode(ExecutionMode::Unchecked)
+    }
+
+    fn address_type(&self) -> ElemType {
+        UIntKind::U32.into()
+    }
+}
+
+impl CubeKernel for Source {
+    /// Nothing: there is text instead.
+    fn define(&self) -> KernelDefinition {
+        let settings = KernelSettings::new(
+            CubeDim::new_1d(GROUP).into(),
+            ExecutionMode::Unchecked,
+            AddressType::U32,
+        );
+        KernelDefinition {
+            body: Scope::root(settings.clone()),
+            settings,
+            info: Info::default(),
+        }
+    }
+
+    fn source(&self) -> Option<PrecompiledSource> {
+        Some(PrecompiledSource {
+            // In the browser each tensor has a buffer of its own.
+            source: self.0.text(!cfg!(target_family = "wasm")),
+            entrypoint_name: "main".into(),
+            lang: "wgsl",
+        })
+    }
+}

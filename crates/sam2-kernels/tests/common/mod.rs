@@ -1,0 +1,155 @@
+//! Runs kernels on whatever Vulkan offers, which may be a CPU (Debian: `mesa-vulkan-drivers`).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use sam2_kernels::Kernel;
+use wgpu::util::DeviceExt;
+
+/// A device, and what is made of random numbers for it.
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    /// By key, as a program that uses the kernels keeps them.
+    pipelines: RefCell<HashMap<String, wgpu::ComputePipeline>>,
+}
+
+impl Gpu {
+    /// None, and a line that says so, where there is no adapter.
+    pub fn open() -> Option<Self> {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::VULKAN;
+        let instance = wgpu::Instance::new(descriptor);
+        let adapter = wait(instance.request_adapter(&wgpu::RequestAdapterOptions::default()));
+        let Ok(adapter) = adapter else {
+            println!(
+                "SKIPPED: no Vulkan adapter here; Debian's mesa-vulkan-drivers has one that needs no GPU"
+            );
+            return None;
+        };
+        println!("on {}", adapter.get_info().name);
+        let (device, queue) =
+            wait(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("a device");
+        Some(Self {
+            device,
+            queue,
+            pipelines: RefCell::default(),
+        })
+    }
+
+    fn pipeline(&self, kernel: &Kernel) -> wgpu::ComputePipeline {
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&kernel.key),
+            source: wgpu::ShaderSource::Wgsl(kernel.text(false).into()),
+        });
+        self.device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&kernel.key),
+                layout: None,
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            })
+    }
+
+    /// The kernel's output, of `length` values.
+    pub fn run(&self, kernel: &Kernel, inputs: &[&[f32]], length: usize) -> Vec<f32> {
+        assert_eq!(inputs.len(), kernel.inputs.len(), "{}", kernel.key);
+        let mut pipelines = self.pipelines.borrow_mut();
+        let pipeline = pipelines
+            .entry(kernel.key.clone())
+            .or_insert_with(|| self.pipeline(kernel));
+        let buffer = |contents: &[u8], usage| {
+            self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: None,
+                contents,
+                usage,
+            })
+        };
+        let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+        let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let mut buffers: Vec<_> = inputs
+            .iter()
+            .map(|values| buffer(&bytes(values), storage))
+            .collect();
+        // What a kernel leaves out stays NaN.
+        buffers.push(buffer(&bytes(&vec![f32::NAN; length]), storage));
+        let info: Vec<u8> = kernel.info.iter().flat_map(|x| x.to_le_bytes()).collect();
+        buffers.push(buffer(&info, wgpu::BufferUsages::UNIFORM));
+        let entries: Vec<_> = (0..)
+            .zip(&buffers)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        let size = 4 * length as u64;
+        let copy = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            let [x, y] = kernel.groups();
+            pass.dispatch_workgroups(x, y, 1);
+        }
+        encoder.copy_buffer_to_buffer(&buffers[inputs.len()], 0, &copy, 0, size);
+        self.queue.submit([encoder.finish()]);
+        copy.slice(..)
+            .map_async(wgpu::MapMode::Read, |result| result.expect("readable"));
+        self.device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .expect("the work is done");
+        let view = copy.slice(..).get_mapped_range().expect("mapped");
+        view.chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")))
+            .collect()
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}
+
+/// As many values of about -1 to 1, the same for the same seed.
+pub fn random(length: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(747_796_405).wrapping_add(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (f64::from(state) / f64::from(u32::MAX) * 2.0 - 1.0) as f32
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Fails unless every value is within `limit` of the wanted one, in parts of the largest.
+#[track_caller]
+pub fn assert_close(found: &[f32], wanted: &[f64], limit: f64, what: &str) {
+    assert_eq!(found.len(), wanted.len(), "{what}");
+    let scale = wanted.iter().fold(1e-30, |largest: f64, x| largest.max(x.abs()));
+    for (i, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+        let apart = (f64::from(*found) - wanted).abs() / scale;
+        // Not a number is not close.
+        assert!(apart <= limit, "{what}: value {i} is {found}, expected {wanted}");
+    }
+}

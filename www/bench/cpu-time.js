@@ -1,0 +1,136 @@
+#!/usr/bin/env node
+// The processor time of the cpu wasm and of onnxruntime-web's, one thread each, by turns, in Node: unlike time by the
+// clock it does not depend on who else is busy. Other builds of ours may be measured beside it.
+// usage: node [--experimental-wasm-relaxed-simd] cpu-time.js --models DIR [--model nano] [--turns N] [--only WORK]
+//   [WASM_DIR...]     DIR: what ./pkg-scripts/bench exported; WASM_DIR: sam2-web/wasm/cpu unless given
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    models: { type: "string" },
+    model: { type: "string", default: "nano" },
+    turns: { type: "string", default: "9" },
+    only: { type: "string", default: "" },
+    "no-theirs": { type: "boolean", default: false },
+  },
+});
+const builds = positionals.length
+  ? positionals
+  : [fileURLToPath(new URL("../sam2-web/wasm/cpu", import.meta.url))];
+const file = (name) => readFileSync(join(options.models, `${options.model}.${name}`));
+const { side } = JSON.parse(readFileSync(join(options.models, "manifest.json")))[options.model];
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+
+/** Discs on a slope, as the bench page has them. */
+function picture(side) {
+  const rgba = new Uint8ClampedArray(side * side * 4).fill(255);
+  for (let i = 0; i < side * side; i++) {
+    const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
+    const inside = (x - 0.3) ** 2 + (y - 0.45) ** 2 < 0.18 ** 2;
+    const texture = 12 * Math.sin(x * 200) * Math.cos(y * 140);
+    const colour = inside ? [220, 60, 50] : [60 + 120 * x, 90 + 80 * y, 140 - 60 * x + 30 * y];
+    rgba.set(
+      colour.map((value) => value + texture),
+      i * 4,
+    );
+  }
+  return rgba;
+}
+
+const pictures = new Map([side, side / 4].map((side) => [side, picture(side)]));
+
+async function ours(directory) {
+  const glue = await import(pathToFileURL(resolve(directory, "sam2_web.js")));
+  glue.initSync({ module: readFileSync(join(directory, "sam2_web_bg.wasm")) });
+  const model = await glue.Model.load(file("safetensors"), undefined);
+  let image;
+  const encode = async (side) => {
+    image?.free();
+    image = await model.setImage(pictures.get(side), side, side);
+  };
+  return {
+    name: directory.split("/").at(-1),
+    encode: () => encode(side),
+    // Its masks come at the picture's size, theirs as logits: a picture of that size makes it the same work.
+    beforeDecodes: () => encode(side / 4),
+    async decode(clicks) {
+      const prompts = clicks.map(([x, y]) => ({
+        points: [{ x: (x * side) / 4, y: (y * side) / 4, label: 1 }],
+        multimask: true,
+      }));
+      const predictions = await image.predictBatch(prompts);
+      return predictions.flatMap(({ masks }) => masks.map(({ logits }) => logits));
+    },
+  };
+}
+
+async function theirs() {
+  const ort = await import("onnxruntime-web");
+  ort.env.wasm.numThreads = 1;
+  const session = (part) =>
+    ort.InferenceSession.create(file(`${part}.onnx`), { executionProviders: ["wasm"] });
+  const [encoder, decoder] = [await session("encoder"), await session("decoder")];
+  let features;
+  const encode = async () => {
+    const rgba = pictures.get(side);
+    const pixels = new Float32Array(3 * side * side);
+    const [mean, deviation] = [
+      [0.485, 0.456, 0.406],
+      [0.229, 0.224, 0.225],
+    ];
+    for (let c = 0; c < 3; c++) {
+      for (let i = 0; i < side * side; i++) {
+        pixels[c * side * side + i] = (rgba[i * 4 + c] / 255 - mean[c]) / deviation[c];
+      }
+    }
+    features = await encoder.run({ pixels: new ort.Tensor("float32", pixels, [1, 3, side, side]) });
+  };
+  return {
+    name: "onnxruntime-web",
+    encode,
+    beforeDecodes: encode,
+    async decode(clicks) {
+      const places = new Float32Array(clicks.flat().map((place) => place * side));
+      const { masks } = await decoder.run({
+        ...features,
+        points: new ort.Tensor("float32", places, [clicks.length, 1, 2]),
+        labels: new ort.Tensor("float32", new Float32Array(clicks.length).fill(1), [clicks.length, 1]),
+      });
+      return masks.data;
+    },
+  };
+}
+
+if (!options.models || !existsSync(options.models))
+  throw new Error("--models must name the exported models' folder");
+const sides = await Promise.all(builds.map(ours));
+if (!options["no-theirs"]) sides.push(await theirs());
+const clicks = Array.from({ length: 64 }, (_, i) => [((i % 8) + 0.5) / 8, (Math.floor(i / 8) + 0.5) / 8]);
+const works = {
+  encode: [(side) => side.encode(), 1],
+  click: [(side) => side.decode([[0.3, 0.45]]), 8],
+  clicks64: [(side) => side.decode(clicks), 1],
+};
+for (const [work, [run, times]] of Object.entries(works)) {
+  if (options.only && options.only !== work) continue;
+  if (work !== "encode") for (const side of sides) await side.beforeDecodes();
+  const spent = sides.map(() => []);
+  for (let turn = -3; turn < Number(options.turns); turn++) {
+    for (const [i, side] of sides.entries()) {
+      const start = process.cpuUsage();
+      for (let time = 0; time < times; time++) await run(side);
+      const { user, system } = process.cpuUsage(start);
+      // The first turns are still being compiled.
+      if (turn >= 0) spent[i].push((user + system) / 1e3 / times);
+    }
+  }
+  const medians = spent.map(median);
+  const last = medians.at(-1);
+  console.log(
+    `${work}: ${sides.map(({ name }, i) => `${name} ${medians[i].toFixed(1)} ms (${(medians[i] / last).toFixed(2)}), least ${Math.min(...spent[i]).toFixed(1)}`).join("; ")}`,
+  );
+}
