@@ -14,6 +14,7 @@ use crate::weights::{Weights, WeightsError};
 pub struct Linear(Parameters);
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // A few hundred layers are made once and stay where they are.
 enum Parameters {
     Plain {
         /// `[input, output]`.
