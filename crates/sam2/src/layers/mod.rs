@@ -1,7 +1,6 @@
 //! What several blocks share.
 
 mod attention;
-mod by_rows;
 mod gpu;
 mod host;
 mod layer_norm;
@@ -17,7 +16,6 @@ mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
-pub use by_rows::by_rows;
 pub(crate) use gpu::contiguous;
 #[cfg(feature = "webgpu")]
 pub(crate) use gpu::{is_gpu, rows};

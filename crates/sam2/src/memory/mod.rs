@@ -2,7 +2,6 @@
 
 mod attention;
 mod bank;
-mod depthwise_conv;
 mod encoder;
 mod model;
 mod round;
