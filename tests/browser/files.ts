@@ -1,5 +1,5 @@
 // Files to try the package's readers on.
-import { crc32, deflateSync, inflateSync } from "node:zlib";
+import { crc32, deflateSync } from "node:zlib";
 
 /** A PNG that holds one colour, or only says that it is of this size where that is 0. */
 export function png(width: number, height: number): Buffer {
@@ -76,38 +76,4 @@ export function editHeader(
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
   return Buffer.concat([size, Buffer.from(text), file.subarray(8 + length)]);
-}
-
-/** The palette indices, or grey values, of an 8-bit PNG; other readers would give colours. */
-export function indices(file: Buffer): { width: number; height: number; values: Uint8Array } {
-  const parts: Buffer[] = [];
-  for (let at = 8; at < file.length; ) {
-    const length = file.readUInt32BE(at);
-    if (file.toString("latin1", at + 4, at + 8) === "IDAT")
-      parts.push(file.subarray(at + 8, at + 8 + length));
-    at += 12 + length;
-  }
-  const [width, height] = [file.readUInt32BE(16), file.readUInt32BE(20)];
-  if (file[24] !== 8 || (file[25] !== 3 && file[25] !== 0) || file[28] !== 0)
-    throw new Error("another kind of PNG");
-  const rows = inflateSync(Buffer.concat(parts));
-  const values = new Uint8Array(width * height);
-  const at = (x: number, y: number) => (x < 0 || y < 0 ? 0 : (values[y * width + x] ?? 0));
-  for (let y = 0; y < height; y++) {
-    const filter = rows[y * (width + 1)] ?? 0;
-    for (let x = 0; x < width; x++) {
-      const [left, up, corner] = [at(x - 1, y), at(x, y - 1), at(x - 1, y - 1)];
-      const guess = [0, left, up, (left + up) >> 1, paeth(left, up, corner)][filter] ?? 0;
-      values[y * width + x] = (rows[y * (width + 1) + 1 + x] ?? 0) + guess;
-    }
-  }
-  return { width, height, values };
-}
-
-/** Whichever neighbour lies closest to what a plane through them would have. */
-function paeth(left: number, up: number, corner: number): number {
-  const plane = left + up - corner;
-  const far = (value: number) => Math.abs(plane - value);
-  if (far(left) <= far(up) && far(left) <= far(corner)) return left;
-  return far(up) <= far(corner) ? up : corner;
 }

@@ -269,20 +269,25 @@ fn product(
         let out = out.as_mut_ptr().cast();
         let (panel, length) = (right.panel, end - start);
         #[cfg(target_arch = "wasm32")]
-        if second_module::multiply(
-            a,
-            left.stride,
-            b,
-            right.stride,
-            panel,
-            bias,
-            out,
-            stride,
-            m,
-            n,
-            length,
-            flags,
-        ) {
+        if second_module::EXPORTS.with(|exports| {
+            let done = exports.as_ref().map(|exports| {
+                exports.multiply(
+                    a,
+                    left.stride,
+                    b,
+                    right.stride,
+                    panel,
+                    bias,
+                    out,
+                    stride,
+                    m,
+                    n,
+                    length,
+                    flags,
+                );
+            });
+            done.is_some()
+        }) {
             continue;
         }
         // SAFETY: `Rows`, `Columns` and `Packed` are as large as they say, `out` was measured above, a bias is as long

@@ -9,11 +9,12 @@ const MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relaxed.wasm"));
 #[wasm_bindgen]
 extern "C" {
     /// The second module's exports.
-    type Exports;
+    pub type Exports;
 
+    /// [`crate::kernel::multiply`].
     #[allow(clippy::too_many_arguments)]
     #[wasm_bindgen(method)]
-    fn multiply(
+    pub fn multiply(
         this: &Exports,
         a: *const f32,
         a_stride: usize,
@@ -32,7 +33,7 @@ extern "C" {
 
 thread_local! {
     /// None where the browser does not take it.
-    static EXPORTS: Option<Exports> = instantiate().ok();
+    pub static EXPORTS: Option<Exports> = instantiate().ok();
 }
 
 fn instantiate() -> Result<Exports, JsValue> {
@@ -43,31 +44,4 @@ fn instantiate() -> Result<Exports, JsValue> {
     Reflect::set(&imports, &"env".into(), &environment)?;
     let instance = WebAssembly::Instance::new(&module, &imports)?;
     Ok(instance.exports().unchecked_into())
-}
-
-/// [`crate::kernel::multiply`], if the browser can; whether it did.
-#[allow(clippy::too_many_arguments)]
-pub fn multiply(
-    a: *const f32,
-    a_stride: usize,
-    b: *const f32,
-    b_stride: usize,
-    b_panel: usize,
-    bias: *const f32,
-    out: *mut f32,
-    out_stride: usize,
-    m: usize,
-    n: usize,
-    k: usize,
-    flags: usize,
-) -> bool {
-    EXPORTS.with(|exports| match exports {
-        Some(exports) => {
-            exports.multiply(
-                a, a_stride, b, b_stride, b_panel, bias, out, out_stride, m, n, k, flags,
-            );
-            true
-        }
-        None => false,
-    })
 }

@@ -218,16 +218,12 @@ impl MultiScaleBlock {
             window_unpartition(self.attn.forward(windows), [b, rows, columns], [h, w])
         };
         let x = shortcut + attended;
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
+        self.mlp.forward_onto(self.norm2.forward(x.clone()), x)
     }
 
     /// The same by kernels of our own, which find windows by arithmetic.
     #[cfg(feature = "webgpu")]
     fn on_gpu(&self, x: Tensor<4>) -> Tensor<4> {
-        let onto = |residual: Tensor<2>| LinearOptions {
-            residual: Some(Residual::Repeated(residual)),
-            ..LinearOptions::default()
-        };
         let [b, h, w, _] = x.dims();
         let normed = self.norm1.forward(x.clone());
         let shortcut = match &self.proj {
@@ -257,10 +253,12 @@ impl MultiScaleBlock {
         // Padding is zeros before the projection, and so its bias after it.
         let (_, padding) = attn.qkv.parameters();
         let attended = tensors::attention(shape, part(0), part(1), part(2), padding);
-        let x = attn.proj.on_gpu(attended, onto(rows(shortcut)));
-        self.mlp
-            .on_gpu(self.norm2.forward(x.clone()), onto(x))
-            .reshape(dims)
+        let onto = LinearOptions {
+            residual: Some(Residual::Repeated(rows(shortcut))),
+            ..LinearOptions::default()
+        };
+        let x = attn.proj.on_gpu(attended, onto).reshape(dims);
+        self.mlp.forward_onto(self.norm2.forward(x.clone()), x)
     }
 }
 

@@ -47,9 +47,7 @@ impl FpnNeck {
                     residual: above.cloned().map(Residual::Coarser),
                     ..LinearOptions::default()
                 };
-                let [b, h, w, _] = stage.dims();
-                let out = self.lateral[level].on_gpu(stage, options);
-                levels.push(out.reshape([b as i64, h as i64, w as i64, -1]));
+                levels.push(self.lateral[level].forward_on_gpu(stage, options));
                 continue;
             }
             let lateral = self.lateral[level].forward(stage);

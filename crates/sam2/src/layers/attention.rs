@@ -112,12 +112,11 @@ impl Attention {
 fn project(layer: &Linear, x: Tensor<3>, position: Option<Tensor<3>>) -> Tensor<3> {
     #[cfg(feature = "webgpu")]
     if is_gpu(&x.device()) {
-        let [b, n, _] = x.dims();
         let options = LinearOptions {
             plus: position.map(rows),
             ..LinearOptions::default()
         };
-        return layer.on_gpu(x, options).reshape([b as i64, n as i64, -1]);
+        return layer.forward_on_gpu(x, options);
     }
     layer.forward(match position {
         Some(position) => x + position,

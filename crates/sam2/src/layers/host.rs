@@ -215,12 +215,12 @@ fn erf(x: f32) -> f32 {
 }
 
 #[cfg(all(test, feature = "flex"))]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use burn::tensor::{Distribution, ElementConversion};
 
     /// Greatest difference between two tensors.
-    fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    pub(in super::super) fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
         assert_eq!(a.dims(), b.dims());
         (a - b).abs().max().into_scalar::<f32>().elem()
     }

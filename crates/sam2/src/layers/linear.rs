@@ -82,11 +82,7 @@ impl Linear {
         };
         #[cfg(feature = "webgpu")]
         if is_gpu(&x.device()) && sam2_kernels::tensors::is_linear(&weight) {
-            let mut dims = x.dims();
-            dims[D - 1] = bias.dims()[0];
-            return self
-                .on_gpu(x, sam2_kernels::tensors::LinearOptions::default())
-                .reshape(dims);
+            return self.forward_on_gpu(x, sam2_kernels::tensors::LinearOptions::default());
         }
         // As one matrix: of a batch of them the CPU backend would multiply each alone, and copy the weight first.
         let mut dims = x.dims();
@@ -104,6 +100,19 @@ impl Linear {
             Parameters::Packed(packed) => Some(packed),
             Parameters::Plain { .. } => None,
         }
+    }
+
+    /// By a kernel of our own, with what it can do besides that leaves rows where they are: `[..., input]` to
+    /// `[..., output]`.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn forward_on_gpu<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        options: sam2_kernels::tensors::LinearOptions,
+    ) -> Tensor<D> {
+        let mut dims = x.dims();
+        dims[D - 1] = self.parameters().1.dims()[0];
+        self.on_gpu(x, options).reshape(dims)
     }
 
     /// By a kernel of our own, with all that it can do besides.

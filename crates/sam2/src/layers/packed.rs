@@ -319,16 +319,12 @@ pub fn attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>) -> Te
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::tests::apart;
     use super::*;
     use burn::tensor::{Distribution, module, ops::ConvOptions};
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
-    }
-
-    fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
-        assert_eq!(a.dims(), b.dims());
-        (a - b).abs().max().into_scalar::<f32>()
     }
 
     #[test]
