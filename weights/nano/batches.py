@@ -33,6 +33,11 @@ def choose_targets(rng, scene, count):
     return chosen
 
 
+def shrink(mask, low):
+    """255 times the covered part of each cell, (low, low)."""
+    return cv2.resize(mask.astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA)
+
+
 def make(rng, src, size, pictures, per_picture):
     n, low = pictures * per_picture, size // LOGIT_STRIDE
     out = dict(
@@ -49,7 +54,7 @@ def make(rng, src, size, pictures, per_picture):
             scene = scenes.make(rng, src, size)
             targets = choose_targets(rng, scene, per_picture)
         out["rgb"][b] = scene.rgb
-        out["valid"][b] = cv2.resize((scene.labels >= 0).astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA) > 127
+        out["valid"][b] = shrink(scene.labels >= 0, low) > 127
         for k, mask in enumerate(targets):
             i = b * per_picture + k
             if mask is None:
@@ -59,7 +64,7 @@ def make(rng, src, size, pictures, per_picture):
                 out["click"][i] = prompts.anywhere(rng, where)
                 out["box"][i] = 0, 0, size, size  # unused: what is absent gets clicks only
             else:
-                out["wanted"][i] = cv2.resize(mask.astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA)
+                out["wanted"][i] = shrink(mask, low)
                 out["click"][i] = prompts.click(rng, mask)
                 out["box"][i] = prompts.box(rng, mask)
     return out
@@ -80,11 +85,11 @@ def make_clips(rng, src, size, count, frames, most=2):
             chosen = clips.things(rng, clip, most)
         for t, (rgb, labels) in enumerate(clip):
             out["rgb"][t, b] = rgb
-            out["valid"][t, b] = cv2.resize((labels >= 0).astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA) > 127
+            out["valid"][t, b] = shrink(labels >= 0, low) > 127
         for label in chosen:
             masks = [labels == label for _, labels in clip]
             clip_of.append(b)
-            wanted.append([cv2.resize(m.astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA) for m in masks])
+            wanted.append([shrink(m, low) for m in masks])
             present.append([m.sum() >= clips.PRESENT * (size / 256) ** 2 for m in masks])
             mask.append(masks[0])
             click.append(prompts.click(rng, masks[0]))

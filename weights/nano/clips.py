@@ -112,7 +112,7 @@ def stage(rng, src, frames):
             taken = taken[::-1]
         return [(p.rgb, p.labels) for p in taken], rng.random() < 0.4, rng.choice([0, 1, 2], p=[0.6, 0.3, 0.1])
     if kind < 0.75:
-        photo = scenes.one(rng, src.photos[scenes.pick(rng, scenes.PHOTO_WEIGHTS)])
+        photo = scenes.any_photo(rng, src)
         return [(photo.rgb, photo.labels)] * frames, True, rng.choice([0, 1, 2, 3], p=[0.3, 0.35, 0.25, 0.1])
     rgb = scenes.one(rng, src.backgrounds) if rng.random() < 0.75 else scenes.noise_texture(rng, 256)
     return [(rgb, np.zeros(rgb.shape[:2], np.uint8))] * frames, rng.random() < 0.7, rng.integers(2, 6)

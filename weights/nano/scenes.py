@@ -55,6 +55,11 @@ def one(rng, items):
     return items[rng.integers(len(items))]
 
 
+def any_photo(rng, src, weights=PHOTO_WEIGHTS):
+    """A labelled photograph of one of the sources that are there."""
+    return one(rng, src.photos[pick(rng, {name: weight for name, weight in weights.items() if name in src.photos})])
+
+
 # --- colours and textures ---------------------------------------------------------------------------------------------
 
 
@@ -103,7 +108,7 @@ def texture(rng, src, size):
     """A square of some material: a random crop of a photograph or background, or noise."""
     if rng.random() < 0.3:
         return noise_texture(rng, size)
-    rgb = one(rng, src.backgrounds) if rng.random() < 0.5 else one(rng, src.photos[pick(rng, PHOTO_WEIGHTS)]).rgb
+    rgb = one(rng, src.backgrounds) if rng.random() < 0.5 else any_photo(rng, src).rgb
     h, w = rgb.shape[:2]
     side = int(min(h, w) * rng.uniform(0.15, 0.9))
     y, x = rng.integers(h - side + 1), rng.integers(w - side + 1)
@@ -348,7 +353,7 @@ def camera(rng, scene):
 def make(rng, src, size):
     kind = rng.random()
     if kind < 0.55:
-        photo = one(rng, src.photos[pick(rng, PHOTO_WEIGHTS)])
+        photo = any_photo(rng, src)
         scene = from_photo(rng, photo, size, 0.25)
         if rng.random() < 0.3:
             paste_some(rng, src, scene, int(rng.integers(1, 4)), high=0.5)

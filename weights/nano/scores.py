@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import batches
+import evaluate
 import losses
 import model as nano
 import prompts
@@ -31,16 +32,15 @@ WEIGHTS = {
     "trashnet_photos": 0.08,
     "facade": 0.05,
 }
-SMALLEST = 0.005  # of the picture, as in the protocol
 
 
 def examples(rng, src, size, count):
     """A photograph's picture, up to `count` of its instances (N,h,w) and a click on each."""
     while True:
-        photo = scenes.one(rng, src.photos[scenes.pick(rng, WEIGHTS)])
+        photo = scenes.any_photo(rng, src, WEIGHTS)
         scene = scenes.camera(rng, scenes.from_photo(rng, photo, size, 0.9))  # as whole as a visitor opens it
         masks = [scene.labels == next(iter(t)) for t in scene.targets if len(t) == 1]
-        masks = [m for m in masks if m.mean() >= SMALLEST]
+        masks = [m for m in masks if m.mean() >= evaluate.SMALLEST]
         if masks:
             order = rng.permutation(len(masks))[:count]
             return scene, [masks[i] for i in order]
@@ -76,8 +76,8 @@ def main():
         total, count = 0.0, 0
         for _ in range(args.pictures):
             scene, masks = examples(rng, src, args.size, 6)
-            wanted = torch.from_numpy(np.stack([cv2.resize(m.astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA) for m in masks])).float() / 255
-            valid = torch.from_numpy(cv2.resize((scene.labels >= 0).astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA) > 127).float()
+            wanted = torch.from_numpy(np.stack([batches.shrink(m, low) for m in masks])).float() / 255
+            valid = torch.from_numpy(batches.shrink(scene.labels >= 0, low) > 127).float()
             points = torch.tensor([prompts.click(rng, m) for m in masks], dtype=torch.float32)[:, None]
             with torch.no_grad():
                 features = [f.expand(len(masks), -1, -1, -1) for f in nano.image_features(model, normalise(scene.rgb[None]))]
