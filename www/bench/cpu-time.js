@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { normalise, syntheticPicture } from "./src/picture.js";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -25,23 +26,7 @@ const file = (name) => readFileSync(join(options.models, `${options.model}.${nam
 const { side } = JSON.parse(readFileSync(join(options.models, "manifest.json")))[options.model];
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
-/** Discs on a slope, as the bench page has them. */
-function picture(side) {
-  const rgba = new Uint8ClampedArray(side * side * 4).fill(255);
-  for (let i = 0; i < side * side; i++) {
-    const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
-    const inside = (x - 0.3) ** 2 + (y - 0.45) ** 2 < 0.18 ** 2;
-    const texture = 12 * Math.sin(x * 200) * Math.cos(y * 140);
-    const colour = inside ? [220, 60, 50] : [60 + 120 * x, 90 + 80 * y, 140 - 60 * x + 30 * y];
-    rgba.set(
-      colour.map((value) => value + texture),
-      i * 4,
-    );
-  }
-  return rgba;
-}
-
-const pictures = new Map([side, side / 4].map((side) => [side, picture(side)]));
+const pictures = new Map([side, side / 4].map((side) => [side, syntheticPicture(side)]));
 
 async function ours(directory) {
   const glue = await import(pathToFileURL(resolve(directory, "sam2_web.js")));
@@ -76,17 +61,7 @@ async function theirs() {
   const [encoder, decoder] = [await session("encoder"), await session("decoder")];
   let features;
   const encode = async () => {
-    const rgba = pictures.get(side);
-    const pixels = new Float32Array(3 * side * side);
-    const [mean, deviation] = [
-      [0.485, 0.456, 0.406],
-      [0.229, 0.224, 0.225],
-    ];
-    for (let c = 0; c < 3; c++) {
-      for (let i = 0; i < side * side; i++) {
-        pixels[c * side * side + i] = (rgba[i * 4 + c] / 255 - mean[c]) / deviation[c];
-      }
-    }
+    const pixels = normalise(pictures.get(side));
     features = await encoder.run({ pixels: new ort.Tensor("float32", pixels, [1, 3, side, side]) });
   };
   return {

@@ -2,12 +2,13 @@
 // Processor time of Chromium's GPU process from an empty page to the first mask on WebGPU. On a software adapter that is
 // the GPU's time, and does not depend on who else uses the machine; making the pipelines is in it. Linux only.
 // usage: gpu-time.js --cache DIR [--model nano] [--side ours|theirs]    after pkg-scripts/bench has made the models
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "@playwright/test";
+import { browserOf, fields, processesOf } from "./processes.js";
 import { serve } from "./serve.js";
 
 const { values: options } = parseArgs({
@@ -21,22 +22,11 @@ const { values: options } = parseArgs({
 });
 const TICKS_A_SECOND = 100;
 
-const read = (path) => {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-};
-/** What follows a process's name in its status line: its state, its parent, and from the 12th on its times. */
-const fields = (pid) => read(`/proc/${pid}/stat`).split(") ").at(-1).split(" ");
-
 /** Seconds of the GPU process of the browser with that profile. */
 function gpuSeconds(profile) {
-  const ticks = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/cmdline`).includes("--type=gpu-process"))
-    .filter((pid) => read(`/proc/${fields(pid)[1]}/cmdline`).includes(profile))
-    .map((pid) => Number(fields(pid)[11]) + Number(fields(pid)[12]));
+  const ticks = processesOf(browserOf(profile), "gpu-process").map(
+    (pid) => Number(fields(pid)[11]) + Number(fields(pid)[12]),
+  );
   return ticks.reduce((sum, each) => sum + each, 0) / TICKS_A_SECOND;
 }
 

@@ -2,13 +2,14 @@
 // Drives the bench page in a headless Chromium, adds what only can be measured from outside (starts, downloads, memory,
 // the native encoder), prints the table and saves it. pkg-scripts/bench calls it.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "@playwright/test";
+import { browserOf, processesOf, read } from "./processes.js";
 import { compressed, serve } from "./serve.js";
 
 const { values: options } = parseArgs({
@@ -179,7 +180,7 @@ async function memory(model, device, target) {
     await page.goto(`${server.url}nothing`);
     const linux = process.platform === "linux";
     const browser = linux && browserOf(profiles.at(-1));
-    const anonymous = () => (linux ? renderers(browser).map(anonymousMemory) : [0]);
+    const anonymous = () => (linux ? processesOf(browser, "renderer").map(anonymousMemory) : [0]);
     const before = Math.max(...anonymous());
     const heap = await watchHeaps(context, page);
     let peak = 0;
@@ -250,47 +251,13 @@ async function watchHeaps(context, page) {
   };
 }
 
-function processes() {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-}
-function commandOf(pid) {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  } catch {
-    return "";
-  }
-}
-function browserOf(profile) {
-  return processes().find(
-    (pid) => commandOf(pid).includes(`--user-data-dir=${profile}`) && !/--type=/.test(commandOf(pid)),
-  );
-}
-function parentOf(pid) {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ")[1];
-  } catch {
-    return "";
-  }
-}
-function renderers(browser) {
-  return processes().filter((pid) => /--type=renderer/.test(commandOf(pid)) && descends(pid, browser));
-}
-function descends(pid, ancestor) {
-  for (let at = pid, up = 0; at && at !== "0" && up < 6; at = parentOf(at), up++)
-    if (at === String(ancestor)) return true;
-  return false;
-}
 /** In bytes: what is not files of the browser itself. */
 function anonymousMemory(pid) {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return ["RssAnon", "RssShmem"].reduce(
-      (sum, name) => sum + Number(status.match(`${name}:\\s+(\\d+) kB`)[1]) * 1024,
-      0,
-    );
-  } catch {
-    return 0;
-  }
+  const status = read(pid, "status");
+  return ["RssAnon", "RssShmem"].reduce(
+    (sum, name) => sum + Number(status.match(`${name}:\\s+(\\d+) kB`)?.[1] ?? 0) * 1024,
+    0,
+  );
 }
 
 /** tiny's encoder natively, ours and the official PyTorch's, two threads each, by turns. */
@@ -385,7 +352,6 @@ try {
     report.rows.push(...(await memory(model, "cpu", model === "tiny" ? 0.7 : null)));
     save();
   }
-  save();
   if (!options["no-native"]) report.rows.push(await native());
   save();
   print(report.rows);

@@ -1,7 +1,8 @@
 // sam2-web on the worker's own thread, through its public API.
 import "./counters.js";
 import { type ImageEmbedding, Sam2, type Video, type VideoFrameMasks } from "sam2-web";
-import { type Click, type ModelFiles, type Side, serve, syntheticPicture } from "./side.js";
+import { syntheticPicture } from "./picture.js";
+import { type Click, type ModelFiles, type Side, serve } from "./side.js";
 
 class Ours implements Side {
   #sam!: Sam2;

@@ -1,5 +1,6 @@
 // One library in a worker: what it is asked to do, and how long it takes over there.
 import { type Counts, dryRun, take } from "./counters.js";
+import { syntheticPicture } from "./picture.js";
 
 export type Device = "cpu" | "webgpu";
 
@@ -125,25 +126,3 @@ export class Remote {
 
 /** How far the discs have gone in the next frame of the clip, in parts of the picture's side. */
 const STEP = 0.004;
-
-/** Discs on gradients, `gone` to the right: anything will do, as the network's work is the same for every picture. */
-export function syntheticPicture(side: number, gone = 0): Uint8ClampedArray<ArrayBuffer> {
-  const rgba = new Uint8ClampedArray(side * side * 4).fill(255);
-  const discs = [
-    [0.3, 0.45, 0.18, 220, 60, 50],
-    [0.72, 0.35, 0.12, 40, 190, 80],
-    [0.6, 0.75, 0.15, 60, 80, 220],
-  ] as const;
-  for (let i = 0; i < side * side; i++) {
-    const [x, y] = [(i % side) / side, Math.floor(i / side) / side];
-    const disc = discs.find(([cx, cy, r]) => (x - cx - gone) ** 2 + (y - cy) ** 2 < r ** 2);
-    const texture = 12 * Math.sin(x * 200) * Math.cos(y * 140);
-    rgba.set(
-      disc
-        ? [disc[3] + texture, disc[4] + texture, disc[5] + texture]
-        : [60 + 120 * x + texture, 90 + 80 * y + texture, 140 - 60 * x + 30 * y + texture],
-      i * 4,
-    );
-  }
-  return rgba;
-}

@@ -1,7 +1,7 @@
 // From opening the page to the first mask, as the package's README begins. The address says with what:
 // ?model=nano&device=cpu. `window.firstMask` resolves to milliseconds since navigation, `window.loaded` once all is fetched.
 import { Sam2 } from "sam2-web";
-import { syntheticPicture } from "./side.js";
+import { syntheticPicture } from "./picture.js";
 
 const asked = new URLSearchParams(location.search);
 const [model, device] = [asked.get("model") ?? "nano", (asked.get("device") ?? "cpu") as "cpu" | "webgpu"];

@@ -1,7 +1,6 @@
 // From opening the page to the first mask with ONNX Runtime Web; see start-ours.ts.
 
-import { syntheticPicture } from "./side.js";
-import { normalise } from "./theirs.js";
+import { normalise, syntheticPicture } from "./picture.js";
 
 const asked = new URLSearchParams(location.search);
 const [model, device] = [asked.get("model") ?? "nano", asked.get("device") ?? "cpu"];

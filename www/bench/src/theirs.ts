@@ -1,13 +1,11 @@
 // ONNX Runtime Web on the worker's own thread. The build (wasm or WebGPU) is handed in, as each worker has its own.
 import type { InferenceSession, Tensor, TypedTensor } from "onnxruntime-web";
 import { gpuIdle } from "./counters.js";
+import { normalise } from "./picture.js";
 import type { Click, Device, ModelFiles, Side } from "./side.js";
 import { FollowedObject } from "./theirs-video.js";
 
 type Runtime = typeof import("onnxruntime-web");
-
-const MEAN = [0.485, 0.456, 0.406];
-const STD = [0.229, 0.224, 0.225];
 
 export class Theirs implements Side {
   readonly #ort: Runtime;
@@ -107,15 +105,4 @@ function pixelsOf(frame: ImageBitmap): Uint8ClampedArray<ArrayBuffer> {
   context.drawImage(frame, 0, 0);
   frame.close();
   return context.getImageData(0, 0, width, height).data as Uint8ClampedArray<ArrayBuffer>;
-}
-
-/** RGBA bytes to planes of red, green and blue by ImageNet's mean and deviation. */
-export function normalise(rgba: Uint8ClampedArray): Float32Array {
-  const pixels = rgba.length / 4;
-  const planes = new Float32Array(3 * pixels);
-  for (let c = 0; c < 3; c++) {
-    const [scale, shift] = [1 / 255 / (STD[c] ?? 1), (MEAN[c] ?? 0) / (STD[c] ?? 1)];
-    for (let i = 0; i < pixels; i++) planes[c * pixels + i] = (rgba[i * 4 + c] ?? 0) * scale - shift;
-  }
-  return planes;
 }
