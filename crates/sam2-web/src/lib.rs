@@ -15,6 +15,10 @@ pub use video::Video;
 use error::JsFailure;
 use wasm_bindgen::prelude::*;
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+#[global_allocator]
+static HEAP: sam2_heap::Heap = sam2_heap::Heap::new();
+
 /// Runs when the module is instantiated.
 #[wasm_bindgen(start)]
 pub fn start() {

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::host::exp;
 
-/// Queries whose scores with a block of keys exist at once: with 512 keys 2 MB, which stay in the cache.
-const QUERIES: usize = 1024;
+/// Queries whose scores with a block of keys exist at once: with 512 keys 1 MB, which stay in the cache.
+const QUERIES: usize = 512;
 /// Rows that a thread takes at a time.
 #[cfg(feature = "rayon")]
 const ROWS: usize = 64;
