@@ -274,3 +274,39 @@ fn rotate_in_place(x: Tensor<3>, table: &[[f32; 2]]) -> Tensor<3> {
     }
     Tensor::from_data(data, &device)
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn queries_by_parts_are_as_all_at_once() {
+        let device = Device::flex();
+        let random =
+            |n: usize, d: usize| Tensor::<3>::random([1, n, d], Distribution::Normal(0.0, 1.0), &device);
+        let linear =
+            |from, to| Linear::from_parts(random(from, to).reshape([from, to]), random(1, to).reshape([to]));
+        let attention = RopeAttention {
+            q_proj: linear(8, 8),
+            k_proj: linear(4, 8),
+            out_proj: linear(4, 8),
+            rope: AxialRope::new(6, 8, 10_000.0, &device),
+        };
+        let pointers = KeyPart {
+            values: random(3, 4),
+            positions: vec![],
+            placed: false,
+        };
+        let parts = [KeyPart::image(random(2 * 36, 4)), pointers];
+        let q = random(36, 8);
+        let wanted = attention.forward(q.clone(), 0, &parts);
+        // Not at a row's end.
+        for (first, n) in [(0, 16), (16, 20)] {
+            let part = attention.forward(q.clone().narrow(1, first, n), first, &parts);
+            let apart = (part - wanted.clone().narrow(1, first, n)).abs().max();
+            assert!(apart.into_scalar::<f32>() < 1e-5);
+        }
+    }
+}
