@@ -1,6 +1,7 @@
 //! What several blocks share.
 
 mod attention;
+mod by_rows;
 mod gpu;
 mod host;
 mod layer_norm;
@@ -16,6 +17,7 @@ mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
+pub use by_rows::by_rows;
 pub(crate) use gpu::contiguous;
 #[cfg(feature = "webgpu")]
 pub(crate) use gpu::{is_gpu, rows};

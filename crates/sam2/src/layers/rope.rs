@@ -1,5 +1,7 @@
 //! Attention with a rotary position encoding of the image's two axes (`sam2.modeling.sam.transformer.RoPEAttention`).
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 #[cfg(feature = "flex")]
@@ -118,9 +120,9 @@ impl RopeAttention {
         })
     }
 
-    /// `q` `[1, n, dim]`, one image's, to the same.
-    pub fn forward(&self, q: Tensor<3>, parts: &[KeyPart]) -> Tensor<3> {
-        let q = self.rope.rotate(self.q_proj.forward(q), 0);
+    /// `q` `[1, n, dim]`, of one image from place `first` on, to the same.
+    pub fn forward(&self, q: Tensor<3>, first: usize, parts: &[KeyPart]) -> Tensor<3> {
+        let q = self.rope.rotate(self.q_proj.forward(q), first);
         self.out_proj.forward(self.attend(&q, parts))
     }
 
@@ -148,11 +150,7 @@ impl RopeAttention {
         let mut attention = OnlineSoftmax::new(q);
         for part in parts {
             // No block goes over an image's end.
-            let image = if part.placed {
-                self.rope.places()
-            } else {
-                part.len()
-            };
+            let image = if part.placed { self.rope.places } else { part.len() };
             let mut start = 0;
             while start < part.len() {
                 let place = start % image;
@@ -199,47 +197,59 @@ fn load_halves(
 /// The rotation of every place of a square grid (`compute_axial_cis`).
 #[derive(Clone, Debug)]
 pub struct AxialRope {
-    /// `[1, side², dim / 2]`: a quarter of the channels for x, then a quarter for y.
-    cos: Tensor<3>,
-    sin: Tensor<3>,
+    /// Of the grid.
+    places: usize,
+    table: Table,
+}
+
+/// Of each place the cosines and sines of a quarter of the channels for x, then a quarter for y.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // There is one.
+enum Table {
+    /// Each `[1, side², dim / 2]`.
+    Device { cos: Tensor<3>, sin: Tensor<3> },
+    /// `[side², dim / 2]` of both.
+    Host(Arc<[[f32; 2]]>),
 }
 
 impl AxialRope {
     /// For a grid of `side` x `side` places, row by row, and `dim` channels.
     pub fn new(side: usize, dim: usize, theta: f64, device: &Device) -> Self {
-        let quarter = dim / 4;
+        let (quarter, places) = (dim / 4, side * side);
         let frequency = |i: usize| theta.powf(-((4 * i) as f64) / dim as f64);
-        let angles = (0..side * side).flat_map(|place| {
+        let angles = (0..places).flat_map(|place| {
             [place % side, place / side]
                 .into_iter()
                 .flat_map(move |at| (0..quarter).map(move |i| at as f64 * frequency(i)))
         });
+        if is_host(device) {
+            let pairs = angles.map(|angle| [angle.cos() as f32, angle.sin() as f32]);
+            let table = Table::Host(pairs.collect());
+            return Self { places, table };
+        }
         let table = |f: fn(f64) -> f64| {
             let values: Vec<f32> = angles.clone().map(|angle| f(angle) as f32).collect();
-            Tensor::from_data(TensorData::new(values, [1, side * side, 2 * quarter]), device)
+            Tensor::from_data(TensorData::new(values, [1, places, 2 * quarter]), device)
         };
+        let (cos, sin) = (table(f64::cos), table(f64::sin));
         Self {
-            cos: table(f64::cos),
-            sin: table(f64::sin),
+            places,
+            table: Table::Device { cos, sin },
         }
     }
 
-    /// Of the grid.
-    #[cfg(feature = "flex")]
-    fn places(&self) -> usize {
-        self.cos.dims()[1]
-    }
-
-    /// Rotates `[b, images * side², dim]`, or part of an image that begins at place `first`. Channels are the pairs'
+    /// Rotates `[1, images * side², dim]`, or part of an image that begins at place `first`. Channels are the pairs'
     /// first members, then their second.
     fn rotate(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
         let [b, n, dim] = x.dims();
-        let [_, places, half] = self.cos.dims();
-        let length = places.min(n);
-        let (cos, sin) = (
-            self.cos.clone().narrow(1, first, length),
-            self.sin.clone().narrow(1, first, length),
-        );
+        let (half, length) = (dim / 2, self.places.min(n));
+        let (cos, sin) = match &self.table {
+            Table::Host(table) => return rotate_in_place(x, &table[first * half..][..length * half]),
+            Table::Device { cos, sin } => (
+                cos.clone().narrow(1, first, length),
+                sin.clone().narrow(1, first, length),
+            ),
+        };
         let x = x.reshape([b * n / length, length, dim]);
         let (first, second) = (x.clone().narrow(2, 0, half), x.narrow(2, half, half));
         let rotated = vec![
@@ -248,4 +258,19 @@ impl AxialRope {
         ];
         Tensor::cat(rotated, 2).reshape([b, n, dim])
     }
+}
+
+/// The same on the CPU, by a table of one image's places.
+fn rotate_in_place(x: Tensor<3>, table: &[[f32; 2]]) -> Tensor<3> {
+    let (device, [_, _, dim]) = (x.device(), x.dims());
+    let mut data = x.into_data();
+    let values = data.as_mut_slice::<f32>().expect("networks compute in f32");
+    let places = table.chunks_exact(dim / 2).cycle();
+    for (token, turns) in values.chunks_exact_mut(dim).zip(places) {
+        let (first, second) = token.split_at_mut(dim / 2);
+        for ((a, b), [cos, sin]) in first.iter_mut().zip(second).zip(turns) {
+            (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
+        }
+    }
+    Tensor::from_data(data, &device)
 }

@@ -4,15 +4,17 @@ use burn::tensor::Tensor;
 
 use crate::config::Sam2Config;
 use crate::image_encoder::position_embedding_sine;
-use crate::layers::{Activation, AxialRope, KeyPart, LayerNorm, Linear, RopeAttention, is_host, join_parts};
+use crate::layers::{Activation, AxialRope, KeyPart, LayerNorm, Linear, RopeAttention, by_rows, join_parts};
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.LayerNorm`'s default.
 const EPS: f64 = 1e-5;
 /// How much of its position each place gets at the input.
 const POSITION_WEIGHT: f32 = 0.1;
-/// Tokens of the MLP at a time on the CPU: their hidden values are 8 MB.
-const MLP_ROWS: usize = 1024;
+/// Tokens that attend at a time on the CPU. More would take more memory, fewer project the keys more often.
+const QUERIES: usize = 2048;
+/// Tokens of the MLP at a time on the CPU: their hidden values are 4 MB.
+const MLP_ROWS: usize = 512;
 
 /// Layers of self-attention, attention to the memory, and an MLP.
 #[derive(Debug)]
@@ -86,30 +88,19 @@ impl MemoryAttentionLayer {
 
     fn forward(&self, x: Tensor<3>, memory: &[KeyPart]) -> Tensor<3> {
         let normed = self.norm1.forward(x.clone());
-        let x = x + self.self_attn.forward(normed.clone(), &[KeyPart::image(normed)]);
-        let normed = self.norm2.forward(x.clone());
-        let x = x + self.cross_attn_image.forward(normed, memory);
-        x.clone() + self.mlp(self.norm3.forward(x))
-    }
-
-    /// On the CPU in parts, so that less of the wide middle exists at once.
-    fn mlp(&self, x: Tensor<3>) -> Tensor<3> {
-        let tokens = x.dims()[1];
-        let rows = if is_host(&x.device()) {
-            MLP_ROWS.min(tokens)
-        } else {
-            tokens
-        };
-        let parts = (0..tokens).step_by(rows).map(|start| {
-            let x = x.clone().narrow(1, start, rows.min(tokens - start));
-            self.linear2
-                .forward(Activation::Relu.forward(self.linear1.forward(x)))
+        let image = [KeyPart::image(normed.clone())];
+        let x = by_rows(x, QUERIES, |x, first| {
+            let queries = normed.clone().narrow(1, first, x.dims()[1]);
+            x + self.self_attn.forward(queries, first, &image)
         });
-        let parts: Vec<_> = parts.collect();
-        if rows == tokens {
-            parts[0].clone()
-        } else {
-            Tensor::cat(parts, 1)
-        }
+        drop((normed, image));
+        let x = by_rows(x, QUERIES, |x, first| {
+            let queries = self.norm2.forward(x.clone());
+            x + self.cross_attn_image.forward(queries, first, memory)
+        });
+        by_rows(x, MLP_ROWS, |x, _| {
+            let hidden = self.linear1.forward(self.norm3.forward(x.clone()));
+            x + self.linear2.forward(Activation::Relu.forward(hidden))
+        })
     }
 }

@@ -2,8 +2,9 @@
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 
+use super::depthwise_conv::DepthwiseConv;
 use crate::config::Sam2Config;
-use crate::layers::{Activation, LayerNorm, Linear};
+use crate::layers::{Activation, LayerNorm, Linear, by_rows};
 use crate::weights::{Weights, WeightsError};
 
 /// `LayerNorm2d`'s default.
@@ -12,6 +13,8 @@ const EPS: f64 = 1e-6;
 const MASK_CHANNELS: [usize; 5] = [1, 4, 16, 64, 256];
 /// Of the fuser's depthwise convolutions.
 const FUSER_KERNEL: usize = 7;
+/// Rows of places at a time on the CPU.
+const ROWS: usize = 8;
 
 /// Fuses a mask with the frame's features.
 #[derive(Debug)]
@@ -43,7 +46,14 @@ impl MemoryEncoder {
     /// The frame's embedding `[1, h, w, d]`, without any memory in it, and its mask `[1, 16h, 16w]`, already scaled,
     /// to `[1, h, w, mem_dim]`.
     pub fn forward(&self, embedding: Tensor<4>, mask: Tensor<3>) -> Tensor<4> {
-        let mut x = self.pix_feat_proj.forward(embedding) + self.mask_downsampler.forward(mask);
+        let [b, h, w, d] = embedding.dims();
+        let x = by_rows(embedding.reshape([b, h * w, d]), ROWS * w, |x, first| {
+            let tokens = x.dims()[1];
+            let mask = self.mask_downsampler.forward(&mask, first / w, tokens / w);
+            self.pix_feat_proj.forward(x) + mask.reshape([b, tokens, d])
+        });
+        let mut x = x.reshape([b, h, w, d]);
+        drop(mask);
         for block in &self.fuser {
             x = block.forward(x);
         }
@@ -54,7 +64,7 @@ impl MemoryEncoder {
 /// Four convolutions of stride 2, then one of kernel 1.
 #[derive(Debug)]
 struct MaskDownSampler {
-    convs: Vec<(Conv2d, LayerNorm)>,
+    convs: Vec<(StridedConv, LayerNorm)>,
     out: Linear,
 }
 
@@ -64,9 +74,7 @@ impl MaskDownSampler {
             .windows(2)
             .enumerate()
             .map(|(i, channels)| {
-                let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
-                let shape = [channels[1], channels[0], 3, 3];
-                let conv = Conv2d::load(weights.at(3 * i), shape, options)?;
+                let conv = StridedConv::load(weights.at(3 * i), channels[0], channels[1])?;
                 Ok((conv, LayerNorm::load(weights.at(3 * i + 1), channels[1], EPS)?))
             })
             .collect::<Result<_, _>>()?;
@@ -76,11 +84,15 @@ impl MaskDownSampler {
         })
     }
 
-    /// `[b, 16h, 16w]` to `[b, h, w, d]`.
-    fn forward(&self, mask: Tensor<3>) -> Tensor<4> {
+    /// Of `[b, 16h, 16w]` what becomes `rows` of the `h` rows from `first` on: `[b, rows, w, d]`.
+    fn forward(&self, mask: &Tensor<3>, first: usize, rows: usize) -> Tensor<4> {
+        let scale = 1 << self.convs.len();
+        // Each convolution looks one row up.
+        let start = (first * scale).saturating_sub(scale - 1);
+        let mask = mask.clone().narrow(1, start, (first + rows) * scale - start);
         let mut x = mask.unsqueeze_dim::<4>(3);
         for (conv, norm) in &self.convs {
-            x = Activation::Gelu.forward(norm.forward(conv.forward(x)));
+            x = Activation::Gelu.forward(norm.forward(conv.forward(x, first == 0)));
         }
         self.out.forward(x)
     }
@@ -89,7 +101,7 @@ impl MaskDownSampler {
 /// A ConvNeXt block.
 #[derive(Debug)]
 struct CxBlock {
-    dwconv: Conv2d,
+    dwconv: DepthwiseConv,
     norm: LayerNorm,
     pwconv1: Linear,
     pwconv2: Linear,
@@ -98,14 +110,8 @@ struct CxBlock {
 
 impl CxBlock {
     fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
-        let padding = FUSER_KERNEL / 2;
-        let options = ConvOptions::new([1, 1], [padding; 2], [1, 1], dim);
         Ok(Self {
-            dwconv: Conv2d::load(
-                weights.at("dwconv"),
-                [dim, 1, FUSER_KERNEL, FUSER_KERNEL],
-                options,
-            )?,
+            dwconv: DepthwiseConv::load(weights.at("dwconv"), dim, FUSER_KERNEL)?,
             norm: LayerNorm::load(weights.at("norm"), dim, EPS)?,
             pwconv1: Linear::load(weights.at("pwconv1"), dim, 4 * dim)?,
             pwconv2: Linear::load(weights.at("pwconv2"), 4 * dim, dim)?,
@@ -115,40 +121,38 @@ impl CxBlock {
 
     /// `[b, h, w, d]` to the same.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.norm.forward(self.dwconv.forward(x.clone()));
-        let y = self
-            .pwconv2
-            .forward(Activation::Gelu.forward(self.pwconv1.forward(y)));
-        x + y * self.gamma.clone().reshape([1, 1, 1, -1])
+        let [b, h, w, d] = x.dims();
+        let y = self.dwconv.forward(x.clone()).reshape([b, h * w, d]);
+        let y = by_rows(y, ROWS * w, |y, _| {
+            let hidden = self.pwconv1.forward(self.norm.forward(y));
+            let y = self.pwconv2.forward(Activation::Gelu.forward(hidden));
+            y * self.gamma.clone().reshape([1, 1, -1])
+        });
+        x + y.reshape([b, h, w, d])
     }
 }
 
-/// A convolution over channels-last pictures.
+/// A convolution of kernel 3 and stride 2 over channels-last pictures.
 #[derive(Debug)]
-struct Conv2d {
+struct StridedConv {
     weight: Tensor<4>,
     bias: Tensor<1>,
-    options: ConvOptions<2>,
 }
 
-impl Conv2d {
-    /// Takes `weight` of `shape` (output, input / groups, kernel, kernel) and `bias`.
-    fn load(mut weights: Weights, shape: [usize; 4], options: ConvOptions<2>) -> Result<Self, WeightsError> {
+impl StridedConv {
+    /// Takes `weight` and `bias`.
+    fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
         Ok(Self {
-            weight: weights.tensor("weight", shape)?,
-            bias: weights.tensor("bias", [shape[0]])?,
-            options,
+            weight: weights.tensor("weight", [output, input, 3, 3])?,
+            bias: weights.tensor("bias", [output])?,
         })
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = x.permute([0, 3, 1, 2]);
-        module::conv2d(
-            x,
-            self.weight.clone(),
-            Some(self.bias.clone()),
-            self.options.clone(),
-        )
-        .permute([0, 2, 3, 1])
+    /// The picture's edges are padded, that above only where there is nothing: rows are an even number at the `top`,
+    /// elsewhere one more, which lies above.
+    fn forward(&self, x: Tensor<4>, top: bool) -> Tensor<4> {
+        let options = ConvOptions::new([2, 2], [usize::from(top), 1], [1, 1], 1);
+        let (weight, bias) = (self.weight.clone(), Some(self.bias.clone()));
+        module::conv2d(x.permute([0, 3, 1, 2]), weight, bias, options).permute([0, 2, 3, 1])
     }
 }

@@ -2,6 +2,7 @@
 
 mod attention;
 mod bank;
+mod depthwise_conv;
 mod encoder;
 mod model;
 mod round;
