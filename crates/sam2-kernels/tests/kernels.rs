@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gpu, assert_close, random};
+use common::{Gpu, assert_close, erf, random};
 use sam2_kernels::{
     Activation, AdapterClass, AttentionShape, HeadRows, LinearShape, Patches, ResidualShape, attention,
     layer_norm, linear, mask_product, max_pool, patch_embed,
@@ -12,19 +12,6 @@ use sam2_kernels::{
 const TRUNKS: [(usize, usize); 4] = [(32, 1), (96, 1), (112, 2), (144, 2)];
 
 const CLASSES: [AdapterClass; 2] = [AdapterClass::Software, AdapterClass::Hardware];
-
-/// Abramowitz and Stegun's series of the error function, to the last digit for what is asked here.
-fn erf(x: f64) -> f64 {
-    if x.abs() > 5.0 {
-        return x.signum();
-    }
-    let (mut term, mut sum) = (x, x);
-    for n in 1..200 {
-        term *= -x * x / f64::from(n);
-        sum += term / f64::from(2 * n + 1);
-    }
-    sum * 2.0 / std::f64::consts::PI.sqrt()
-}
 
 fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
