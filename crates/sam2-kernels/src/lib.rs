@@ -19,6 +19,7 @@ mod masks;
 mod max_pool;
 mod memory;
 mod patch_embed;
+mod shared_attention;
 #[cfg(feature = "webgpu")]
 pub mod tensors;
 mod wide_attention;
