@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::kernel::{Input, Kernel, entry, fours, info};
 
 /// How many sums there are of a mask's pixels.
-const SUMS: usize = 64;
+pub const SUMS: usize = 64;
 
 /// `masks` `[b, count, pixels]`: of the first mask of each `b`, how many logits are above `delta` and how many
 /// above `-delta`, as 64 sums of both, `[b, 64, 2]`.

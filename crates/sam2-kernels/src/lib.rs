@@ -27,7 +27,7 @@ mod wide_attention;
 pub use activation::Activation;
 pub use adapter::{AdapterClass, adapter_class, set_adapter_class};
 pub use attention::{AttentionShape, HeadRows, attention};
-pub use choose::{Picked, areas, choose, pick};
+pub use choose::{Picked, SUMS, areas, choose, pick};
 pub use depthwise::depthwise;
 pub use kernel::{GROUP, Input, Kernel};
 pub use layer_norm::layer_norm;

@@ -13,7 +13,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use crate::{
     Activation, AttentionShape, GROUP, HeadRows, JOINED, Kernel, LinearShape, MaskScale, Part, Patches,
-    Picked, ResidualShape, adapter_class,
+    Picked, ResidualShape, SUMS, adapter_class,
 };
 
 /// A tensor whose values lie in the order of its dimensions; copied only if they did not.
@@ -291,7 +291,7 @@ pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) ->
     let mut inputs = vec![raw(ious)];
     if let Some((delta, _)) = stable {
         let areas = crate::areas(b, count, pixels, delta);
-        inputs.push(launch_raw(areas, vec![raw(masks.clone())], [b, 128].into()));
+        inputs.push(launch_raw(areas, vec![raw(masks.clone())], [b, 2 * SUMS].into()));
     }
     let kernel = crate::choose(b, stable.map(|(_, threshold)| threshold));
     launch(kernel, inputs, [b, 2])
