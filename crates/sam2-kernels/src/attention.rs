@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use crate::adapter::AdapterClass;
 use crate::kernel::{Kernel, entry, fours, info};
+use crate::shared_attention::{is_shared, shared_attention};
 
 /// Where all heads of queries, keys or values lie in a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,9 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
     );
     let divided = [width, q.width, q.offset, k.width, k.offset, v.width, v.offset];
     assert!(divided.iter().all(|value| value.is_multiple_of(4)), "{divided:?}");
+    if class == AdapterClass::Hardware && is_shared(&shape) {
+        return shared_attention(shape, [q, k, v]);
+    }
 
     let windows = [0, 1].map(|axis| keys[axis].div_ceil(window[axis]));
     let window_count = query_window[0] * query_window[1];

@@ -9,21 +9,32 @@
 mod activation;
 mod adapter;
 mod attention;
+mod choose;
+mod depthwise;
 mod kernel;
 mod layer_norm;
 mod linear;
+mod mask_convolution;
 mod masks;
 mod max_pool;
+mod memory;
 mod patch_embed;
+mod shared_attention;
 #[cfg(feature = "webgpu")]
 pub mod tensors;
+mod wide_attention;
 
 pub use activation::Activation;
 pub use adapter::{AdapterClass, adapter_class, set_adapter_class};
 pub use attention::{AttentionShape, HeadRows, attention};
+pub use choose::{Picked, SUMS, areas, choose, pick};
+pub use depthwise::depthwise;
 pub use kernel::{GROUP, Input, Kernel};
 pub use layer_norm::layer_norm;
 pub use linear::{LinearShape, Patches, ResidualShape, linear};
+pub use mask_convolution::{MaskScale, mask_convolution};
 pub use masks::mask_product;
 pub use max_pool::max_pool;
+pub use memory::{JOINED, Part, finish_memory, join};
 pub use patch_embed::patch_embed;
+pub use wide_attention::wide_attention;

@@ -1,5 +1,5 @@
-//! A linear layer with all that surrounds it: what is added before and after, the activation, and the rearrangement of
-//! 2x2 patches that makes it a strided or a transposed convolution.
+//! A linear layer with all that surrounds it: what is added before and after, the activation, the rotation of a rotary
+//! position encoding, and the gathering of patches that makes it a strided or a transposed convolution.
 //!
 //! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU a workgroup's 64 tiles read their
 //! rows and columns from workgroup memory; elsewhere there are no barriers.
@@ -36,6 +36,14 @@ pub enum Patches {
         /// Rows from the picture's left to its right.
         width: usize,
     },
+    /// The input is a picture `[b, 2 height, 2 width, k/9]`; a row takes the 3x3 pixels around every second one of every
+    /// second line, row by row, and zeros beyond the edges.
+    Around {
+        /// Rows from the picture's top to its bottom.
+        height: usize,
+        /// Rows from the picture's left to its right.
+        width: usize,
+    },
     /// The output is a picture `[b, 2h, 2 width, n/4]`; a row makes 2x2 pixels, the upper two first.
     Expand {
         /// Rows from the picture's left to its right.
@@ -58,6 +66,11 @@ pub struct LinearShape {
     pub residual: ResidualShape,
     /// Applied to the output.
     pub activation: Activation,
+    /// `turns` turns neighbouring values of the output, as points: so many rows of a cosine and a sine for each two, by
+    /// turns. 0 for none.
+    pub turns: usize,
+    /// The output's first so many rows are turned.
+    pub turned: usize,
     /// How rows lie in the input or the output.
     pub patches: Patches,
     /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
@@ -69,8 +82,9 @@ const ROWS: usize = 8;
 /// Tiles of a workgroup along each side, where it shares what it reads.
 const SHARED: usize = 8;
 
-/// activation((x + plus) weight + bias + residual): `x` `[rows, k]`, `weight` `[k, n]`, `bias` `[n]`, then `plus` and
-/// `residual` where they are wanted, to `[rows, n]`. 4 divides `k` and `n`, and a quarter of the side that is a patch.
+/// activation((x + plus) weight + bias + residual): `x` `[rows, k]`, `weight` `[k, n]`, `bias` `[n]`, then `plus`,
+/// `residual` and `turns` where they are wanted, to `[rows, n]`. 4 divides `k` and `n`, and of a side that is a patch a
+/// pixel's part.
 pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
     let LinearShape { rows, k, n, .. } = shape;
     let groups = shape.groups.max(1);
@@ -89,13 +103,14 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
         residual: "none",
         patches: "none",
         grouped: groups > 1,
+        turns: shape.turns > 0,
         activation: shape.activation,
     };
     let mut inputs = vec![fours("x"), fours("weight"), fours("bias")];
     if tile.plus {
         inputs.push(fours("plus"));
     }
-    let (mut residual_length, mut coarse_width, mut width) = (0, 0, 0);
+    let (mut residual_length, mut coarse_width, mut height, mut width) = (0, 0, 0, 0);
     match shape.residual {
         ResidualShape::None => {}
         ResidualShape::Repeated(rows) => (tile.residual, residual_length) = ("repeated", rows * n / 4),
@@ -104,8 +119,18 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
     if tile.residual != "none" {
         inputs.push(fours("residual"));
     }
+    if tile.turns {
+        inputs.push(fours("turns"));
+    }
     match shape.patches {
         Patches::None => {}
+        Patches::Around {
+            height: lines,
+            width: rows,
+        } => {
+            assert!(k.is_multiple_of(36), "{shape:?}");
+            (tile.patches, height, width) = ("around", lines, rows);
+        }
         Patches::Merge { width: rows } => {
             assert!(k.is_multiple_of(16), "{shape:?}");
             (tile.patches, width) = ("merge", rows);
@@ -135,6 +160,9 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
             coarse_width,
             width,
             groups,
+            shape.turned * n / 4,
+            shape.turns * n / 4,
+            height,
         ]),
         invocations,
         body: Box::new(move || tile.text()),
@@ -153,12 +181,19 @@ struct Tile {
     residual: &'static str,
     patches: &'static str,
     grouped: bool,
+    turns: bool,
     activation: Activation,
 }
 
 impl Tile {
     fn text(self) -> String {
         let mut text = String::from(self.activation.text());
+        if self.turns {
+            text.push_str(TURN);
+        }
+        if self.patches == "around" {
+            text.push_str(AROUND);
+        }
         if self.shared {
             self.begin_shared(&mut text);
         } else {
@@ -190,6 +225,9 @@ impl Tile {
                 "  let from{r} = {};",
                 self.row_start(&format!("row{r}"))
             ));
+            if self.patches == "around" {
+                line(format_args!("  let edges{r} = edges(row{r});"));
+            }
         }
         for c in 0..self.columns {
             line(format_args!("  let column{c} = min(column + {c}u, n - 1u);"));
@@ -208,10 +246,8 @@ impl Tile {
             self.place("i")
         ));
         for r in 0..self.rows {
-            line(format_args!(
-                "    let x{r} = {};",
-                self.read(&format!("from{r} + at"))
-            ));
+            let (from, edges) = (format!("from{r} + at"), format!("edges{r}"));
+            line(format_args!("    let x{r} = {};", self.read(&from, "i", &edges)));
         }
         for part in ["x", "y", "z", "w"] {
             for c in 0..self.columns {
@@ -264,11 +300,15 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let v{j} = {};
     xs[l{j}] = select(vec4<f32>(0.0), v{j}, first + l{j} % 4u < k);",
                 j * GROUP as usize,
-                self.read(&format!(
-                    "{} + {}",
-                    self.row_start(&format!("r{j}")),
-                    self.place(&format!("i{j}"))
-                ))
+                self.read(
+                    &format!(
+                        "{} + {}",
+                        self.row_start(&format!("r{j}")),
+                        self.place(&format!("i{j}"))
+                    ),
+                    &format!("i{j}"),
+                    &format!("edges(r{j})")
+                )
             ));
         }
         for j in 0..16 * columns / GROUP as usize {
@@ -309,6 +349,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     fn row_start(self, row: &str) -> String {
         match self.patches {
             "merge" => format!("({row} / info[1].w * 4u * info[1].w + {row} % info[1].w * 2u) * (k / 4u)"),
+            // The upper left pixel, which may lie beyond the edges: such places wrap around, and are not read.
+            "around" => format!(
+                "({row} / info[1].w * 4u * info[1].w + {row} % info[1].w * 2u - 2u * info[1].w - 1u) * (k / 9u)"
+            ),
             _ => format!("{row} * k"),
         }
     }
@@ -318,14 +362,18 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         match self.patches {
             // The lower two pixels are a line further on.
             "merge" => format!("{i} + select(0u, (info[1].w - 1u) * (k / 2u), {i} >= k / 2u)"),
+            // Each three pixels are a line further on.
+            "around" => format!("{i} + {i} / (k / 3u) * (2u * info[1].w - 3u) * (k / 9u)"),
             _ => i.to_owned(),
         }
     }
 
-    fn read(self, at: &str) -> String {
-        match self.plus {
-            true => format!("x[{at}] + plus[({at}) % info[1].x]"),
-            false => format!("x[{at}]"),
+    /// The value `i` of a row, which is at `at`; `edges` of the row is looked at where patches go over the picture's.
+    fn read(self, at: &str, i: &str, edges: &str) -> String {
+        match (self.patches, self.plus) {
+            ("around", _) => format!("around({at}, {i}, {edges})"),
+            (_, true) => format!("x[{at}] + plus[({at}) % info[1].x]"),
+            (_, false) => format!("x[{at}]"),
         }
     }
 
@@ -370,11 +418,35 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
                     ),
                     _ => String::new(),
                 };
-                line(format_args!(
-                    "    out[to] = activate(a{r}_{c} + {bias}{residual});\n  }}"
-                ));
+                let value = format!("activate(a{r}_{c} + {bias}{residual})");
+                let value = match self.turns {
+                    true => format!("turn({value}, to)"),
+                    false => value,
+                };
+                line(format_args!("    out[to] = {value};\n  }}"));
             }
         }
         line(format_args!("}}"));
     }
 }
+
+/// Two points.
+const TURN: &str = "
+fn turn(v: vec4<f32>, to: u32) -> vec4<f32> {
+  if (to >= info[2].y) { return v; }
+  let t = turns[to % info[2].z];
+  return vec4<f32>(v.x * t.x - v.y * t.y, v.x * t.y + v.y * t.x, v.z * t.z - v.w * t.w, v.z * t.w + v.w * t.z);
+}
+";
+
+/// Every second pixel has neighbours on the right and below; `edges` says whether there are none above, and on the left.
+const AROUND: &str = "
+fn edges(row: u32) -> vec2<bool> {
+  return vec2<bool>(row / info[1].w % info[2].w == 0u, row % info[1].w == 0u);
+}
+fn around(at: u32, i: u32, edges: vec2<bool>) -> vec4<f32> {
+  let tap = i / (info[0].y / 9u);
+  let beyond = (edges.x && tap < 3u) || (edges.y && tap % 3u == 0u);
+  return select(x[select(at, 0u, beyond)], vec4<f32>(0.0), beyond);
+}
+";

@@ -12,7 +12,8 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 
 use crate::{
-    Activation, AttentionShape, GROUP, HeadRows, Kernel, LinearShape, Patches, ResidualShape, adapter_class,
+    Activation, AttentionShape, GROUP, HeadRows, JOINED, Kernel, LinearShape, MaskScale, Part, Patches,
+    Picked, ResidualShape, SUMS, adapter_class,
 };
 
 /// A tensor whose values lie in the order of its dimensions; copied only if they did not.
@@ -29,6 +30,15 @@ pub enum Residual {
     Coarser(Tensor<4>),
 }
 
+/// A rotary position encoding of a layer's output.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    /// Rows as the output's, which takes them by turns: a cosine and a sine for each two values.
+    pub table: Tensor<2>,
+    /// The output's first so many rows are turned.
+    pub rows: usize,
+}
+
 /// Everything of a linear layer but the matrix.
 #[derive(Clone, Debug, Default)]
 pub struct LinearOptions {
@@ -38,6 +48,8 @@ pub struct LinearOptions {
     pub residual: Option<Residual>,
     /// Applied to the output.
     pub activation: Activation,
+    /// Turns neighbouring values of the output.
+    pub turns: Option<Turns>,
     /// How rows lie in the input or the output.
     pub patches: Patches,
     /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
@@ -59,7 +71,11 @@ pub fn linear<const D: usize>(
 ) -> Tensor<2> {
     let [k, n] = weight.dims();
     let k = k / options.groups.max(1);
-    let rows = x.shape().num_elements() / k;
+    let rows = match options.patches {
+        // Each value is in several patches.
+        Patches::Around { .. } => x.shape().num_elements() / (k / 9 * 4),
+        _ => x.shape().num_elements() / k,
+    };
     let mut shape = LinearShape {
         rows,
         k,
@@ -86,6 +102,10 @@ pub fn linear<const D: usize>(
             };
             inputs.push(raw(residual));
         }
+    }
+    if let Some(Turns { table, rows }) = options.turns {
+        (shape.turns, shape.turned) = (table.dims()[0], rows);
+        inputs.push(raw(table));
     }
     launch(crate::linear(shape, adapter_class()), inputs, [rows, n])
 }
@@ -177,6 +197,126 @@ pub fn patch_embed(
     launch(crate::patch_embed([b, h, w], c), inputs, [b, h / 4, w / 4, c])
 }
 
+/// One head: `q` `[n, d]`, already scaled, `k` `[m, d]` and `v` `[m, e]` to `[n, e]`; 4 divides `d` and `e`.
+pub fn wide_attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>) -> Tensor<2> {
+    let ([n, d], [m, e]) = (q.dims(), v.dims());
+    let kernel = crate::wide_attention([n, m], d, e, adapter_class());
+    launch(kernel, vec![raw(q), raw(k), raw(v)], [n, e])
+}
+
+/// A convolution of each channel alone that keeps the picture's size: `x` `[b, h, w, c]`, `weight` `[side, side, c]` and
+/// `bias` `[c]`; `side` is odd, and 4 divides `c`.
+pub fn depthwise(x: Tensor<4>, weight: &Tensor<3>, bias: &Tensor<1>) -> Tensor<4> {
+    let dims = x.dims();
+    let kernel = crate::depthwise(dims, weight.dims()[0]);
+    launch(kernel, vec![raw(x), raw(weight.clone()), raw(bias.clone())], dims)
+}
+
+/// Logits `[1, side, side]`, stretched to `size` pixels a side and scaled, through a strided 3x3 convolution, its
+/// normalisation and GELU to `[1, size / 2, size / 2, 4]`. `weight` is `[9, 4]`; `affine` `[3, 4]` the convolution's
+/// bias, and the normalisation's weight and bias.
+pub fn mask_convolution(
+    logits: Tensor<3>,
+    size: usize,
+    mask: MaskScale,
+    weight: &Tensor<2>,
+    affine: &Tensor<2>,
+    eps: f64,
+) -> Tensor<4> {
+    let kernel = crate::mask_convolution(logits.dims()[1], size, mask, eps);
+    let inputs = vec![raw(logits), raw(weight.clone()), raw(affine.clone())];
+    launch(kernel, inputs, [1, size / 2, size / 2, 4])
+}
+
+/// A memory `[rows, c]`, and `absent` `[c]` added where `score` `[1]` is not positive, rounded to bfloat16's numbers.
+pub fn finish_memory(x: Tensor<2>, absent: Tensor<1>, score: Tensor<1>) -> Tensor<2> {
+    let [rows, c] = x.dims();
+    let kernel = crate::finish_memory(rows, c);
+    launch(kernel, vec![raw(x), raw(absent), raw(score)], [rows, c])
+}
+
+/// Some of what [`join`] joins.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Rows, and which row of [`Places::times`] is added to them.
+    pub parts: Vec<(Tensor<2>, Option<usize>)>,
+    /// What is added to them.
+    pub places: Option<Places>,
+}
+
+/// Where rows are, and when.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Added to each part's rows by turns.
+    pub positions: Tensor<2>,
+    /// Rows of which one is added to a whole part.
+    pub times: Tensor<2>,
+}
+
+/// All parts, each `[rows, c]`, one after another: `[sum of rows, c]`. There is at least one; 4 divides `c`.
+pub fn join(groups: &[Joined]) -> Tensor<2> {
+    let parts = || groups.iter().flat_map(|group| &group.parts);
+    let rows = parts().map(|(part, _)| part.dims()[0]).sum();
+    let (some, _) = parts().next().expect("a part");
+    let c = some.dims()[1];
+    let out = empty(&raw(some.clone()), [rows, c].into());
+    let mut first = 0;
+    for Joined { parts, places } in groups {
+        let positions = places.as_ref().map(|places| places.positions.dims()[0]);
+        for some in parts.chunks(JOINED) {
+            let described: Vec<Part> = some
+                .iter()
+                .map(|(part, time)| Part {
+                    rows: part.dims()[0],
+                    time: *time,
+                })
+                .collect();
+            let mut inputs: Vec<CubeTensor> = (0..JOINED)
+                .map(|i| raw(some[i.min(some.len() - 1)].0.clone()))
+                .collect();
+            if let Some(Places { positions, times }) = places {
+                inputs.extend([raw(positions.clone()), raw(times.clone())]);
+            }
+            launch_into(crate::join(&described, c, first, positions), inputs, &out);
+            first += described.iter().map(|part| part.rows).sum::<usize>();
+        }
+    }
+    Tensor::from_primitive::<Cube>(out)
+}
+
+/// Which of `masks` `[b, 4, pixels]` answers each prompt, by their predicted `ious` `[b, 4]`: the first one if it is
+/// stable by `(delta, threshold)`, where that is asked, else the best of the others. `[b, 2]`: its number and its IoU.
+pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) -> Tensor<2> {
+    let [b, count, pixels] = masks.dims();
+    let mut inputs = vec![raw(ious)];
+    if let Some((delta, _)) = stable {
+        let areas = crate::areas(b, count, pixels, delta);
+        inputs.push(launch_raw(areas, vec![raw(masks.clone())], [b, 2 * SUMS].into()));
+    }
+    let kernel = crate::choose(b, stable.map(|(_, threshold)| threshold));
+    launch(kernel, inputs, [b, 2])
+}
+
+/// Of `values` `[b, count, p]` the one that `choices` name, as [`choose`] gives them, or the first one; and instead of it
+/// `hidden` `[q]`, by turns, where `scores` `[b, 1]` are not positive: `[b, p]`.
+pub fn pick(
+    values: Tensor<3>,
+    choices: Option<Tensor<2>>,
+    hidden: Option<(Tensor<2>, Tensor<1>)>,
+) -> Tensor<2> {
+    let [b, count, p] = values.dims();
+    let picked = Picked {
+        chosen: choices.is_some(),
+        hidden: hidden.as_ref().map_or(0, |(_, hidden)| hidden.dims()[0]),
+    };
+    let mut inputs = vec![raw(values)];
+    inputs.extend(choices.map(raw));
+    if let Some((scores, hidden)) = hidden {
+        inputs.extend([raw(scores), raw(hidden)]);
+    }
+    launch(crate::pick(b, count, p, picked), inputs, [b, p])
+}
+
 /// The tensor's buffer, its values in the order of its dimensions.
 fn raw<const D: usize>(x: Tensor<D>) -> CubeTensor {
     let x = x.try_into_primitive::<Cube>().expect("a tensor on a GPU");
@@ -189,14 +329,24 @@ fn launch<const D: usize>(kernel: Kernel, inputs: Vec<CubeTensor>, dims: [usize;
 }
 
 fn launch_raw(kernel: Kernel, inputs: Vec<CubeTensor>, shape: Shape) -> CubeTensor {
-    let (client, device) = (inputs[0].client.clone(), inputs[0].device.clone());
-    let handle = client.empty(shape.num_elements() * size_of::<f32>());
-    let out = CubeTensor::new_contiguous(client.clone(), device, shape, handle, DType::F32);
+    let out = empty(&inputs[0], shape);
+    launch_into(kernel, inputs, &out);
+    out
+}
 
+/// Where `like` is, with no values yet.
+fn empty(like: &CubeTensor, shape: Shape) -> CubeTensor {
+    let (client, device) = (like.client.clone(), like.device.clone());
+    let handle = client.empty(shape.num_elements() * size_of::<f32>());
+    CubeTensor::new_contiguous(client, device, shape, handle, DType::F32)
+}
+
+fn launch_into(kernel: Kernel, inputs: Vec<CubeTensor>, out: &CubeTensor) {
+    let client = out.client.clone();
     let [x, y] = kernel.groups();
     let buffers = inputs
         .iter()
-        .chain([&out])
+        .chain([out])
         .map(|tensor| tensor.handle.clone().binding())
         .collect();
     let words = kernel
@@ -208,7 +358,6 @@ fn launch_raw(kernel: Kernel, inputs: Vec<CubeTensor>, shape: Shape) -> CubeTens
         .with_buffers(buffers)
         .with_info(MetadataBindingInfo::custom(words));
     client.launch(Box::new(Source(kernel)), CubeCount::Static(x, y, 1), arguments);
-    out
 }
 
 struct Source(Kernel);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::{Array, Promise};
-use sam2::{Sam2Config, Version, VideoModel};
+use sam2::{Sam2Config, Version, VideoModel, WeightsError};
 use sam2_predict::{ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
 use sam2_weights::Checkpoint;
 use wasm_bindgen::prelude::*;
@@ -47,8 +47,13 @@ impl Model {
                 .map(|p| p.shape.iter().product::<usize>())
                 .sum();
             let (device, device_name) = device::open().await?;
-            let video = VideoModel::load(&config, &mut checkpoint, &device)
-                .map_err(|error| JsFailure::new("WEIGHTS_MISMATCH", error.to_string()))?;
+            let video = VideoModel::load(&config, &mut checkpoint, &device).map_err(|error| {
+                let code = match error {
+                    WeightsError::Width { .. } => "WEIGHTS_UNSUPPORTED",
+                    _ => "WEIGHTS_MISMATCH",
+                };
+                JsFailure::new(code, error.to_string())
+            })?;
             device::check()?;
             Ok(Model {
                 predictor: Rc::new(ImagePredictor::new(video.image.clone())),

@@ -1,6 +1,7 @@
 //! A network's shape as data. The fields and their names are those of the official YAML files
 //! (facebookresearch/sam2, `sam2/configs`); what is equal in all of them is not a field.
 
+mod gpu_widths;
 mod official;
 
 pub use official::ConfigError;

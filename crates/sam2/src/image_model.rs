@@ -4,6 +4,8 @@ use burn::tensor::{Device, Tensor};
 
 use crate::config::Sam2Config;
 use crate::image_encoder::ImageEncoder;
+#[cfg(feature = "webgpu")]
+use crate::layers::is_gpu;
 use crate::layers::is_host;
 use crate::mask_decoder::{ImageFeatures, MaskDecoder, MaskDecoderOutput};
 use crate::prompt_encoder::PromptEncoder;
@@ -29,12 +31,16 @@ impl ImageModel {
     /// Builds the network on `device`.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape.
+    /// A tensor is missing or has another shape, or the device is a GPU and a width is none that its kernels can do.
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
         device: &Device,
     ) -> Result<Self, WeightsError> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(device) {
+            config.check_gpu_widths()?;
+        }
         let mut weights = Weights::new(source, device);
         let dim = config.neck.d_model;
         Ok(Self {

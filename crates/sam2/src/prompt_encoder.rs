@@ -5,6 +5,8 @@ use std::f32::consts::TAU;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::Sam2Config;
+#[cfg(feature = "webgpu")]
+use crate::layers::is_gpu;
 use crate::layers::{Activation, LayerNorm, Linear, PatchMerge};
 use crate::weights::{Weights, WeightsError};
 
@@ -181,6 +183,12 @@ impl MaskDownscaling {
 
     /// `[b, 4h, 4w, 1]` to `[b, h, w, d]`.
     fn forward(&self, mask: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(&mask.device()) {
+            let gelu = Activation::Gelu.on_gpu();
+            let x = self.norm1.on_gpu(self.conv1.forward(mask), gelu);
+            return self.conv3.forward(self.norm2.on_gpu(self.conv2.forward(x), gelu));
+        }
         let x = Activation::Gelu.forward(self.norm1.forward(self.conv1.forward(mask)));
         let x = Activation::Gelu.forward(self.norm2.forward(self.conv2.forward(x)));
         self.conv3.forward(x)

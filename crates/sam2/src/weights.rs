@@ -27,6 +27,18 @@ pub enum WeightsError {
         /// In the file.
         found: Vec<usize>,
     },
+    /// A configuration of one's own has a width that a GPU cannot work on.
+    #[error(
+        "configuration key `{key}` is {found}, expected a multiple of {multiple} on a GPU: load this model on the CPU (device \"cpu\")"
+    )]
+    Width {
+        /// Dotted path below `model`.
+        key: &'static str,
+        /// What it has to be a multiple of.
+        multiple: usize,
+        /// What the configuration has.
+        found: usize,
+    },
 }
 
 /// Anything that gives tensors by their official name: a checkpoint, or a test's recipe.

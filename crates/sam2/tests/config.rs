@@ -1,7 +1,7 @@
 //! The official configuration tree: what is read, what is refused.
 
 use sam2::config::VARIANTS;
-use sam2::{ConfigError, Sam2Config, Version};
+use sam2::{ConfigError, Sam2Config, Version, WeightsError};
 use serde_json::{Value, json};
 
 fn named(name: &str) -> Sam2Config {
@@ -109,6 +109,46 @@ fn what_the_port_does_not_implement_is_named() {
         Sam2Config::named("huge", Version::V2_1),
         Err(ConfigError::Variant { .. })
     ));
+}
+
+#[test]
+fn widths_that_no_gpu_kernel_can_do_are_named() {
+    for name in VARIANTS {
+        assert_eq!(named(name).check_gpu_widths(), Ok(()));
+    }
+    let refused = |change: fn(&mut Sam2Config), expected: (&str, usize, usize)| {
+        let mut config = named("base_plus");
+        change(&mut config);
+        let error = config.check_gpu_widths().unwrap_err();
+        let (key, multiple, found) = expected;
+        assert!(
+            matches!(error, WeightsError::Width { key: k, multiple: m, found: f } if (k, m, f) == expected),
+            "{error}"
+        );
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "configuration key `{key}` is {found}, expected a multiple of {multiple} on a GPU: load this model on the CPU (device \"cpu\")"
+            )
+        );
+    };
+    // Two heads of 54 each.
+    refused(
+        |config| config.trunk.embed_dim = 108,
+        ("image_encoder.trunk.embed_dim", 8, 108),
+    );
+    refused(
+        |config| config.neck.d_model = 96,
+        ("image_encoder.neck.d_model", 64, 96),
+    );
+    refused(
+        |config| config.memory_attention.dim_feedforward = 2046,
+        ("memory_attention.layer.dim_feedforward", 4, 2046),
+    );
+    refused(
+        |config| config.memory_encoder.out_dim = 2,
+        ("memory_encoder.out_dim", 4, 2),
+    );
 }
 
 #[cfg(feature = "yaml")]

@@ -269,12 +269,7 @@ export class Pair {
 
   #counted(work: string, done: Pairs<unknown>): void {
     this.#tell(
-      row(
-        this.#title(`dispatches of ${work}`),
-        pick(done, "dispatches"),
-        "dispatches",
-        work === "video step" ? null : 0.7,
-      ),
+      row(this.#title(`dispatches of ${work}`), pick(done, "dispatches"), "dispatches", 0.7),
       row(this.#title(`bytes bound to the kernels of ${work}`), pick(done, "bound", 1e6), "MB"),
       row(this.#title(`bytes uploaded by ${work}`), pick(done, "uploaded", 1e3), "kB"),
       row(this.#title(`bytes read back by ${work}`), pick(done, "readBack", 1e3), "kB"),

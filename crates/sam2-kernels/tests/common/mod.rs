@@ -153,3 +153,16 @@ pub fn assert_close(found: &[f32], wanted: &[f64], limit: f64, what: &str) {
         assert!(apart <= limit, "{what}: value {i} is {found}, expected {wanted}");
     }
 }
+
+/// Abramowitz and Stegun's series of the error function, to the last digit for what is asked here.
+pub fn erf(x: f64) -> f64 {
+    if x.abs() > 5.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
+}

@@ -36,6 +36,12 @@ impl LayerNorm {
         module::layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.eps)
     }
 
+    /// Weight and bias, both `[size]`.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn parameters(&self) -> (&Tensor<1>, &Tensor<1>) {
+        (&self.weight, &self.bias)
+    }
+
     /// By a kernel of our own, and `activation` of it; widths are multiples of 4 throughout.
     #[cfg(feature = "webgpu")]
     pub(crate) fn on_gpu<const D: usize>(

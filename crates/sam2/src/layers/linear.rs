@@ -46,7 +46,7 @@ impl Linear {
     }
 
     /// From a weight already laid out as `[input, output]`.
-    pub(super) fn from_parts(weight: Tensor<2>, bias: Tensor<1>) -> Self {
+    pub(crate) fn from_parts(weight: Tensor<2>, bias: Tensor<1>) -> Self {
         #[cfg(feature = "flex")]
         if is_packed(&weight.device()) {
             return Self(Parameters::Packed(PackedLinear::new(weight, bias)));
@@ -71,6 +71,12 @@ impl Linear {
         let ((weight, bias), (next_weight, next_bias)) = (self.into_parts(), next.into_parts());
         let bias = bias.unsqueeze_dim::<2>(0).matmul(next_weight.clone());
         Self::from_parts(weight.matmul(next_weight), bias.squeeze_dim(0) + next_bias)
+    }
+
+    /// This layer, each of its outputs times its own one of `factors` `[output]`.
+    pub(crate) fn scaled(self, factors: Tensor<1>) -> Self {
+        let (weight, bias) = self.into_parts();
+        Self::from_parts(weight * factors.clone().unsqueeze_dim(0), bias * factors)
     }
 
     /// `[..., input]` to `[..., output]`.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 #[cfg(feature = "webgpu")]
-use sam2_kernels::tensors::{LinearOptions, Residual, is_linear};
+use sam2_kernels::tensors::{LinearOptions, Residual};
 
 #[cfg(feature = "flex")]
 use super::packed::chain;
@@ -44,6 +44,10 @@ impl Activation {
 pub struct Mlp {
     layers: Vec<Linear>,
     activation: Activation,
+    /// On a GPU, where the output's width, such as that of a score, is no multiple of four: the last layer with zeros up to
+    /// the next one.
+    #[cfg(feature = "webgpu")]
+    padded: Option<Linear>,
 }
 
 impl Mlp {
@@ -56,12 +60,17 @@ impl Mlp {
         widths: &[usize],
         activation: Activation,
     ) -> Result<Self, WeightsError> {
-        let layers = widths
+        let layers: Vec<Linear> = widths
             .windows(2)
             .enumerate()
             .map(|(i, pair)| Linear::load(weights.at(format_args!("layers.{i}")), pair[0], pair[1]))
             .collect::<Result<_, _>>()?;
-        Ok(Self { layers, activation })
+        Ok(Self {
+            #[cfg(feature = "webgpu")]
+            padded: layers.last().filter(|_| is_gpu(weights.device())).and_then(pad),
+            layers,
+            activation,
+        })
     }
 
     /// `[..., input]` to `[..., output]`.
@@ -111,11 +120,12 @@ impl Mlp {
             };
             x = layer.on_gpu(x, options);
         }
-        // One value, such as a score, is no multiple of four.
-        if is_linear(end.parameters().0) {
-            end.on_gpu(x, last)
-        } else {
-            end.forward(x)
+        match &self.padded {
+            Some(padded) => {
+                let width = end.parameters().1.dims()[0];
+                padded.on_gpu(x, last).narrow(1, 0, width)
+            }
+            None => end.on_gpu(x, last),
         }
     }
 
@@ -124,4 +134,18 @@ impl Mlp {
     pub(crate) fn layers(&self) -> &[Linear] {
         &self.layers
     }
+}
+
+/// See [`Mlp::padded`].
+#[cfg(feature = "webgpu")]
+fn pad(layer: &Linear) -> Option<Linear> {
+    let (weight, bias) = layer.parameters();
+    let [input, output] = weight.dims();
+    let more = output.next_multiple_of(4) - output;
+    (more > 0).then(|| {
+        let device = &weight.device();
+        let weight = Tensor::cat(vec![weight.clone(), Tensor::zeros([input, more], device)], 1);
+        let bias = Tensor::cat(vec![bias.clone(), Tensor::zeros([more], device)], 0);
+        Linear::from_parts(weight, bias)
+    })
 }

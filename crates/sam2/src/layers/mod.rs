@@ -30,5 +30,7 @@ pub use mlp::{Activation, Mlp};
 pub(crate) use packed::{PackedConvolution, is_packed};
 pub use patches::{PatchExpand, PatchMerge};
 pub use resize::{BilinearResize, bilinear_matrix};
+#[cfg(feature = "webgpu")]
+pub use rope::JoinedKeys;
 pub use rope::{AxialRope, KeyPart, RopeAttention, join_parts};
 pub use tiled_attention::tiled_attention;

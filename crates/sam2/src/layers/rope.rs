@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
+#[cfg(feature = "webgpu")]
+use sam2_kernels::tensors::{self, LinearOptions, Residual, Turns};
 
+#[cfg(feature = "webgpu")]
+use super::is_gpu;
 #[cfg(feature = "flex")]
 use super::online_softmax::OnlineSoftmax;
 use super::{Linear, host::is_host, tiled_attention};
@@ -60,6 +64,18 @@ impl KeyPart {
         let positions = self.positions.iter().map(part);
         positions.fold(self.values.clone().narrow(1, start, length), |a, b| a + b)
     }
+}
+
+/// Tokens to attend to on a GPU, where all are together.
+#[cfg(feature = "webgpu")]
+#[derive(Clone, Debug)]
+pub struct JoinedKeys {
+    /// `[m, kv_dim]`: the values with their positions added.
+    pub keys: Tensor<2>,
+    /// `[m, kv_dim]`.
+    pub values: Tensor<2>,
+    /// The first so many lie on the image's grid, as [`KeyPart::placed`] says.
+    pub placed: usize,
 }
 
 /// On a GPU fewer and larger parts are quicker; on the CPU small ones need no copies.
@@ -126,6 +142,25 @@ impl RopeAttention {
         self.out_proj.forward(self.attend(&q, parts))
     }
 
+    /// The same by kernels of our own, `q` `[n, dim]` being a whole image, and `residual` `[n, dim]` added. Queries and keys
+    /// are rotated where they are projected.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu(&self, q: Tensor<2>, memory: &JoinedKeys, residual: Tensor<2>) -> Tensor<2> {
+        let turned = |rows: usize| LinearOptions {
+            turns: self.rope.turns(rows),
+            ..LinearOptions::default()
+        };
+        let places = turned(q.dims()[0]);
+        let q = self.q_proj.on_gpu(q, places);
+        let k = self.k_proj.on_gpu(memory.keys.clone(), turned(memory.placed));
+        let onto = LinearOptions {
+            residual: Some(Residual::Repeated(residual)),
+            ..LinearOptions::default()
+        };
+        self.out_proj
+            .on_gpu(tensors::wide_attention(q, k, memory.values.clone()), onto)
+    }
+
     /// The means of values before they are projected.
     fn attend(&self, q: &Tensor<3>, parts: &[KeyPart]) -> Tensor<3> {
         #[cfg(feature = "flex")]
@@ -176,14 +211,20 @@ fn cat(mut parts: Vec<Tensor<3>>) -> Tensor<3> {
 }
 
 /// A projection whose even channels come first and its odd ones last. The official code rotates neighbouring
-/// channels; in this order the pairs are two halves, and scores do not depend on the channels' order. What comes out
-/// is `scale` times as large.
+/// channels; in this order the pairs are two halves, and scores do not depend on the channels' order. Kernels of our own
+/// want them as they are. What comes out is `scale` times as large.
 fn load_halves(
     mut weights: Weights,
     input: usize,
     output: usize,
     scale: f64,
 ) -> Result<Linear, WeightsError> {
+    #[cfg(feature = "webgpu")]
+    if is_gpu(weights.device()) {
+        let weight = weights.tensor::<2>("weight", [output, input])?.transpose();
+        let bias = weights.tensor::<1>("bias", [output])?;
+        return Ok(Linear::from_parts(weight * scale, bias * scale));
+    }
     let weight = weights.tensor::<2>("weight", [output, input])?;
     let weight = weight
         .reshape([output / 2, 2, input])
@@ -210,6 +251,9 @@ enum Table {
     Device { cos: Tensor<3>, sin: Tensor<3> },
     /// `[side², dim / 2]` of both.
     Host(Arc<[[f32; 2]]>),
+    /// The same on a GPU: `[side², dim]`.
+    #[cfg(feature = "webgpu")]
+    Turns(Tensor<2>),
 }
 
 impl AxialRope {
@@ -227,6 +271,13 @@ impl AxialRope {
             let table = Table::Host(pairs.collect());
             return Self { places, table };
         }
+        #[cfg(feature = "webgpu")]
+        if is_gpu(device) {
+            let pairs = angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]);
+            let pairs = TensorData::new(pairs.collect::<Vec<_>>(), [places, 4 * quarter]);
+            let table = Table::Turns(Tensor::from_data(pairs, device));
+            return Self { places, table };
+        }
         let table = |f: fn(f64) -> f64| {
             let values: Vec<f32> = angles.clone().map(|angle| f(angle) as f32).collect();
             Tensor::from_data(TensorData::new(values, [1, places, 2 * quarter]), device)
@@ -238,6 +289,18 @@ impl AxialRope {
         }
     }
 
+    /// For a layer whose first `rows` rows are images.
+    #[cfg(feature = "webgpu")]
+    fn turns(&self, rows: usize) -> Option<Turns> {
+        match &self.table {
+            Table::Turns(table) => Some(Turns {
+                table: table.clone(),
+                rows,
+            }),
+            _ => unreachable!("only a GPU's tensors come here"),
+        }
+    }
+
     /// Rotates `[1, images * side², dim]`, or part of an image that begins at place `first`. Channels are the pairs'
     /// first members, then their second.
     fn rotate(&self, x: Tensor<3>, first: usize) -> Tensor<3> {
@@ -245,6 +308,8 @@ impl AxialRope {
         let (half, length) = (dim / 2, self.places.min(n));
         let (cos, sin) = match &self.table {
             Table::Host(table) => return rotate_in_place(x, &table[first * half..][..length * half]),
+            #[cfg(feature = "webgpu")]
+            Table::Turns(_) => unreachable!("a GPU's tensors go by kernels of our own"),
             Table::Device { cos, sin } => (
                 cos.clone().narrow(1, first, length),
                 sin.clone().narrow(1, first, length),

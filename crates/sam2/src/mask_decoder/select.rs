@@ -2,8 +2,12 @@
 //! (`MaskDecoder.forward` and `_dynamic_multimask_via_stability`).
 
 use burn::tensor::{Bool, Int, Tensor};
+#[cfg(feature = "webgpu")]
+use sam2_kernels::tensors;
 
 use super::{MaskDecoderOutput, NUM_MASK_TOKENS};
+#[cfg(feature = "webgpu")]
+use crate::layers::is_gpu;
 
 /// When one mask is asked for and the single-mask token's is not stable, the best candidate replaces it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +28,14 @@ impl Default for DynamicMultimask {
     }
 }
 
+#[cfg(feature = "webgpu")]
+impl DynamicMultimask {
+    /// As the kernels take them.
+    pub(crate) fn limits(self) -> (f32, f32) {
+        (self.stability_delta, self.stability_thresh)
+    }
+}
+
 /// The masks that a prediction gives: `n` is 3 or 1.
 #[derive(Debug)]
 pub struct SelectedMasks {
@@ -41,6 +53,16 @@ impl MaskDecoderOutput {
             return SelectedMasks {
                 masks: self.masks.clone().narrow(1, 1, candidates),
                 ious: self.ious.clone().narrow(1, 1, candidates),
+            };
+        }
+        #[cfg(feature = "webgpu")]
+        if let Some(dynamic) = dynamic.filter(|_| is_gpu(&self.masks.device())) {
+            let [batch, count, h, w] = self.masks.dims();
+            let masks = self.masks.clone().reshape([batch, count, h * w]);
+            let choices = tensors::choose(&masks, self.ious.clone(), Some(dynamic.limits()));
+            return SelectedMasks {
+                masks: tensors::pick(masks, Some(choices.clone()), None).reshape([batch, 1, h, w]),
+                ious: choices.narrow(1, 1, 1),
             };
         }
         let single = SelectedMasks {

@@ -1,10 +1,14 @@
 //! Memory attention: conditions a frame's features on the memory bank (`sam2.modeling.memory_attention`).
 
 use burn::tensor::Tensor;
+#[cfg(feature = "webgpu")]
+use sam2_kernels::tensors::{LinearOptions, Residual};
 
 use crate::config::Sam2Config;
 use crate::image_encoder::position_embedding_sine;
 use crate::layers::{Activation, AxialRope, KeyPart, LayerNorm, Linear, RopeAttention, by_rows, join_parts};
+#[cfg(feature = "webgpu")]
+use crate::layers::{JoinedKeys, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.LayerNorm`'s default.
@@ -54,6 +58,17 @@ impl MemoryAttention {
         }
         self.norm.forward(x).reshape([b, h, w, d])
     }
+
+    /// The same by kernels of our own.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu(&self, embedding: Tensor<4>, memory: &JoinedKeys) -> Tensor<4> {
+        let dims = embedding.dims();
+        let mut x = rows(embedding) + rows(self.position.clone());
+        for layer in &self.layers {
+            x = layer.on_gpu(x, memory);
+        }
+        self.norm.forward(x).reshape(dims)
+    }
 }
 
 /// Pre-norm, with a residual around each of the three.
@@ -102,5 +117,30 @@ impl MemoryAttentionLayer {
             let hidden = self.linear1.forward(self.norm3.forward(x.clone()));
             x + self.linear2.forward(Activation::Relu.forward(hidden))
         })
+    }
+
+    /// `[n, d]` to the same, by kernels of our own.
+    #[cfg(feature = "webgpu")]
+    fn on_gpu(&self, x: Tensor<2>, memory: &JoinedKeys) -> Tensor<2> {
+        let normed = self.norm1.forward(x.clone());
+        let image = JoinedKeys {
+            keys: normed.clone(),
+            placed: normed.dims()[0],
+            values: normed.clone(),
+        };
+        let x = self.self_attn.on_gpu(normed, &image, x);
+        let x = self
+            .cross_attn_image
+            .on_gpu(self.norm2.forward(x.clone()), memory, x);
+        let relu = LinearOptions {
+            activation: Activation::Relu.on_gpu(),
+            ..LinearOptions::default()
+        };
+        let hidden = self.linear1.on_gpu(self.norm3.forward(x.clone()), relu);
+        let onto = LinearOptions {
+            residual: Some(Residual::Repeated(x)),
+            ..LinearOptions::default()
+        };
+        self.linear2.on_gpu(hidden, onto)
     }
 }

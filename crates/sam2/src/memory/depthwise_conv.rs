@@ -13,6 +13,9 @@ pub struct DepthwiseConv {
     /// The same as plain memory: `[kernel, kernel, c]`, and the bias.
     #[cfg(feature = "flex")]
     host: Option<(Vec<f32>, Vec<f32>)>,
+    /// On a GPU: `[kernel, kernel, c]`.
+    #[cfg(feature = "webgpu")]
+    taps: Option<Tensor<3>>,
 }
 
 impl DepthwiseConv {
@@ -29,6 +32,11 @@ impl DepthwiseConv {
                 let taps = weight.clone().permute([2, 3, 1, 0]);
                 (host::values(taps), host::values(bias.clone()))
             }),
+            #[cfg(feature = "webgpu")]
+            taps: crate::layers::is_gpu(&weight.device()).then(|| {
+                let taps = weight.clone().permute([2, 3, 1, 0]);
+                crate::layers::contiguous(taps.reshape([kernel, kernel, channels]))
+            }),
             weight,
             bias,
         })
@@ -39,6 +47,10 @@ impl DepthwiseConv {
         #[cfg(feature = "flex")]
         if let Some((taps, bias)) = &self.host {
             return host::convolve(x, taps, bias);
+        }
+        #[cfg(feature = "webgpu")]
+        if let Some(taps) = &self.taps {
+            return sam2_kernels::tensors::depthwise(x, taps, &self.bias);
         }
         let [channels, _, kernel, _] = self.weight.dims();
         let options = ConvOptions::new([1, 1], [kernel / 2; 2], [1, 1], channels);

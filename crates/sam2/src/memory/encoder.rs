@@ -1,16 +1,22 @@
 //! The memory encoder: a frame's features and its mask to a memory (`sam2.modeling.memory_encoder`).
 
-use burn::tensor::{Tensor, module, ops::ConvOptions};
+use burn::tensor::Tensor;
+#[cfg(feature = "webgpu")]
+use sam2_kernels::{
+    MaskScale,
+    tensors::{LinearOptions, Residual},
+};
 
 use super::depthwise_conv::DepthwiseConv;
+use super::mask_downsampler::MaskDownSampler;
 use crate::config::Sam2Config;
+#[cfg(feature = "webgpu")]
+use crate::layers::rows;
 use crate::layers::{Activation, LayerNorm, Linear, by_rows};
 use crate::weights::{Weights, WeightsError};
 
 /// `LayerNorm2d`'s default.
 const EPS: f64 = 1e-6;
-/// Each of the mask's strided convolutions has four times the channels of the one before.
-const MASK_CHANNELS: [usize; 5] = [1, 4, 16, 64, 256];
 /// Of the fuser's depthwise convolutions.
 const FUSER_KERNEL: usize = 7;
 /// Rows of places at a time on the CPU.
@@ -59,42 +65,23 @@ impl MemoryEncoder {
         }
         self.out_proj.forward(x)
     }
-}
 
-/// Four convolutions of stride 2, then one of kernel 1.
-#[derive(Debug)]
-struct MaskDownSampler {
-    convs: Vec<(StridedConv, LayerNorm)>,
-    out: Linear,
-}
-
-impl MaskDownSampler {
-    fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
-        let convs = MASK_CHANNELS
-            .windows(2)
-            .enumerate()
-            .map(|(i, channels)| {
-                let conv = StridedConv::load(weights.at(3 * i), channels[0], channels[1])?;
-                Ok((conv, LayerNorm::load(weights.at(3 * i + 1), channels[1], EPS)?))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            convs,
-            out: Linear::load_conv_1x1(weights.at(12), MASK_CHANNELS[4], dim)?,
-        })
-    }
-
-    /// Of `[b, 16h, 16w]` what becomes `rows` of the `h` rows from `first` on: `[b, rows, w, d]`.
-    fn forward(&self, mask: &Tensor<3>, first: usize, rows: usize) -> Tensor<4> {
-        let scale = 1 << self.convs.len();
-        // Each convolution looks one row up.
-        let start = (first * scale).saturating_sub(scale - 1);
-        let mask = mask.clone().narrow(1, start, (first + rows) * scale - start);
-        let mut x = mask.unsqueeze_dim::<4>(3);
-        for (conv, norm) in &self.convs {
-            x = Activation::Gelu.forward(norm.forward(conv.forward(x, first == 0)));
+    /// The same by kernels of our own, the mask being logits `[1, s/4, s/4]` that are stretched to `size` pixels a side
+    /// and scaled on the way.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn on_gpu(
+        &self,
+        embedding: Tensor<4>,
+        logits: Tensor<3>,
+        size: usize,
+        scale: MaskScale,
+    ) -> Tensor<4> {
+        let features = self.pix_feat_proj.on_gpu(embedding, LinearOptions::default());
+        let mut x = self.mask_downsampler.on_gpu(logits, size, scale, features);
+        for block in &self.fuser {
+            x = block.on_gpu(x);
         }
-        self.out.forward(x)
+        self.out_proj.forward(x)
     }
 }
 
@@ -104,18 +91,18 @@ struct CxBlock {
     dwconv: DepthwiseConv,
     norm: LayerNorm,
     pwconv1: Linear,
+    /// With `gamma` in it.
     pwconv2: Linear,
-    gamma: Tensor<1>,
 }
 
 impl CxBlock {
     fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
+        let gamma = weights.tensor("gamma", [dim])?;
         Ok(Self {
             dwconv: DepthwiseConv::load(weights.at("dwconv"), dim, FUSER_KERNEL)?,
             norm: LayerNorm::load(weights.at("norm"), dim, EPS)?,
             pwconv1: Linear::load(weights.at("pwconv1"), dim, 4 * dim)?,
-            pwconv2: Linear::load(weights.at("pwconv2"), 4 * dim, dim)?,
-            gamma: weights.tensor("gamma", [dim])?,
+            pwconv2: Linear::load(weights.at("pwconv2"), 4 * dim, dim)?.scaled(gamma),
         })
     }
 
@@ -125,34 +112,24 @@ impl CxBlock {
         let y = self.dwconv.forward(x.clone()).reshape([b, h * w, d]);
         let y = by_rows(y, ROWS * w, |y, _| {
             let hidden = self.pwconv1.forward(self.norm.forward(y));
-            let y = self.pwconv2.forward(Activation::Gelu.forward(hidden));
-            y * self.gamma.clone().reshape([1, 1, -1])
+            self.pwconv2.forward(Activation::Gelu.forward(hidden))
         });
         x + y.reshape([b, h, w, d])
     }
-}
 
-/// A convolution of kernel 3 and stride 2 over channels-last pictures.
-#[derive(Debug)]
-struct StridedConv {
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-}
-
-impl StridedConv {
-    /// Takes `weight` and `bias`.
-    fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
-        Ok(Self {
-            weight: weights.tensor("weight", [output, input, 3, 3])?,
-            bias: weights.tensor("bias", [output])?,
-        })
-    }
-
-    /// The picture's edges are padded, that above only where there is nothing: rows are an even number at the `top`,
-    /// elsewhere one more, which lies above.
-    fn forward(&self, x: Tensor<4>, top: bool) -> Tensor<4> {
-        let options = ConvOptions::new([2, 2], [usize::from(top), 1], [1, 1], 1);
-        let (weight, bias) = (self.weight.clone(), Some(self.bias.clone()));
-        module::conv2d(x.permute([0, 3, 1, 2]), weight, bias, options).permute([0, 2, 3, 1])
+    /// The same by kernels of our own.
+    #[cfg(feature = "webgpu")]
+    fn on_gpu(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = self.norm.forward(self.dwconv.forward(x.clone()));
+        let gelu = LinearOptions {
+            activation: Activation::Gelu.on_gpu(),
+            ..LinearOptions::default()
+        };
+        let onto = LinearOptions {
+            residual: Some(Residual::Repeated(rows(x))),
+            ..LinearOptions::default()
+        };
+        self.pwconv2
+            .forward_on_gpu(self.pwconv1.forward_on_gpu(y, gelu), onto)
     }
 }

@@ -4,6 +4,7 @@ mod attention;
 mod bank;
 mod depthwise_conv;
 mod encoder;
+mod mask_downsampler;
 mod model;
 mod round;
 

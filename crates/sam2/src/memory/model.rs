@@ -4,12 +4,21 @@
 use std::sync::Arc;
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, module, ops::ConvOptions};
+#[cfg(feature = "webgpu")]
+use sam2_kernels::{
+    MaskScale,
+    tensors::{self, Joined, Places},
+};
 
 use super::{MemoryAttention, MemoryEncoder, MemoryRules, round_to_bf16};
 use crate::config::{Sam2Config, Version};
 use crate::image_encoder::position_embedding_sine;
 use crate::image_model::ImageModel;
 use crate::layers::{Activation, BilinearResize, KeyPart, Linear, Mlp};
+#[cfg(feature = "webgpu")]
+use crate::layers::{JoinedKeys, is_gpu, rows};
+#[cfg(feature = "webgpu")]
+use crate::mask_decoder::MaskDecoderOutput;
 use crate::mask_decoder::{DynamicMultimask, ImageFeatures};
 use crate::prompt_encoder::Point;
 use crate::weights::{TensorSource, Weights, WeightsError};
@@ -40,6 +49,9 @@ pub struct VideoModel {
     /// SAM 2.0 does not place pointers in time.
     obj_ptr_tpos_proj: Option<Linear>,
     mask_downsample: (Tensor<4>, Tensor<1>),
+    /// `[1]`: every logit where the object is not there.
+    #[cfg(feature = "webgpu")]
+    gone: Tensor<1>,
     /// Low-resolution masks to the network's pictures, and back.
     upscale: BilinearResize,
     downscale: BilinearResize,
@@ -124,6 +136,8 @@ impl VideoModel {
             obj_ptr_proj: Mlp::load(weights.at("obj_ptr_proj"), &[dim; 4], Activation::Relu)?,
             obj_ptr_tpos_proj: obj_ptr_tpos_proj.transpose()?,
             mask_downsample,
+            #[cfg(feature = "webgpu")]
+            gone: Tensor::from_data([NO_OBJ_SCORE], device),
             upscale: BilinearResize::new(config.mask_side(), config.image_size, device),
             downscale: BilinearResize::new(config.image_size, config.mask_side(), device),
             image,
@@ -146,11 +160,73 @@ impl VideoModel {
         pointers: &[ObjectPointer],
         max_pointers: usize,
     ) -> ImageFeatures {
-        let memory = self.memory_parts(memories, pointers, max_pointers);
         ImageFeatures {
-            embedding: self.memory_attention.forward(frame.embedding.clone(), &memory),
+            embedding: self.attend_to_memory(frame.embedding.clone(), memories, pointers, max_pointers),
             without_mask: None,
             ..frame.clone()
+        }
+    }
+
+    fn attend_to_memory(
+        &self,
+        embedding: Tensor<4>,
+        memories: &[SpatialMemory],
+        pointers: &[ObjectPointer],
+        max_pointers: usize,
+    ) -> Tensor<4> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(self.image.device()) {
+            let memory = self.joined_memory(memories, pointers, max_pointers);
+            return self.memory_attention.on_gpu(embedding, &memory);
+        }
+        let memory = self.memory_parts(memories, pointers, max_pointers);
+        self.memory_attention.forward(embedding, &memory)
+    }
+
+    /// The memory bank on a GPU, each memory's tokens and then the pointers'.
+    #[cfg(feature = "webgpu")]
+    fn joined_memory(
+        &self,
+        memories: &[SpatialMemory],
+        pointers: &[ObjectPointer],
+        max_pointers: usize,
+    ) -> JoinedKeys {
+        let [count, mem_dim] = self.maskmem_tpos_enc.dims();
+        let mut values: Vec<_> = memories
+            .iter()
+            .map(|memory| (rows(memory.features.clone()), Some(count - memory.t_pos - 1)))
+            .collect();
+        let placed = values.iter().map(|(rows, _)| rows.dims()[0]).sum();
+        let places = |positions: Tensor<2>| {
+            Some(Places {
+                positions,
+                times: self.maskmem_tpos_enc.clone(),
+            })
+        };
+        let mut keys = vec![Joined {
+            parts: values.clone(),
+            places: places(rows(self.maskmem_pos_enc.clone())),
+        }];
+        if !pointers.is_empty() {
+            let pointer = Joined {
+                parts: pointers.iter().map(|p| (p.pointer.clone(), None)).collect(),
+                places: None,
+            };
+            let tokens = tensors::join(&[pointer]).reshape([-1, mem_dim as i64]);
+            let positions = self.pointer_positions(pointers, max_pointers);
+            keys.push(Joined {
+                parts: vec![(tokens.clone(), None)],
+                places: places(positions),
+            });
+            values.push((tokens, None));
+        }
+        JoinedKeys {
+            keys: tensors::join(&keys),
+            values: tensors::join(&[Joined {
+                parts: values,
+                places: None,
+            }]),
+            placed,
         }
     }
 
@@ -178,14 +254,10 @@ impl VideoModel {
             .collect();
         if !pointers.is_empty() {
             let pointer = Tensor::cat(pointers.iter().map(|p| p.pointer.clone()).collect(), 0);
-            let [n, dim] = pointer.dims();
-            // A pointer is as many tokens as memories are narrower than it.
-            let split = dim / mem_dim;
             let place = self.pointer_positions(pointers, max_pointers);
-            let place = place.unsqueeze_dim::<3>(1).expand([n, split, mem_dim]);
             parts.push(KeyPart {
-                values: pointer.reshape([1, n * split, mem_dim]),
-                positions: vec![place.reshape([1, n * split, mem_dim])],
+                values: pointer.reshape([1, -1, mem_dim as i64]),
+                positions: vec![place.unsqueeze_dim(0)],
                 placed: false,
             });
         }
@@ -206,23 +278,23 @@ impl VideoModel {
         (Tensor::cat(tokens, 1), Tensor::cat(positions, 1), pointer_tokens)
     }
 
-    /// `[n, mem_dim]`: when each pointer was.
+    /// When each pointer was, `[n, mem_dim]`: a pointer is as many tokens as memories are narrower than it.
     fn pointer_positions(&self, pointers: &[ObjectPointer], max_pointers: usize) -> Tensor<2> {
         let device = self.image.device();
         let [_, mem_dim] = self.maskmem_tpos_enc.dims();
-        let Some(projection) = &self.obj_ptr_tpos_proj else {
-            return Tensor::zeros([pointers.len(), mem_dim], device);
-        };
         let dim = self.image.config.neck.d_model;
+        let split = dim / mem_dim;
+        let count = pointers.len() * split;
+        let Some(projection) = &self.obj_ptr_tpos_proj else {
+            return Tensor::zeros([count, mem_dim], device);
+        };
         let longest = (max_pointers - 1).max(1) as f64;
         let values: Vec<f32> = pointers
             .iter()
-            .flat_map(|pointer| sine_position(pointer.distance as f64 / longest, dim))
+            .flat_map(|pointer| std::iter::repeat_n(pointer.distance as f64 / longest, split))
+            .flat_map(|distance| sine_position(distance, dim))
             .collect();
-        projection.forward(Tensor::from_data(
-            TensorData::new(values, [pointers.len(), dim]),
-            device,
-        ))
+        projection.forward(Tensor::from_data(TensorData::new(values, [count, dim]), device))
     }
 
     /// The SAM heads (`_forward_sam_heads`) on features that know the memory, or that know there is none: `points` in
@@ -242,6 +314,10 @@ impl VideoModel {
         };
         let sparse = self.image.prompt_encoder.sparse(&[points]);
         let output = self.image.decode(image, Some(sparse), mask);
+        #[cfg(feature = "webgpu")]
+        if is_gpu(self.image.device()) {
+            return self.answer_on_gpu(output, multimask);
+        }
         let selected = output.select(multimask, Some(DynamicMultimask::default()));
         let is_there = output.object_score_logits.clone().greater_elem(0.0);
 
@@ -273,6 +349,43 @@ impl VideoModel {
             low_res_masks,
             obj_ptr: self.hide_pointer(obj_ptr, is_there),
             object_score_logits: output.object_score_logits,
+        }
+    }
+
+    /// What the decoder says as an answer, chosen by kernels of our own.
+    #[cfg(feature = "webgpu")]
+    fn answer_on_gpu(&self, output: MaskDecoderOutput, multimask: bool) -> SamOutput {
+        let [_, count, h, w] = output.masks.dims();
+        let (scores, gone) = (output.object_score_logits, self.gone.clone());
+        let hide = |values, hidden| tensors::pick(values, None, Some((scores.clone(), hidden)));
+
+        let masks = output.masks.reshape([1, count, h * w]);
+        let dynamic = (!multimask).then(DynamicMultimask::default);
+        let choices = tensors::choose(&masks, output.ious.clone(), dynamic.map(DynamicMultimask::limits));
+        let best = Some((scores.clone(), gone.clone()));
+        let low_res_masks = tensors::pick(masks.clone(), Some(choices.clone()), best).reshape([1, h, w]);
+        let (low_res_multimasks, ious) = if multimask {
+            let candidates = masks.narrow(1, 1, count - 1).reshape([1, 1, -1]);
+            let ious = output.ious.narrow(1, 1, count - 1);
+            (hide(candidates, gone).reshape([1, count - 1, h, w]), ious)
+        } else {
+            (
+                low_res_masks.clone().unsqueeze_dim(1),
+                choices.clone().narrow(1, 1, 1),
+            )
+        };
+
+        // The pointer comes from the best candidate's token, or from the single mask's, even where a candidate
+        // replaced that mask.
+        let token = tensors::pick(output.mask_tokens, multimask.then_some(choices), None);
+        let obj_ptr = self.obj_ptr_proj.forward(token);
+        let no_obj_ptr = self.no_obj_ptr.clone().squeeze_dim(0);
+        SamOutput {
+            low_res_multimasks,
+            ious,
+            low_res_masks,
+            obj_ptr: hide(obj_ptr.unsqueeze_dim(1), no_obj_ptr),
+            object_score_logits: scores,
         }
     }
 
@@ -310,6 +423,16 @@ impl VideoModel {
         object_score_logits: Tensor<2>,
         binarize: bool,
     ) -> Tensor<3> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(self.image.device()) {
+            let memory = self.memory_of(embedding, low_res_masks, binarize);
+            let absent = match &self.no_obj_embed_spatial {
+                Some(embed) => embed.clone().reshape([-1]),
+                None => Tensor::zeros([memory.dims()[2]], self.image.device()),
+            };
+            let score = object_score_logits.reshape([1]);
+            return tensors::finish_memory(rows(memory), absent, score).unsqueeze_dim(0);
+        }
         round_to_bf16(self.encode_memory_f32(embedding, low_res_masks, object_score_logits, binarize))
     }
 
@@ -321,15 +444,7 @@ impl VideoModel {
         object_score_logits: Tensor<2>,
         binarize: bool,
     ) -> Tensor<3> {
-        let mask = self.upscale.forward(low_res_masks);
-        let mask = if binarize {
-            mask.greater_elem(0.0).float()
-        } else {
-            burn::tensor::activation::sigmoid(mask)
-        };
-        let memory = self.memory_encoder.forward(embedding, mask * SCALE + BIAS);
-        let [b, h, w, mem_dim] = memory.dims();
-        let memory = memory.reshape([b, h * w, mem_dim]);
+        let memory = self.memory_of(embedding, low_res_masks, binarize);
         match &self.no_obj_embed_spatial {
             Some(embed) => {
                 let is_gone = object_score_logits.lower_equal_elem(0.0).float();
@@ -337,6 +452,33 @@ impl VideoModel {
             }
             None => memory,
         }
+    }
+
+    /// `[1, hw, mem_dim]`, as if the object were there.
+    fn memory_of(&self, embedding: Tensor<4>, low_res_masks: Tensor<3>, binarize: bool) -> Tensor<3> {
+        let [b, h, w, _] = embedding.dims();
+        let memory = self.encode_mask(embedding, low_res_masks, binarize);
+        memory.reshape([b as i64, (h * w) as i64, -1])
+    }
+
+    fn encode_mask(&self, embedding: Tensor<4>, low_res_masks: Tensor<3>, binarize: bool) -> Tensor<4> {
+        #[cfg(feature = "webgpu")]
+        if is_gpu(self.image.device()) {
+            let scale = MaskScale {
+                binarize,
+                scale: SCALE,
+                bias: BIAS,
+            };
+            let size = self.image.config.image_size;
+            return self.memory_encoder.on_gpu(embedding, low_res_masks, size, scale);
+        }
+        let mask = self.upscale.forward(low_res_masks);
+        let mask = if binarize {
+            mask.greater_elem(0.0).float()
+        } else {
+            burn::tensor::activation::sigmoid(mask)
+        };
+        self.memory_encoder.forward(embedding, mask * SCALE + BIAS)
     }
 }
 

@@ -1,0 +1,71 @@
+//! A convolution of each channel alone, over channels-last pictures.
+
+use std::fmt::Write;
+
+use crate::kernel::{Kernel, entry, fours, info};
+
+/// Pixels of a line that an invocation makes, for four channels.
+const PIXELS: usize = 4;
+
+/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h, w, c]`: as if there were zeros beyond the
+/// edges. `side` is odd, and 4 divides `c`.
+pub fn depthwise([b, h, w, c]: [usize; 4], side: usize) -> Kernel {
+    assert!(c.is_multiple_of(4) && side % 2 == 1, "{c} channels, {side} wide");
+    let tiles = w.div_ceil(PIXELS);
+    let count = b * h * tiles * c / 4;
+    Kernel {
+        key: format!("depthwise {side}"),
+        inputs: vec![fours("x"), fours("weight"), fours("bias")],
+        output: "vec4<f32>",
+        info: info(&[count, h, w, c / 4, tiles]),
+        invocations: count,
+        body: Box::new(move || body(side)),
+    }
+}
+
+fn body(side: usize) -> String {
+    let half = side / 2;
+    let mut text = entry();
+    let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+    line(format_args!(
+        "  if (index >= info[0].x) {{ return; }}
+  let h = i32(info[0].y);
+  let w = i32(info[0].z);
+  let c = info[0].w;
+  let channel = index % c;
+  let tile = index / c;
+  let column = i32(tile % info[1].x) * {PIXELS};
+  let lines = i32(tile / info[1].x);
+  let row = lines % h;"
+    ));
+    for p in 0..PIXELS {
+        line(format_args!("  var a{p} = bias[channel];"));
+    }
+    line(format_args!(
+        "  for (var dy = 0; dy < {side}; dy++) {{
+    let y = row + dy - {half};
+    if (y < 0 || y >= h) {{ continue; }}
+    let start = (lines + dy - {half}) * w;
+    let taps = u32(dy) * {side}u * c + channel;"
+    ));
+    for p in 0..PIXELS + side - 1 {
+        line(format_args!(
+            "    let c{p} = column + {p} - {half};
+    let x{p} = select(vec4<f32>(0.0), x[u32(start + clamp(c{p}, 0, w - 1)) * c + channel], c{p} >= 0 && c{p} < w);"
+        ));
+    }
+    for dx in 0..side {
+        line(format_args!("    let t{dx} = weight[taps + {dx}u * c];"));
+        for p in 0..PIXELS {
+            line(format_args!("    a{p} += x{} * t{dx};", p + dx));
+        }
+    }
+    line(format_args!("  }}"));
+    for p in 0..PIXELS {
+        line(format_args!(
+            "  if (column + {p} < w) {{ out[u32(lines * w + column + {p}) * c + channel] = a{p}; }}"
+        ));
+    }
+    line(format_args!("}}"));
+    text
+}

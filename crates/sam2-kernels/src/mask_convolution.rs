@@ -1,0 +1,78 @@
+//! The memory encoder's first step, from an answer's logits: they are stretched to the picture's size, become
+//! probabilities or bits, are scaled, and go through a 3x3 convolution of stride 2 to four channels, their
+//! normalisation and GELU. Nothing of the picture's size is ever written.
+
+use crate::activation::Activation;
+use crate::kernel::{Input, Kernel, entry, fours, info};
+
+/// How logits become what the convolution reads.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskScale {
+    /// Whether pixels are 0 or 1 by their logit's sign, instead of their probability.
+    pub binarize: bool,
+    /// Times this …
+    pub scale: f32,
+    /// … plus this.
+    pub bias: f32,
+}
+
+/// `logits` `[side, side]`, stretched to `[size, size]` (bilinear, corners not aligned), `weight` `[3, 3, 4]`, and
+/// `affine` `[3, 4]`: the convolution's bias, then weight and bias of the normalisation over the four channels, whose
+/// epsilon is `eps`. To `[size / 2, size / 2, 4]`; `size` is even.
+pub fn mask_convolution(side: usize, size: usize, mask: MaskScale, eps: f64) -> Kernel {
+    assert!(size.is_multiple_of(2), "{size} pixels");
+    let count = size * size / 4;
+    let step = side as f64 / size as f64;
+    let MaskScale {
+        binarize,
+        scale,
+        bias,
+    } = mask;
+    Kernel {
+        key: format!("mask_convolution {mask:?} {eps:e} {step}"),
+        inputs: vec![Input("logits", "f32"), fours("weight"), fours("affine")],
+        output: "vec4<f32>",
+        info: info(&[count, side, size]),
+        invocations: count,
+        body: Box::new(move || {
+            let value = match binarize {
+                true => "f32(logit > 0.0)",
+                false => "1.0 / (1.0 + exp(-logit))",
+            };
+            format!(
+                "{gelu}
+fn pixel(y: u32, x: u32) -> f32 {{
+  let side = info[0].y;
+  let at = max((vec2<f32>(vec2<u32>(y, x)) + 0.5) * {step:?} - 0.5, vec2<f32>(0.0));
+  let low = min(vec2<u32>(at), vec2<u32>(side - 1u));
+  let high = min(low + 1u, vec2<u32>(side - 1u));
+  let part = at - vec2<f32>(low);
+  let upper = mix(logits[low.x * side + low.y], logits[low.x * side + high.y], part.y);
+  let lower = mix(logits[high.x * side + low.y], logits[high.x * side + high.y], part.y);
+  let logit = mix(upper, lower, part.x);
+  return {value} * {scale:?} + {bias:?};
+}}
+{entry}  let size = info[0].z;
+  if (index >= info[0].x) {{ return; }}
+  let y = index / (size / 2u) * 2u;
+  let x = index % (size / 2u) * 2u;
+  var sum = affine[0];
+  for (var tap = 0u; tap < 9u; tap++) {{
+    let dy = tap / 3u;
+    let dx = tap % 3u;
+    // Beyond the upper and the left edge there are zeros; the other two are never reached.
+    if (y + dy == 0u || x + dx == 0u) {{ continue; }}
+    sum += weight[tap] * pixel(y + dy - 1u, x + dx - 1u);
+  }}
+  let mean = dot(sum, vec4<f32>(0.25));
+  let apart = sum - mean;
+  let factor = 1.0 / sqrt(dot(apart, apart) / 4.0 + {eps:e});
+  out[index] = activate(apart * factor * affine[1] + affine[2]);
+}}
+",
+                gelu = Activation::Gelu.text(),
+                entry = entry(),
+            )
+        }),
+    }
+}

@@ -1,0 +1,257 @@
+//! softmax(q kᵀ) v of one wide head over very many keys, such as a memory bank, without the scores.
+//!
+//! On a real GPU a workgroup takes 32 queries through all keys, 32 at a time: their scores are products of tiles in
+//! workgroup memory, and each row's maximum and sum go along. Elsewhere there are no barriers, and each invocation takes
+//! a few queries.
+
+use std::fmt::Write;
+
+use crate::adapter::AdapterClass;
+use crate::kernel::{GROUP, Kernel, entry, fours, info};
+
+/// Queries and keys of a workgroup's tile.
+const TILE: usize = 32;
+/// Of each query and key so many fours are in workgroup memory at once.
+const SLICE: usize = 4;
+/// Queries and keys of an invocation where it is alone.
+const QUERIES: usize = 4;
+const KEYS: usize = 4;
+
+/// `q` `[n, width]`, already scaled, `k` `[m, width]` and `v` `[m, values]` to `[n, values]`; 4 divides both widths.
+pub fn wide_attention([n, m]: [usize; 2], width: usize, values: usize, class: AdapterClass) -> Kernel {
+    assert!(
+        width.is_multiple_of(4) && values.is_multiple_of(4),
+        "widths of {width} and {values}"
+    );
+    // A workgroup has one column of four values an invocation.
+    let shared = class == AdapterClass::Hardware && values / 4 <= GROUP as usize;
+    let invocations = match shared {
+        true => n.div_ceil(TILE) * GROUP as usize,
+        false => n.div_ceil(QUERIES),
+    };
+    let values = values / 4;
+    Kernel {
+        key: format!("wide_attention {shared} {values}"),
+        inputs: vec![fours("q"), fours("k"), fours("v")],
+        output: "vec4<f32>",
+        info: info(&[n, m, width / 4]),
+        invocations,
+        body: Box::new(move || match shared {
+            true => by_groups(values),
+            false => alone(values),
+        }),
+    }
+}
+
+/// `values` in fours, as in all that follows.
+fn alone(values: usize) -> String {
+    let mut text = entry();
+    let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+    line(format_args!(
+        "  let n = info[0].x;
+  let m = info[0].y;
+  let width = info[0].z;
+  let first = index * {QUERIES}u;
+  if (first >= n) {{ return; }}"
+    ));
+    for i in 0..QUERIES {
+        line(format_args!(
+            "  let q{i} = min(first + {i}u, n - 1u) * width;
+  var m{i} = -1e30; var l{i} = 0.0; var a{i}: array<vec4<f32>, {values}>;"
+        ));
+    }
+    line(format_args!("  for (var key = 0u; key < m; key += {KEYS}u) {{"));
+    for j in 0..KEYS {
+        line(format_args!("    let t{j} = min(key + {j}u, m - 1u);"));
+        for i in 0..QUERIES {
+            line(format_args!("    var s{i}_{j} = 0.0;"));
+        }
+    }
+    line(format_args!("    for (var c = 0u; c < width; c++) {{"));
+    for i in 0..QUERIES {
+        line(format_args!("      let x{i} = q[q{i} + c];"));
+    }
+    for j in 0..KEYS {
+        line(format_args!("      let y{j} = k[t{j} * width + c];"));
+        for i in 0..QUERIES {
+            line(format_args!("      s{i}_{j} += dot(x{i}, y{j});"));
+        }
+    }
+    line(format_args!("    }}"));
+    for i in 0..QUERIES {
+        for j in 1..KEYS {
+            // Beyond the last key it is taken again, with no weight.
+            line(format_args!(
+                "    s{i}_{j} = select(-1e30, s{i}_{j}, key + {j}u < m);"
+            ));
+        }
+        let largest = (0..KEYS).fold(format!("m{i}"), |text, j| format!("max({text}, s{i}_{j})"));
+        line(format_args!(
+            "    let n{i} = {largest};
+    let f{i} = exp(m{i} - n{i});
+    m{i} = n{i};"
+        ));
+        for j in 0..KEYS {
+            line(format_args!("    let p{i}_{j} = exp(s{i}_{j} - n{i});"));
+        }
+        let sum = (0..KEYS).fold(format!("l{i} * f{i}"), |text, j| format!("{text} + p{i}_{j}"));
+        line(format_args!("    l{i} = {sum};"));
+    }
+    line(format_args!("    for (var c = 0u; c < {values}u; c++) {{"));
+    for j in 0..KEYS {
+        line(format_args!("      let v{j} = v[t{j} * {values}u + c];"));
+    }
+    for i in 0..QUERIES {
+        let sum = (0..KEYS).fold(format!("a{i}[c] * f{i}"), |text, j| {
+            format!("{text} + p{i}_{j} * v{j}")
+        });
+        line(format_args!("      a{i}[c] = {sum};"));
+    }
+    line(format_args!("    }}\n  }}"));
+    for i in 0..QUERIES {
+        line(format_args!(
+            "  if (first + {i}u < n) {{
+    for (var c = 0u; c < {values}u; c++) {{ out[(first + {i}u) * {values}u + c] = a{i}[c] / l{i}; }}
+  }}"
+        ));
+    }
+    line(format_args!("}}"));
+    text
+}
+
+fn by_groups(values: usize) -> String {
+    // Of the answer an invocation has one column, in some of the rows.
+    let columns = values.next_power_of_two().max(2);
+    let rows = TILE * columns / GROUP as usize;
+    let mut text = String::new();
+    let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+    // In a slice each four's rows follow one another, first the first of every four rows, then the second ones, so that
+    // neighbouring invocations read neighbours.
+    line(format_args!(
+        "var<workgroup> qs: array<vec4<f32>, {slice}>;
+var<workgroup> ks: array<vec4<f32>, {slice}>;
+var<workgroup> weights: array<vec4<f32>, {scores}>;
+var<workgroup> factors: array<f32, {TILE}>;
+var<workgroup> halves: array<f32, {GROUP}>;
+@compute @workgroup_size({GROUP})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) local: u32) {{
+  let n = info[0].x;
+  let m = info[0].y;
+  let width = info[0].z;
+  let top = (id.y * groups.x + id.x) * {TILE}u;
+  // Of the scores an invocation has 4 x 4; in the softmax, half a row.
+  let ty = local / 8u;
+  let tx = local % 8u;
+  let half = local / 2u * 8u + local % 2u * 4u;
+  var largest = -1e30;
+  var sum = 0.0;
+  let column = local % {columns}u;
+  let row = local / {columns}u * {rows}u;",
+        slice = TILE * SLICE,
+        scores = TILE * TILE / 4,
+    ));
+    for r in 0..rows {
+        line(format_args!("  var a{r} = vec4<f32>(0.0);"));
+    }
+    line(format_args!(
+        "  for (var first = 0u; first < m; first += {TILE}u) {{"
+    ));
+    for r in 0..4 {
+        for j in 0..4 {
+            line(format_args!("    var s{r}_{j} = 0.0;"));
+        }
+    }
+    line(format_args!(
+        "    for (var slice = 0u; slice < width; slice += {SLICE}u) {{
+      workgroupBarrier();
+      for (var l = local; l < {}u; l += {GROUP}u) {{
+        let c = slice + l % {SLICE}u;
+        let r = l / {SLICE}u;
+        let to = l % {SLICE}u * {TILE}u + r % 4u * 8u + r / 4u;
+        let at = min(c, width - 1u);
+        // Beyond the width there are zeros.
+        qs[to] = select(vec4<f32>(0.0), q[min(top + r, n - 1u) * width + at], c < width);
+        ks[to] = k[min(first + r, m - 1u) * width + at];
+      }}
+      workgroupBarrier();
+      for (var i = 0u; i < {}u; i += {TILE}u) {{",
+        TILE * SLICE,
+        TILE * SLICE
+    ));
+    for r in 0..4 {
+        line(format_args!("        let x{r} = qs[i + {}u + ty];", 8 * r));
+    }
+    for j in 0..4 {
+        line(format_args!("        let y{j} = ks[i + {}u + tx];", 8 * j));
+        for r in 0..4 {
+            line(format_args!("        s{r}_{j} += dot(x{r}, y{j});"));
+        }
+    }
+    line(format_args!(
+        "      }}
+    }}
+    let left = first + 4u * tx + vec4<u32>(0u, 1u, 2u, 3u);"
+    ));
+    for r in 0..4 {
+        // Beyond the last key it is taken again, with no weight.
+        line(format_args!(
+            "    weights[(4u * ty + {r}u) * 8u + tx] = select(vec4<f32>(-1e30), vec4<f32>(s{r}_0, s{r}_1, s{r}_2, s{r}_3),
+      left < vec4<u32>(m));"
+        ));
+    }
+    line(format_args!(
+        "    workgroupBarrier();
+    let most = max(max(weights[half], weights[half + 1u]), max(weights[half + 2u], weights[half + 3u]));
+    halves[local] = max(max(most.x, most.y), max(most.z, most.w));
+    workgroupBarrier();
+    let next = max(largest, max(halves[local / 2u * 2u], halves[local / 2u * 2u + 1u]));
+    let factor = exp(largest - next);
+    largest = next;
+    var sums = vec4<f32>(0.0);
+    for (var i = 0u; i < 4u; i++) {{
+      let p = exp(weights[half + i] - next);
+      weights[half + i] = p;
+      sums += p;
+    }}
+    sum = sum * factor + dot(sums, vec4<f32>(1.0));
+    factors[local / 2u] = factor;
+    workgroupBarrier();"
+    ));
+    for r in 0..rows {
+        line(format_args!("    a{r} *= factors[row + {r}u];"));
+    }
+    line(format_args!(
+        "    for (var i = 0u; i < {}u; i++) {{
+      let key = first + 4u * i;
+      let at = min(column, {values}u - 1u);",
+        TILE / 4
+    ));
+    for j in 0..4 {
+        line(format_args!(
+            "      let v{j} = v[min(key + {j}u, m - 1u) * {values}u + at];"
+        ));
+    }
+    for r in 0..rows {
+        line(format_args!(
+            "      let p{r} = weights[(row + {r}u) * 8u + i];
+      a{r} += p{r}.x * v0 + p{r}.y * v1 + p{r}.z * v2 + p{r}.w * v3;"
+        ));
+    }
+    line(format_args!(
+        "    }}
+  }}
+  workgroupBarrier();
+  halves[local] = sum;
+  workgroupBarrier();"
+    ));
+    for r in 0..rows {
+        line(format_args!(
+            "  if (top + row + {r}u < n && column < {values}u) {{
+    out[(top + row + {r}u) * {values}u + column] = a{r} / (halves[2u * (row + {r}u)] + halves[2u * (row + {r}u) + 1u]);
+  }}"
+        ));
+    }
+    line(format_args!("}}"));
+    text
+}
