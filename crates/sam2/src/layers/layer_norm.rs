@@ -27,6 +27,12 @@ impl LayerNorm {
         })
     }
 
+    /// From both, `[size]`.
+    #[cfg(all(test, feature = "flex"))]
+    pub(super) fn from_parts(weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Self {
+        Self { weight, bias, eps }
+    }
+
     /// `[..., size]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "webgpu")]
@@ -34,6 +40,12 @@ impl LayerNorm {
             return self.on_gpu(x, sam2_kernels::Activation::None);
         }
         module::layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.eps)
+    }
+
+    /// Weight, bias and epsilon.
+    #[cfg(feature = "flex")]
+    pub(super) fn parameters(&self) -> (&Tensor<1>, &Tensor<1>, f32) {
+        (&self.weight, &self.bias, self.eps as f32)
     }
 
     /// By a kernel of our own, and `activation` of it; widths are multiples of 4 throughout.
