@@ -132,6 +132,10 @@ const ROWS: usize = if cfg!(target_feature = "relaxed-simd") {
     4
 };
 
+/// Of the rows that are left then. A tile of fewer has fewer sums than a processor has multiplications under way, and
+/// waits for them: eight rows are two such tiles, not one of six and a slow one.
+const REST: usize = 4;
+
 /// A loop of at most six turns, written out: arrays whose places are all known become registers, while a loop over them
 /// may keep them in memory, where the second module has none.
 macro_rules! unrolled {
@@ -234,20 +238,22 @@ unsafe fn rows<const C: usize>(mut task: Task, m: usize, width: usize) {
     let mut left = m;
     // SAFETY: `left` rows are left of `a` and `out`, from where the task now points.
     unsafe {
-        while left >= ROWS {
+        while left >= ROWS && left != 2 * REST {
             tile::<ROWS, C>(task, width);
             task = task.after(ROWS);
             left -= ROWS;
         }
-        if ROWS > 4 && left >= 4 {
-            tile::<4, C>(task, width);
-            task = task.after(4);
-            left -= 4;
+        while left >= REST {
+            tile::<REST, C>(task, width);
+            task = task.after(REST);
+            left -= REST;
         }
-        while left > 0 {
+        if left == 3 {
+            tile::<3, C>(task, width);
+        } else if left == 2 {
+            tile::<2, C>(task, width);
+        } else if left == 1 {
             tile::<1, C>(task, width);
-            task = task.after(1);
-            left -= 1;
         }
     }
 }

@@ -12,6 +12,7 @@ mod kernel;
 mod second_module;
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 pub use kernel::PANEL;
 use kernel::{ADD, RELU};
@@ -116,13 +117,21 @@ impl Packed {
         for (i, panel) in self.panels.chunks_exact_mut((rows * PANEL).max(1)).enumerate() {
             let first = i * PANEL;
             let width = PANEL.min(columns - first);
-            for (row, to) in panel.chunks_exact_mut(PANEL).enumerate() {
-                let from = &values[first * along + row * down..];
-                if along == 1 {
-                    to[..width].copy_from_slice(&from[..width]);
-                } else {
+            if width == PANEL && along == 1 {
+                let from = (0..rows).map(|row| &values[first + row * down..][..PANEL]);
+                let panel = panel.chunks_exact_mut(PANEL).zip(from);
+                panel.for_each(|(to, from)| to.copy_from_slice(from));
+            } else if width == PANEL && down == 1 {
+                // Transposed: eight rows side by side.
+                let from: [&[f32]; PANEL] = std::array::from_fn(|i| &values[(first + i) * along..][..rows]);
+                for (row, to) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+                    *to = std::array::from_fn(|i| from[i][row]);
+                }
+            } else {
+                for (row, to) in panel.chunks_exact_mut(PANEL).enumerate() {
+                    let from = values[first * along + row * down..].iter().step_by(along);
                     to.iter_mut()
-                        .zip(from.iter().step_by(along))
+                        .zip(from)
                         .take(width)
                         .for_each(|(to, from)| *to = *from);
                 }
@@ -138,6 +147,20 @@ impl Packed {
             panel: PANEL * self.rows,
             rows: self.rows,
             columns: self.columns,
+        }
+    }
+
+    /// A part of it; its columns begin at a multiple of [`PANEL`].
+    ///
+    /// # Panics
+    /// If they do not, or the matrix is smaller.
+    pub fn part(&self, rows: Range<usize>, columns: Range<usize>) -> Columns<'_> {
+        assert!(rows.end <= self.rows && columns.end <= self.columns && columns.start.is_multiple_of(PANEL));
+        Columns {
+            values: &self.panels[columns.start * self.rows + rows.start * PANEL..],
+            rows: rows.len(),
+            columns: columns.len(),
+            ..self.columns()
         }
     }
 
@@ -345,13 +368,15 @@ mod tests {
     }
 
     /// Every rest of rows, columns and the inner dimension, and more than one block of each.
-    const SHAPES: [[usize; 3]; 14] = [
+    const SHAPES: [[usize; 3]; 16] = [
         [1, 1, 1],
         [4, 4, 8],
         [5, 3, 7],
         [6, 9, 12],
         [7, 2, 5],
+        [8, 8, 8],
         [9, 8, 9],
+        [14, 5, 16],
         [13, 17, 11],
         [3, 5, 2],
         [2, 6, 3],
@@ -417,6 +442,37 @@ mod tests {
         multiply_into(rows, packed.columns(), None, false, &mut out, 23);
         close(&part(&out, m, n, 23), &wanted, k);
         assert!(out.chunks(23).all(|row| row[n..] == [7.0; 3]));
+    }
+
+    #[test]
+    fn a_part_of_a_packed_matrix_is_that_part() {
+        let [m, k, n] = [11, 20, 30];
+        let (left, right) = (numbers(m * k, 6), numbers(k * n, 7));
+        let packed = Packed::new(&right, [k, n], [n, 1]);
+        for (rows, columns) in [(0..20, 8..30), (5..17, 16..24), (19..20, 24..27), (4..4, 0..30)] {
+            let (length, width) = (rows.len(), columns.len());
+            let inner: Vec<f32> = left
+                .chunks(k)
+                .flat_map(|row| row[rows.clone()].to_vec())
+                .collect();
+            let part: Vec<f32> = rows
+                .clone()
+                .flat_map(|i| right[i * n..][columns.clone()].to_vec())
+                .collect();
+            let wanted = plain(&inner, &part, [m, length, width]);
+            let ours = multiply(
+                Rows::new(&inner, [m, length], length),
+                packed.part(rows, columns),
+                None,
+            );
+            close(&ours, &wanted, length.max(1));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "is_multiple_of")]
+    fn a_part_within_a_panel_is_refused() {
+        Packed::new(&[0.0; 30], [3, 10], [10, 1]).part(0..3, 4..10);
     }
 
     #[test]

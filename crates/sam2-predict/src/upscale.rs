@@ -60,14 +60,15 @@ fn for_each_pixel(logits: &[f32], from: [usize; 2], to: [usize; 2], mut visit: i
     debug_assert_eq!(logits.len(), from[0] * from[1]);
     let (rows, columns) = (taps(from[0], to[0]), taps(from[1], to[1]));
     // Each source row is stretched once, then rows are mixed two by two.
-    let stretched: Vec<f32> = logits
+    let mut stretched = vec![0.0; from[0] * to[1]];
+    for (row, out) in logits
         .chunks_exact(from[1])
-        .flat_map(|row| {
-            columns
-                .iter()
-                .map(move |tap| row[tap.low] * (1.0 - tap.weight_high) + row[tap.high] * tap.weight_high)
-        })
-        .collect();
+        .zip(stretched.chunks_exact_mut(to[1]))
+    {
+        for (logit, tap) in out.iter_mut().zip(&columns) {
+            *logit = row[tap.low] * (1.0 - tap.weight_high) + row[tap.high] * tap.weight_high;
+        }
+    }
     let mut pixel = 0;
     for tap in rows {
         let low = &stretched[tap.low * to[1]..][..to[1]];

@@ -7,6 +7,12 @@ use sam2_kernels::{
     tensors::{self, Heads, LinearOptions, Residual},
 };
 
+#[cfg(feature = "flex")]
+use super::{
+    LayerNorm,
+    packed::PackedLinear,
+    packed_cross_attention::{Places, is_short_way, places_to_tokens, tokens_to_places},
+};
 use super::{Linear, attention};
 #[cfg(feature = "webgpu")]
 use super::{is_gpu, rows};
@@ -84,6 +90,40 @@ impl Attention {
         }
     }
 
+    /// Whether `n` tokens and a picture attend to each other by [`Self::attend_to_places`] and
+    /// [`Self::places_attend`].
+    #[cfg(feature = "flex")]
+    pub(crate) fn has_short_way(&self, n: usize) -> bool {
+        let internal = self.out_proj.packed().map(|layer| layer.weight.shape()[0]);
+        internal.is_some_and(|internal| is_short_way(n, self.num_heads, internal))
+    }
+
+    /// [`Self::attend`] with keys and values `[b, m, dim]` that need not be projected, as `q` is.
+    #[cfg(feature = "flex")]
+    pub(crate) fn attend_to_places(
+        &self,
+        q: Tensor<3>,
+        k: Tensor<3>,
+        v: Tensor<3>,
+        residual: Tensor<3>,
+    ) -> Tensor<3> {
+        let layers = [&self.k_proj, &self.v_proj].map(packed);
+        residual + (self.out_proj).forward(tokens_to_places(q, k, v, self.num_heads, layers))
+    }
+
+    /// A picture's attention to a few tokens, whose keys and values are projected, added to `image` and normalised.
+    #[cfg(feature = "flex")]
+    pub(crate) fn places_attend(
+        &self,
+        places: Places,
+        tokens: [Tensor<3>; 2],
+        image: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
+        let layers = [&self.q_proj, &self.out_proj].map(packed);
+        places_to_tokens(places, tokens, self.num_heads, layers, image, norm)
+    }
+
     /// The same by kernels of our own, which read heads where they lie.
     #[cfg(feature = "webgpu")]
     fn attend_on_gpu(&self, [q, k, v]: [Tensor<3>; 3], residual: Option<Tensor<3>>) -> Tensor<3> {
@@ -106,6 +146,12 @@ impl Attention {
             )
             .reshape([batch as i64, n as i64, -1])
     }
+}
+
+/// As is known of a layer where [`Attention::has_short_way`].
+#[cfg(feature = "flex")]
+fn packed(layer: &Linear) -> &PackedLinear {
+    layer.packed().expect("a packed layer")
 }
 
 /// `layer` over `x` `[b, n, dim]` with its `position` `[b or 1, n, dim]` added.

@@ -64,6 +64,35 @@ pub(super) fn gelu_values(values: &mut [f32]) {
     }
 }
 
+/// Layer normalisation of rows as wide as `weight`, in place.
+#[cfg(feature = "flex")]
+pub(super) fn layer_norm_rows(values: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let width = weight.len();
+    for row in values.chunks_exact_mut(width) {
+        let mean = sum_of(row, |x| x) / width as f32;
+        let variance = sum_of(row, |x| (x - mean) * (x - mean)) / width as f32;
+        let factor = 1.0 / (variance + eps).sqrt();
+        for ((x, weight), bias) in row.iter_mut().zip(weight).zip(bias) {
+            *x = (*x - mean) * factor * weight + bias;
+        }
+    }
+}
+
+/// The sum of `value` of each of a row's numbers.
+#[cfg(feature = "flex")]
+#[inline(always)]
+fn sum_of(row: &[f32], value: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut sums = [0f32; LANES];
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += value(*x);
+        }
+    }
+    let rest = rest.iter().map(|x| value(*x));
+    sums.into_iter().chain(rest).sum()
+}
+
 /// 2x2 maximum over channels-last pictures of even height and width: `[b, h, w, c]` to `[b, h/2, w/2, c]`.
 pub fn max_pool<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let mut dims = x.dims();
@@ -120,7 +149,7 @@ fn floats(data: &TensorData) -> &[f32] {
 }
 
 /// Lanes of a row's sums: a sum in order could not be vectorised.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Each row of `scores` times `scale` to weights that sum to 1.
 pub(super) fn softmax(scores: &mut [f32], row: usize, scale: f32) {
@@ -139,13 +168,13 @@ pub(super) fn softmax(scores: &mut [f32], row: usize, scale: f32) {
         let mut chunks = row.chunks_exact_mut(LANES);
         for chunk in &mut chunks {
             for (sum, x) in sums.iter_mut().zip(chunk) {
-                *x = exp((*x - max) * scale);
+                *x = weight((*x - max) * scale);
                 *sum += *x;
             }
         }
         let mut sum: f32 = sums.iter().sum();
         for x in chunks.into_remainder() {
-            *x = exp((*x - max) * scale);
+            *x = weight((*x - max) * scale);
             sum += *x;
         }
 
@@ -156,9 +185,44 @@ pub(super) fn softmax(scores: &mut [f32], row: usize, scale: f32) {
     }
 }
 
+/// The same where a row has scores of `LANES` heads with the first token, then with the second: a softmax over the tokens
+/// for each head.
+#[cfg(feature = "flex")]
+pub(super) fn softmax_of_heads(scores: &mut [f32], row: usize, scale: f32) {
+    for row in scores.chunks_exact_mut(row) {
+        let (tokens, _) = row.as_chunks_mut::<LANES>();
+        let mut max = [f32::NEG_INFINITY; LANES];
+        for token in &*tokens {
+            for (max, x) in max.iter_mut().zip(token) {
+                *max = larger(*max, *x);
+            }
+        }
+        let mut sums = [0f32; LANES];
+        for token in &mut *tokens {
+            for ((x, max), sum) in token.iter_mut().zip(&max).zip(&mut sums) {
+                *x = weight((*x - max) * scale);
+                *sum += *x;
+            }
+        }
+        let factors = sums.map(|sum| 1.0 / sum);
+        for token in tokens {
+            for (x, factor) in token.iter_mut().zip(&factors) {
+                *x *= factor;
+            }
+        }
+    }
+}
+
 /// The larger of two numbers, in a form that is one instruction.
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
+}
+
+/// e to the power of `x` ≤ 0 as a softmax's weight. None becomes smaller than 1e-26, which no sum of numbers near 1 sees:
+/// products with smaller ones may be subnormal, and take some processors a hundred times as long.
+#[inline(always)]
+pub(super) fn weight(x: f32) -> f32 {
+    exp(larger(x, -60.0))
 }
 
 /// e to the power of `x` ≤ 0, within 1e-7 of its size; 0 becomes at least 1e-38. Cephes' `expf` without branches.

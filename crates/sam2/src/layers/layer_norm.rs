@@ -27,6 +27,12 @@ impl LayerNorm {
         })
     }
 
+    /// From both, `[size]`.
+    #[cfg(all(test, feature = "flex"))]
+    pub(super) fn from_parts(weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Self {
+        Self { weight, bias, eps }
+    }
+
     /// `[..., size]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "webgpu")]
@@ -36,10 +42,10 @@ impl LayerNorm {
         module::layer_norm(x, self.weight.clone(), Some(self.bias.clone()), self.eps)
     }
 
-    /// Weight and bias, both `[size]`.
-    #[cfg(feature = "webgpu")]
-    pub(crate) fn parameters(&self) -> (&Tensor<1>, &Tensor<1>) {
-        (&self.weight, &self.bias)
+    /// Weight and bias, both `[size]`, and epsilon.
+    #[cfg(any(feature = "webgpu", feature = "flex"))]
+    pub(crate) fn parameters(&self) -> (&Tensor<1>, &Tensor<1>, f32) {
+        (&self.weight, &self.bias, self.eps as f32)
     }
 
     /// By a kernel of our own, and `activation` of it; widths are multiples of 4 throughout.

@@ -11,6 +11,10 @@ mod mlp;
 mod online_softmax;
 #[cfg(feature = "flex")]
 mod packed;
+#[cfg(feature = "flex")]
+mod packed_cross_attention;
+#[cfg(feature = "flex")]
+mod packed_masks;
 mod patches;
 mod resize;
 mod rope;
@@ -28,6 +32,10 @@ pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
 #[cfg(feature = "flex")]
 pub(crate) use packed::{PackedConvolution, is_packed};
+#[cfg(feature = "flex")]
+pub(crate) use packed_cross_attention::Places;
+#[cfg(feature = "flex")]
+pub(crate) use packed_masks::masks_by_rows;
 pub use patches::{PatchExpand, PatchMerge};
 pub use resize::{BilinearResize, bilinear_matrix};
 #[cfg(feature = "webgpu")]

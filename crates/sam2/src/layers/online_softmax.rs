@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
-use super::host::exp;
+use super::host::{exp, weight};
 
 /// Queries whose scores with a block of keys exist at once: with 512 keys 1 MB, which stay in the cache.
 const QUERIES: usize = 512;
@@ -101,7 +101,7 @@ fn soften(scores: &mut [f32], m: usize, rows: &mut [Row]) {
 fn soften_rows<S: macerator::Simd>(scores: &mut [f32], m: usize, rows: &mut [Row]) {
     for (scores, row) in scores.chunks_exact_mut(m).zip(rows) {
         let max = fold(scores, row.max, |a, b| if a > b { a } else { b });
-        scores.iter_mut().for_each(|score| *score = exp(*score - max));
+        scores.iter_mut().for_each(|score| *score = weight(*score - max));
         row.correction = exp(row.max - max);
         row.sum = row.sum * row.correction + fold(scores, 0.0, |a, b| a + b);
         row.max = max;

@@ -3,6 +3,8 @@
 //!
 //! Natively burn's own products are quicker, as they use wider SIMD and several threads.
 
+use std::sync::OnceLock;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use sam2_matmul::{Bias, Columns, Packed, Rows, multiply, multiply_into};
@@ -27,14 +29,14 @@ fn memory<const D: usize>(x: Tensor<D>) -> FlexTensor {
 }
 
 /// A tensor's values from its first one on, and its strides.
-struct View {
+pub(super) struct View {
     tensor: FlexTensor,
     strides: Vec<usize>,
 }
 
 impl View {
     /// Of any tensor whose last dimension lies together; what does not is copied.
-    fn new<const D: usize>(x: Tensor<D>) -> Self {
+    pub(super) fn new<const D: usize>(x: Tensor<D>) -> Self {
         let mut tensor = memory(x);
         if tensor.layout().strides()[D - 1] != 1 || !tensor.layout().has_positive_strides() {
             tensor = tensor.to_contiguous();
@@ -46,7 +48,17 @@ impl View {
         }
     }
 
-    fn values(&self) -> &[f32] {
+    /// All values in order; copied where they do not lie so.
+    pub(super) fn contiguous<const D: usize>(x: Tensor<D>) -> Self {
+        let tensor = memory(x).to_contiguous();
+        let strides = tensor.layout().strides().iter().map(|&stride| stride as usize);
+        Self {
+            strides: strides.collect(),
+            tensor,
+        }
+    }
+
+    pub(super) fn values(&self) -> &[f32] {
         &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
     }
 
@@ -71,8 +83,9 @@ impl View {
 /// A linear layer's packed weight and its bias.
 #[derive(Debug)]
 pub struct PackedLinear {
-    weight: Packed,
-    bias: Bias,
+    pub(super) weight: Packed,
+    pub(super) bias: Bias,
+    transposed: OnceLock<Packed>,
     device: Device,
 }
 
@@ -95,8 +108,17 @@ impl PackedLinear {
         Self {
             bias: Bias::new(&bias.values()[..shape[1]]),
             weight,
+            transposed: OnceLock::new(),
             device,
         }
+    }
+
+    /// The weight as `[output, input]`, packed when it is first asked for.
+    pub(super) fn transposed(&self) -> &Packed {
+        self.transposed.get_or_init(|| {
+            let [input, output] = self.weight.shape();
+            Packed::new(&self.weight.unpack(), [output, input], [1, output])
+        })
     }
 
     /// What it was made of.
@@ -119,7 +141,7 @@ impl PackedLinear {
     }
 
     /// Some rows.
-    fn rows(&self, rows: Rows, activation: Option<Activation>, out: &mut [f32]) {
+    pub(super) fn rows(&self, rows: Rows, activation: Option<Activation>, out: &mut [f32]) {
         let relu = activation == Some(Activation::Relu);
         let output = self.weight.shape()[1];
         multiply_into(rows, self.weight.columns(), Some(&self.bias), relu, out, output);
@@ -165,7 +187,7 @@ pub fn chain<const D: usize>(layers: &[&PackedLinear], activation: Activation, x
 }
 
 /// A tensor as rows of its last dimension.
-struct Tokens {
+pub(super) struct Tokens {
     view: View,
     rows: usize,
     width: usize,
@@ -174,7 +196,7 @@ struct Tokens {
 
 impl Tokens {
     /// Rows that are not at one distance from each other are copied.
-    fn new<const D: usize>(x: Tensor<D>) -> Self {
+    pub(super) fn new<const D: usize>(x: Tensor<D>) -> Self {
         let dims = x.dims();
         let (rows, width) = (dims[..D - 1].iter().product(), dims[D - 1]);
         let mut view = View::new(x);
@@ -192,7 +214,7 @@ impl Tokens {
         }
     }
 
-    fn rows(&self) -> Rows<'_> {
+    pub(super) fn rows(&self) -> Rows<'_> {
         Rows::new(self.view.values(), [self.rows, self.width], self.stride)
     }
 }
@@ -273,11 +295,21 @@ impl PackedConvolution {
 
 /// As [`super::attention`]. The answer is a view of `[..., n, heads, d]`, so that joining the heads costs nothing.
 pub fn attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>) -> Tensor<D> {
+    let scale = 1.0 / (q.dims()[D - 1] as f32).sqrt();
+    scaled_attention(q, k, v, scale)
+}
+
+/// The same with another factor of the scores.
+pub(super) fn scaled_attention<const D: usize>(
+    q: Tensor<D>,
+    k: Tensor<D>,
+    v: Tensor<D>,
+    scale: f32,
+) -> Tensor<D> {
     let device = q.device();
     let mut dims = q.dims();
     let (heads, n, d, m) = (dims[D - 3], dims[D - 2], dims[D - 1], k.dims()[D - 2]);
     let outer: usize = dims[..D - 3].iter().product();
-    let scale = 1.0 / (d as f32).sqrt();
     let (q, k, v) = (View::new(q), View::new(k), View::new(v));
     let [q_stride, k_stride, v_stride] = [&q, &k, &v].map(|x| x.strides[D - 2]);
 

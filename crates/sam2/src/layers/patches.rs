@@ -9,6 +9,8 @@ use sam2_kernels::{
 };
 
 use super::Linear;
+#[cfg(feature = "flex")]
+use super::packed::PackedLinear;
 #[cfg(feature = "webgpu")]
 use super::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
@@ -88,6 +90,12 @@ impl PatchExpand {
         patches
             .permute([0, 1, 3, 2, 4, 5])
             .reshape([b, 2 * h, 2 * w, self.output])
+    }
+
+    /// Where it is multiplied by our own products: `[..., input]` to each place's four pixels, row by row.
+    #[cfg(feature = "flex")]
+    pub(crate) fn packed(&self) -> Option<&PackedLinear> {
+        self.linear.packed()
     }
 
     /// By a kernel of our own: `residual` `[1, 2h, 2w, output]` is added, then `activation` applied.

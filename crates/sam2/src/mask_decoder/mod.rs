@@ -14,6 +14,8 @@ use sam2_kernels::tensors::{self, LinearOptions};
 use crate::config::Sam2Config;
 #[cfg(feature = "webgpu")]
 use crate::layers::is_gpu;
+#[cfg(feature = "flex")]
+use crate::layers::masks_by_rows;
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, PatchExpand};
 use crate::weights::{Weights, WeightsError};
 
@@ -169,16 +171,17 @@ impl MaskDecoder {
             Some(sparse) => Tensor::cat(vec![output_tokens, sparse], 1),
             None => output_tokens,
         };
-        let (tokens, source) = self
-            .transformer
-            .forward(source, image_pe.reshape([1, h * w, dim]), tokens);
+        let (tokens, source) =
+            self.transformer
+                .forward(source, image_pe.reshape([1, h * w, dim]), tokens, outputs);
         let object_token = tokens.clone().narrow(1, 0, 1).reshape([batch, dim]);
         let iou_token = tokens.clone().narrow(1, 1, 1).reshape([batch, dim]);
         let mask_tokens = tokens.narrow(1, 2, NUM_MASK_TOKENS);
 
-        let pixels = self.upscale(source.reshape([batch, h, w, dim]), image);
+        let source = source.reshape([batch, h, w, dim]);
         #[cfg(feature = "webgpu")]
-        if is_gpu(&pixels.device()) {
+        if is_gpu(&source.device()) {
+            let pixels = self.upscale(source, image);
             let masks = tensors::mask_product(self.hypernetworks(mask_tokens.clone()), pixels);
             let sigmoid = LinearOptions {
                 activation: sam2_kernels::Activation::Sigmoid,
@@ -197,7 +200,7 @@ impl MaskDecoder {
             .enumerate()
             .map(|(i, mlp)| mlp.forward(mask_tokens.clone().narrow(1, i, 1)))
             .collect();
-        let masks = Tensor::cat(hypers, 1).matmul(pixels.swap_dims(1, 2));
+        let masks = self.masks(Tensor::cat(hypers, 1), source, image);
 
         MaskDecoderOutput {
             masks: masks.reshape([batch, NUM_MASK_TOKENS, 4 * h, 4 * w]),
@@ -205,6 +208,16 @@ impl MaskDecoder {
             mask_tokens,
             object_score_logits: self.pred_obj_score_head.forward(object_token),
         }
+    }
+
+    /// `hypers` `[b, 4, d/8]` and the picture `[b, h, w, d]` to logits `[b, 4, 16hw]`.
+    fn masks(&self, hypers: Tensor<3>, source: Tensor<4>, image: &ImageFeatures) -> Tensor<3> {
+        #[cfg(feature = "flex")]
+        if let (Some(conv1), Some(conv2)) = (self.upscale_conv1.packed(), self.upscale_conv2.packed()) {
+            let finer = [image.high_res_1.clone(), image.high_res_0.clone()];
+            return masks_by_rows((conv1, &self.upscale_norm, conv2), source, finer, hypers);
+        }
+        hypers.matmul(self.upscale(source, image).swap_dims(1, 2))
     }
 
     /// `[b, h, w, d]` to `[b, 16hw, d/8]`; the picture's finer levels join on the way.

@@ -3,6 +3,8 @@
 
 use burn::tensor::Tensor;
 
+#[cfg(feature = "flex")]
+use crate::layers::Places;
 use crate::layers::{Activation, Attention, LayerNorm, Mlp};
 use crate::weights::{Weights, WeightsError};
 
@@ -21,10 +23,21 @@ const EPS: f64 = 1e-5;
 pub struct ImageSide {
     /// `[b or 1, hw, d]`.
     image: Tensor<3>,
+    projected: Projected,
+}
+
+/// What of a picture does not depend on the tokens.
+#[derive(Clone, Debug)]
+enum Projected {
     /// Keys and values for the tokens' attention, and the queries of its own: `[b or 1, hw, d/2]`.
-    keys: Tensor<3>,
-    values: Tensor<3>,
-    queries: Tensor<3>,
+    All {
+        keys: Tensor<3>,
+        values: Tensor<3>,
+        queries: Tensor<3>,
+    },
+    /// With its positions, `[b, hw, d]`: where the tokens are so few that they are projected instead.
+    #[cfg(feature = "flex")]
+    None { placed: Tensor<3> },
 }
 
 /// Two blocks and a last attention from the tokens to the picture.
@@ -61,21 +74,32 @@ impl TwoWayTransformer {
         self.layers[0].image_side(image, image_pe)
     }
 
-    /// `image`, whose positions are `image_pe` `[1, hw, d]`, and `tokens` `[b, n, d]` to the updated tokens and the
-    /// updated picture `[b, hw, d]`.
+    /// `image`, whose positions are `image_pe` `[1, hw, d]`, and `tokens` `[b, n, d]` to the updated tokens, of which
+    /// only the first `outputs` need be there, and the updated picture `[b, hw, d]`.
     pub fn forward(
         &self,
         image: ImageSide,
         image_pe: Tensor<3>,
         tokens: Tensor<3>,
+        outputs: usize,
     ) -> (Tensor<3>, Tensor<3>) {
+        let count = tokens.dims()[1];
         let [first, later @ ..] = &self.layers;
         let (mut queries, mut keys) = first.forward(tokens.clone(), image, tokens.clone());
         for layer in later {
-            let image = layer.image_side(keys, image_pe.clone());
+            let image = layer.next_image_side(keys, image_pe.clone(), count);
             (queries, keys) = layer.forward(queries, image, tokens.clone());
         }
         let attention = &self.final_attn_token_to_image;
+        #[cfg(feature = "flex")]
+        if attention.has_short_way(outputs) {
+            let [queries, tokens] = [queries, tokens].map(|x| x.narrow(1, 0, outputs));
+            let q = attention.project_queries(queries.clone(), Some(tokens));
+            let queries = attention.attend_to_places(q, keys.clone() + image_pe, keys.clone(), queries);
+            return (self.norm_final_attn.forward(queries), keys);
+        }
+        #[cfg(not(feature = "flex"))]
+        let _ = outputs;
         let q = attention.project_queries(queries.clone(), Some(tokens));
         let (k, v) = attention.project_keys(keys.clone(), Some(image_pe), keys.clone());
         queries = attention.attend(q, k, v, Some(queries));
@@ -126,10 +150,25 @@ impl TwoWayAttentionBlock {
                 .project_keys(image.clone(), Some(image_pe), image.clone());
         ImageSide {
             image,
-            keys,
-            values,
-            queries,
+            projected: Projected::All {
+                keys,
+                values,
+                queries,
+            },
         }
+    }
+
+    /// The same of one prompt's picture, to be read with `tokens` tokens.
+    fn next_image_side(&self, image: Tensor<3>, image_pe: Tensor<3>, tokens: usize) -> ImageSide {
+        #[cfg(feature = "flex")]
+        if self.cross_attn_image_to_token.has_short_way(tokens) {
+            let placed = image.clone() + image_pe;
+            let projected = Projected::None { placed };
+            return ImageSide { image, projected };
+        }
+        #[cfg(not(feature = "flex"))]
+        let _ = tokens;
+        self.image_side(image, image_pe)
     }
 
     fn forward(&self, queries: Tensor<3>, image: ImageSide, query_pe: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
@@ -143,7 +182,15 @@ impl TwoWayAttentionBlock {
 
         let attention = &self.cross_attn_token_to_image;
         let q = attention.project_queries(queries.clone(), Some(query_pe.clone()));
-        let queries = attention.attend(q, image.keys, image.values, Some(queries));
+        let queries = match &image.projected {
+            Projected::All { keys, values, .. } => {
+                attention.attend(q, keys.clone(), values.clone(), Some(queries))
+            }
+            #[cfg(feature = "flex")]
+            Projected::None { placed } => {
+                attention.attend_to_places(q, placed.clone(), image.image.clone(), queries)
+            }
+        };
         let queries = self.norm2.forward(queries);
 
         let queries = self
@@ -152,7 +199,21 @@ impl TwoWayAttentionBlock {
 
         let attention = &self.cross_attn_image_to_token;
         let (k, v) = attention.project_keys(queries.clone(), Some(query_pe), queries.clone());
-        let image = attention.attend(image.queries, k, v, Some(image.image));
+        #[cfg(feature = "flex")]
+        if attention.has_short_way(k.dims()[1]) {
+            let places = match image.projected {
+                Projected::All { queries, .. } => Places::Projected(queries),
+                Projected::None { placed } => Places::Plain(placed),
+            };
+            let image = attention.places_attend(places, [k, v], image.image, &self.norm4);
+            return (queries, image);
+        }
+        let q = match image.projected {
+            Projected::All { queries, .. } => queries,
+            #[cfg(feature = "flex")]
+            Projected::None { .. } => unreachable!("read above"),
+        };
+        let image = attention.attend(q, k, v, Some(image.image));
         (queries, self.norm4.forward(image))
     }
 }

@@ -90,7 +90,7 @@ impl MaskDownSampler {
 fn first_on_gpu((conv, norm): &(StridedConv, LayerNorm)) -> Option<(Tensor<2>, Tensor<2>)> {
     let linear = conv.linear.as_ref()?;
     let (weight, bias) = linear.parameters();
-    let (scale, shift) = norm.parameters();
+    let (scale, shift, _) = norm.parameters();
     let affine = [bias, scale, shift].map(|x| x.clone().unsqueeze_dim(0));
     Some((weight.clone(), Tensor::cat(affine.to_vec(), 0)))
 }
