@@ -28,7 +28,7 @@ pub struct ImageSide {
 
 /// What of a picture does not depend on the tokens.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // Three tensors, once a block.
+#[allow(clippy::large_enum_variant)] // There are one or two, and they are tensors' names only.
 enum Projected {
     /// Keys and values for the tokens' attention, and the queries of its own: `[b or 1, hw, d/2]`.
     All {
