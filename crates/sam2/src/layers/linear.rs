@@ -74,6 +74,7 @@ impl Linear {
     }
 
     /// This layer, each of its outputs times its own one of `factors` `[output]`.
+    #[cfg(feature = "webgpu")]
     pub(crate) fn scaled(self, factors: Tensor<1>) -> Self {
         let (weight, bias) = self.into_parts();
         Self::from_parts(weight * factors.clone().unsqueeze_dim(0), bias * factors)

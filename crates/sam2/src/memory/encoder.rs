@@ -10,9 +10,9 @@ use sam2_kernels::{
 use super::depthwise_conv::DepthwiseConv;
 use super::mask_downsampler::MaskDownSampler;
 use crate::config::Sam2Config;
-#[cfg(feature = "webgpu")]
-use crate::layers::rows;
 use crate::layers::{Activation, LayerNorm, Linear, by_rows};
+#[cfg(feature = "webgpu")]
+use crate::layers::{is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// `LayerNorm2d`'s default.
@@ -91,18 +91,26 @@ struct CxBlock {
     dwconv: DepthwiseConv,
     norm: LayerNorm,
     pwconv1: Linear,
-    /// With `gamma` in it.
+    /// On a GPU with `gamma` in it.
     pwconv2: Linear,
+    gamma: Tensor<1>,
 }
 
 impl CxBlock {
     fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
-        let gamma = weights.tensor("gamma", [dim])?;
+        let gamma = weights.tensor::<1>("gamma", [dim])?;
+        let pwconv2 = Linear::load(weights.at("pwconv2"), 4 * dim, dim)?;
+        #[cfg(feature = "webgpu")]
+        let pwconv2 = match is_gpu(weights.device()) {
+            true => pwconv2.scaled(gamma.clone()),
+            false => pwconv2,
+        };
         Ok(Self {
             dwconv: DepthwiseConv::load(weights.at("dwconv"), dim, FUSER_KERNEL)?,
             norm: LayerNorm::load(weights.at("norm"), dim, EPS)?,
             pwconv1: Linear::load(weights.at("pwconv1"), dim, 4 * dim)?,
-            pwconv2: Linear::load(weights.at("pwconv2"), 4 * dim, dim)?.scaled(gamma),
+            pwconv2,
+            gamma,
         })
     }
 
@@ -112,7 +120,8 @@ impl CxBlock {
         let y = self.dwconv.forward(x.clone()).reshape([b, h * w, d]);
         let y = by_rows(y, ROWS * w, |y, _| {
             let hidden = self.pwconv1.forward(self.norm.forward(y));
-            self.pwconv2.forward(Activation::Gelu.forward(hidden))
+            let y = self.pwconv2.forward(Activation::Gelu.forward(hidden));
+            y * self.gamma.clone().reshape([1, 1, -1])
         });
         x + y.reshape([b, h, w, d])
     }

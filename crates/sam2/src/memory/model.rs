@@ -213,7 +213,8 @@ impl VideoModel {
                 places: None,
             };
             let tokens = tensors::join(&[pointer]).reshape([-1, mem_dim as i64]);
-            let positions = self.pointer_positions(pointers, max_pointers);
+            let split = self.image.config.neck.d_model / mem_dim;
+            let positions = self.pointer_positions(pointers, max_pointers, split);
             keys.push(Joined {
                 parts: vec![(tokens.clone(), None)],
                 places: places(positions),
@@ -254,10 +255,14 @@ impl VideoModel {
             .collect();
         if !pointers.is_empty() {
             let pointer = Tensor::cat(pointers.iter().map(|p| p.pointer.clone()).collect(), 0);
-            let place = self.pointer_positions(pointers, max_pointers);
+            let [n, dim] = pointer.dims();
+            // A pointer is as many tokens as memories are narrower than it.
+            let split = dim / mem_dim;
+            let place = self.pointer_positions(pointers, max_pointers, 1);
+            let place = place.unsqueeze_dim::<3>(1).expand([n, split, mem_dim]);
             parts.push(KeyPart {
-                values: pointer.reshape([1, -1, mem_dim as i64]),
-                positions: vec![place.unsqueeze_dim(0)],
+                values: pointer.reshape([1, n * split, mem_dim]),
+                positions: vec![place.reshape([1, n * split, mem_dim])],
                 placed: false,
             });
         }
@@ -278,20 +283,19 @@ impl VideoModel {
         (Tensor::cat(tokens, 1), Tensor::cat(positions, 1), pointer_tokens)
     }
 
-    /// When each pointer was, `[n, mem_dim]`: a pointer is as many tokens as memories are narrower than it.
-    fn pointer_positions(&self, pointers: &[ObjectPointer], max_pointers: usize) -> Tensor<2> {
+    /// When each pointer was, each so many `times` over: `[times * n, mem_dim]`.
+    fn pointer_positions(&self, pointers: &[ObjectPointer], max_pointers: usize, times: usize) -> Tensor<2> {
         let device = self.image.device();
         let [_, mem_dim] = self.maskmem_tpos_enc.dims();
         let dim = self.image.config.neck.d_model;
-        let split = dim / mem_dim;
-        let count = pointers.len() * split;
+        let count = pointers.len() * times;
         let Some(projection) = &self.obj_ptr_tpos_proj else {
             return Tensor::zeros([count, mem_dim], device);
         };
         let longest = (max_pointers - 1).max(1) as f64;
         let values: Vec<f32> = pointers
             .iter()
-            .flat_map(|pointer| std::iter::repeat_n(pointer.distance as f64 / longest, split))
+            .flat_map(|pointer| std::iter::repeat_n(pointer.distance as f64 / longest, times))
             .flat_map(|distance| sine_position(distance, dim))
             .collect();
         projection.forward(Tensor::from_data(TensorData::new(values, [count, dim]), device))
