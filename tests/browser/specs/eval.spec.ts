@@ -2,6 +2,7 @@
 // repository:
 //
 //     sam2 eval --weights weights/nano.safetensors --data DIR --video --out FILE.json
+//     npm run build -w tests/browser     # the page with the weights as they are now
 //     SAM2_DATA=DIR SAM2_REPORT=FILE.json npm test -w tests/browser -- eval
 //
 // DIR as `sam2 eval` takes it: `video/<source>/<clip>/NNNNN.jpg` and `.png`.
