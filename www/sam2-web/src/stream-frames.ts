@@ -35,6 +35,10 @@ export class IterableFrames implements FrameStream {
   }
 }
 
+/** How often a picture is asked for, and how long between. */
+const TRIES = 10;
+const PAUSE_MS = 20;
+
 /** What a `<video>` shows. */
 export class ElementFrames implements FrameStream {
   readonly #element: HTMLVideoElement;
@@ -46,15 +50,25 @@ export class ElementFrames implements FrameStream {
   }
 
   async pull(): Promise<Shown | undefined> {
-    const element = this.#element;
     const timestamp = await this.#nextTime();
     if (timestamp === undefined) return undefined;
     this.#taken = timestamp;
-    return { picture: await createImageBitmap(element), timestamp };
+    return { picture: await this.#picture(TRIES), timestamp };
   }
 
   close(): void {
     this.#closing.abort();
+  }
+
+  /** Just after it has loaded, an element may say that its picture is there when it cannot be taken yet. */
+  async #picture(tries: number): Promise<ImageBitmap> {
+    try {
+      return await createImageBitmap(this.#element);
+    } catch (error) {
+      if (tries <= 1 || this.#closing.signal.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      return this.#picture(tries - 1);
+    }
   }
 
   /** When the next picture is there, its time in seconds; nothing at the end. */
