@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use crate::adapter::AdapterClass;
 use crate::kernel::{Kernel, entry, fours, info};
+use crate::online_softmax::next_keys;
 use crate::shared_attention::{is_shared, shared_attention};
 
 /// Where all heads of queries, keys or values lie in a matrix.
@@ -283,17 +284,7 @@ impl Variant {
             }
         }
         for i in 0..queries {
-            let largest = (1..KEYS).fold(format!("s{i}_0"), |text, j| format!("max({text}, s{i}_{j})"));
-            line(format_args!(
-                "      let n{i} = max(m{i}, {largest});
-      let f{i} = exp(m{i} - n{i});
-      m{i} = n{i};"
-            ));
-            for j in 0..KEYS {
-                line(format_args!("      let p{i}_{j} = exp(s{i}_{j} - n{i});"));
-            }
-            let sum = (0..KEYS).fold(format!("l{i} * f{i}"), |text, j| format!("{text} + p{i}_{j}"));
-            line(format_args!("      l{i} = {sum};"));
+            line(format_args!("{}", next_keys(i, KEYS)));
             for d in 0..fours {
                 line(format_args!("      a{i}_{d} *= f{i};"));
             }

@@ -63,6 +63,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     )
 }
 
+/// The same where workgroups share memory: `group` is the workgroup's number, `local` the invocation's in it.
+pub(crate) fn group_entry() -> String {
+    format!(
+        "@compute @workgroup_size({GROUP})
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) local: u32) {{
+  let group = id.y * groups.x + id.x;
+"
+    )
+}
+
 /// Sizes as the uniform has them.
 pub(crate) fn info(sizes: &[usize]) -> Vec<u32> {
     let mut words: Vec<u32> = sizes.iter().map(|&size| size as u32).collect();

@@ -18,6 +18,7 @@ mod mask_convolution;
 mod masks;
 mod max_pool;
 mod memory;
+mod online_softmax;
 mod patch_embed;
 mod shared_attention;
 #[cfg(feature = "webgpu")]

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::activation::Activation;
 use crate::adapter::AdapterClass;
-use crate::kernel::{GROUP, Kernel, entry, fours, info};
+use crate::kernel::{GROUP, Kernel, entry, fours, group_entry, info};
 
 /// What is added to a layer's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,19 +264,16 @@ impl Tile {
         line(format_args!(
             "var<workgroup> xs: array<vec4<f32>, {}>;
 var<workgroup> ws: array<vec4<f32>, {}>;
-@compute @workgroup_size({GROUP})
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {{
-  let rows = info[0].x;
+{}  let rows = info[0].x;
   let k = info[0].y;
   let n = info[0].z;
-  let group = id.y * groups.x + id.x;
   let top = group / info[0].w * {rows}u;
   let left = group % info[0].w * {columns}u;
   let row = top + local / {SHARED}u * {ROWS}u;
   let column = left + local % {SHARED}u;",
             4 * rows,
-            16 * columns
+            16 * columns,
+            group_entry()
         ));
         for r in 0..self.rows {
             line(format_args!("  let row{r} = min(row + {r}u, rows - 1u);"));

@@ -4,7 +4,8 @@
 use std::fmt::Write;
 
 use crate::attention::{AttentionShape, HeadRows};
-use crate::kernel::{GROUP, Kernel, fours, info};
+use crate::kernel::{GROUP, Kernel, fours, group_entry, info};
+use crate::online_softmax::next_keys;
 
 /// Queries of a workgroup.
 const QUERIES: usize = 2;
@@ -63,16 +64,13 @@ fn body(width: usize) -> String {
         "var<workgroup> largest: array<f32, {GROUP}>;
 var<workgroup> sums: array<f32, {GROUP}>;
 var<workgroup> parts: array<vec4<f32>, {parts}>;
-@compute @workgroup_size({GROUP})
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {{
-  let group = id.y * groups.x + id.x;
-  if (group >= info[0].x) {{ return; }}
+{}  if (group >= info[0].x) {{ return; }}
   let tile = group % info[0].y * {QUERIES}u;
   let head = group / info[0].y % info[0].z * {fours}u;
   let batch = group / info[0].y / info[0].z;
   let queries = info[0].w;
   let keys = info[1].x;",
+        group_entry(),
         parts = fours * GROUP as usize,
     ));
     for i in 0..QUERIES {
@@ -93,27 +91,21 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     let value = at * info[3].x + info[3].y + head;"
     ));
     for i in 0..QUERIES {
-        line(format_args!("    var s{i} = 0.0;"));
+        line(format_args!("    var s{i}_0 = 0.0;"));
     }
     for d in 0..fours {
         line(format_args!("    let k{d} = k[start + {d}u];"));
         for i in 0..QUERIES {
-            line(format_args!("    s{i} += dot(q{i}_{d}, k{d});"));
+            line(format_args!("    s{i}_0 += dot(q{i}_{d}, k{d});"));
         }
     }
     for i in 0..QUERIES {
-        line(format_args!(
-            "    let n{i} = max(m{i}, s{i});
-    let f{i} = exp(m{i} - n{i});
-    let p{i} = exp(s{i} - n{i});
-    m{i} = n{i};
-    l{i} = l{i} * f{i} + p{i};"
-        ));
+        line(format_args!("{}", next_keys(i, 1)));
     }
     for d in 0..fours {
         line(format_args!("    let v{d} = v[value + {d}u];"));
         for i in 0..QUERIES {
-            line(format_args!("    a{i}_{d} = a{i}_{d} * f{i} + p{i} * v{d};"));
+            line(format_args!("    a{i}_{d} = a{i}_{d} * f{i} + p{i}_0 * v{d};"));
         }
     }
     line(format_args!("  }}"));

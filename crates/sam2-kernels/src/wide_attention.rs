@@ -7,7 +7,8 @@
 use std::fmt::Write;
 
 use crate::adapter::AdapterClass;
-use crate::kernel::{GROUP, Kernel, entry, fours, info};
+use crate::kernel::{GROUP, Kernel, entry, fours, group_entry, info};
+use crate::online_softmax::next_keys;
 
 /// Queries and keys of a workgroup's tile.
 const TILE: usize = 32;
@@ -85,17 +86,7 @@ fn alone(values: usize) -> String {
                 "    s{i}_{j} = select(-1e30, s{i}_{j}, key + {j}u < m);"
             ));
         }
-        let largest = (0..KEYS).fold(format!("m{i}"), |text, j| format!("max({text}, s{i}_{j})"));
-        line(format_args!(
-            "    let n{i} = {largest};
-    let f{i} = exp(m{i} - n{i});
-    m{i} = n{i};"
-        ));
-        for j in 0..KEYS {
-            line(format_args!("    let p{i}_{j} = exp(s{i}_{j} - n{i});"));
-        }
-        let sum = (0..KEYS).fold(format!("l{i} * f{i}"), |text, j| format!("{text} + p{i}_{j}"));
-        line(format_args!("    l{i} = {sum};"));
+        line(format_args!("{}", next_keys(i, KEYS)));
     }
     line(format_args!("    for (var c = 0u; c < {values}u; c++) {{"));
     for j in 0..KEYS {
@@ -133,13 +124,10 @@ var<workgroup> ks: array<vec4<f32>, {slice}>;
 var<workgroup> weights: array<vec4<f32>, {scores}>;
 var<workgroup> factors: array<f32, {TILE}>;
 var<workgroup> halves: array<f32, {GROUP}>;
-@compute @workgroup_size({GROUP})
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {{
-  let n = info[0].x;
+{}  let n = info[0].x;
   let m = info[0].y;
   let width = info[0].z;
-  let top = (id.y * groups.x + id.x) * {TILE}u;
+  let top = group * {TILE}u;
   // Of the scores an invocation has 4 x 4; in the softmax, half a row.
   let ty = local / 8u;
   let tx = local % 8u;
@@ -148,6 +136,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   var sum = 0.0;
   let column = local % {columns}u;
   let row = local / {columns}u * {rows}u;",
+        group_entry(),
         slice = TILE * SLICE,
         scores = TILE * TILE / 4,
     ));

@@ -40,5 +40,5 @@ pub use patches::{PatchExpand, PatchMerge};
 pub use resize::{BilinearResize, bilinear_matrix};
 #[cfg(feature = "webgpu")]
 pub use rope::JoinedKeys;
-pub use rope::{AxialRope, KeyPart, RopeAttention, join_parts};
+pub use rope::{AxialRope, KeyPart, RopeAttention};
 pub use tiled_attention::tiled_attention;

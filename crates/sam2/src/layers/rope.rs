@@ -78,28 +78,6 @@ pub struct JoinedKeys {
     pub placed: usize,
 }
 
-/// On a GPU fewer and larger parts are quicker; on the CPU small ones need no copies.
-pub fn join_parts(parts: &[KeyPart], device: &Device) -> Vec<KeyPart> {
-    if is_host(device) {
-        return parts.to_vec();
-    }
-    let join = |placed: bool| {
-        let parts: Vec<&KeyPart> = parts.iter().filter(|part| part.placed == placed).collect();
-        (!parts.is_empty()).then(|| KeyPart {
-            values: Tensor::cat(parts.iter().map(|part| part.values.clone()).collect(), 1),
-            positions: vec![Tensor::cat(
-                parts
-                    .iter()
-                    .map(|part| part.position().unwrap_or_else(|| part.values.zeros_like()))
-                    .collect(),
-                1,
-            )],
-            placed,
-        })
-    };
-    [join(true), join(false)].into_iter().flatten().collect()
-}
-
 /// One head whose queries and keys are rotated by their places.
 ///
 /// Values are attended to as they come, and projected afterwards: the sum of projected values is the projected sum, and

@@ -6,7 +6,7 @@ use sam2_kernels::tensors::{LinearOptions, Residual};
 
 use crate::config::Sam2Config;
 use crate::image_encoder::position_embedding_sine;
-use crate::layers::{Activation, AxialRope, KeyPart, LayerNorm, Linear, RopeAttention, by_rows, join_parts};
+use crate::layers::{Activation, AxialRope, KeyPart, LayerNorm, Linear, RopeAttention, by_rows};
 #[cfg(feature = "webgpu")]
 use crate::layers::{JoinedKeys, rows};
 use crate::weights::{Weights, WeightsError};
@@ -52,9 +52,8 @@ impl MemoryAttention {
     pub fn forward(&self, embedding: Tensor<4>, memory: &[KeyPart]) -> Tensor<4> {
         let [b, h, w, d] = embedding.dims();
         let mut x = embedding.reshape([b, h * w, d]) + self.position.clone();
-        let memory = join_parts(memory, &x.device());
         for layer in &self.layers {
-            x = layer.forward(x, &memory);
+            x = layer.forward(x, memory);
         }
         self.norm.forward(x).reshape([b, h, w, d])
     }
