@@ -277,55 +277,30 @@ unsafe fn tile<const R: usize, const C: usize>(task: Task, width: usize) {
         rows[r] = task.a.wrapping_add(r * task.a_stride);
     });
     let mut b = task.b;
-    let mut at = 0;
-    // SAFETY: `at` never passes `k`, the length of the rows and the panel.
-    unsafe {
-        while at + 4 <= k {
-            sums = step::<R, C, 0>(sums, rows, at, b);
-            b = b.wrapping_add(b_stride);
-            sums = step::<R, C, 1>(sums, rows, at, b);
-            b = b.wrapping_add(b_stride);
-            sums = step::<R, C, 2>(sums, rows, at, b);
-            b = b.wrapping_add(b_stride);
-            sums = step::<R, C, 3>(sums, rows, at, b);
-            b = b.wrapping_add(b_stride);
-            at += 4;
+    // One row of the panel a turn: compilers move the loads of a longer turn to its front, where they need more registers
+    // than there are.
+    for _ in 0..k {
+        // SAFETY: the rows and the panel are `k` long.
+        unsafe {
+            let mut columns = [simd::splat(0.0); C];
+            unrolled!(c < C {
+                columns[c] = simd::load(b.wrapping_add(4 * c));
+            });
+            unrolled!(r < R {
+                let x = simd::load_splat(rows[r]);
+                unrolled!(c < C {
+                    sums[r][c] = simd::multiply_add(x, columns[c], sums[r][c]);
+                });
+                rows[r] = rows[r].wrapping_add(1);
+            });
         }
-        while at < k {
-            sums = step::<R, C, 0>(sums, rows, at, b);
-            b = b.wrapping_add(b_stride);
-            at += 1;
-        }
+        b = b.wrapping_add(b_stride);
     }
     unrolled!(r < R {
         let out = task.out.wrapping_add(r * task.out_stride);
         // SAFETY: the row has `width` columns from here.
         unsafe { finish(sums[r], out, width, task.flags) };
     });
-}
-
-/// The product of column `at + OFFSET` of the rows with that row of the panel.
-#[inline(always)]
-unsafe fn step<const R: usize, const C: usize, const OFFSET: usize>(
-    mut sums: [[F32x4; C]; R],
-    rows: [*const f32; R],
-    at: usize,
-    b: *const f32,
-) -> [[F32x4; C]; R] {
-    // SAFETY: as asked of `multiply`'s caller: both lie within the rows and the panel.
-    unsafe {
-        let mut columns = [simd::splat(0.0); C];
-        unrolled!(c < C {
-            columns[c] = simd::load(b.add(4 * c));
-        });
-        unrolled!(r < R {
-            let x = simd::load_splat(rows[r].add(at).add(OFFSET));
-            unrolled!(c < C {
-                sums[r][c] = simd::multiply_add(x, columns[c], sums[r][c]);
-            });
-        });
-    }
-    sums
 }
 
 /// A row's end: the sums to `width` columns from `out` on.
