@@ -46,7 +46,7 @@ try {
     const page = context.pages()[0] ?? (await context.newPage());
     await page.goto(`${server.url}nothing`);
     const before = gpuSeconds(profile);
-    await page.goto(`${server.url}start-${side}.html?model=${options.model}&device=webgpu`);
+    await page.goto(server.startPage(side, options.model, "webgpu"));
     const ms = await page.evaluate(() => window.firstMask);
     const seconds = gpuSeconds(profile) - before;
     await context.close();

@@ -62,8 +62,14 @@ export async function serve({ page, models, cache }) {
     answer(request, response).catch((error) => response.writeHead(500).end(String(error)));
   });
   await new Promise((resolve) => server.listen(0, "localhost", resolve));
+  const url = `http://localhost:${server.address().port}/`;
   return {
-    url: `http://localhost:${server.address().port}/`,
+    url,
+    /** The page of a library alone; see src/start.ts. */
+    startPage(side, model, device) {
+      const manifest = JSON.parse(readFileSync(join(models, "manifest.json")));
+      return `${url}start-${side}.html?model=${model}&side=${manifest[model].side}&device=${device}`;
+    },
     /** Megabits a second, for all answers together. */
     line(megabits) {
       bytesPerMs = (megabits * 1e6) / 8 / 1000;

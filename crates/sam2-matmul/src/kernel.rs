@@ -243,6 +243,54 @@ unsafe fn rows<const C: usize>(mut task: Task, m: usize, width: usize) {
             task = task.after(ROWS);
             left -= ROWS;
         }
+        if left > 0 {
+            last_rows::<C>(
+                task.a,
+                task.a_stride,
+                task.b,
+                task.b_stride,
+                task.bias,
+                task.out,
+                task.out_stride,
+                task.k,
+                task.flags,
+                left,
+                width,
+            );
+        }
+    }
+}
+
+/// What is left of them. A function of its own, so that browsers optimise the one above sooner: until then a module's
+/// first products take several times as long.
+#[allow(clippy::too_many_arguments)] // By a pointer they would need a stack in memory.
+#[inline(never)]
+unsafe fn last_rows<const C: usize>(
+    a: *const f32,
+    a_stride: usize,
+    b: *const f32,
+    b_stride: usize,
+    bias: *const f32,
+    out: *mut f32,
+    out_stride: usize,
+    k: usize,
+    flags: usize,
+    mut left: usize,
+    width: usize,
+) {
+    let mut task = Task {
+        a,
+        a_stride,
+        b,
+        b_stride,
+        bias,
+        out,
+        out_stride,
+        k,
+        flags,
+    };
+    // SAFETY: as asked of the caller.
+    unsafe {
         while left >= REST {
             tile::<REST, C>(task, width);
             task = task.after(REST);

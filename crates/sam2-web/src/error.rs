@@ -1,5 +1,6 @@
 //! Errors on their way to JavaScript.
 
+use sam2::WeightsError;
 use sam2_predict::{PredictError, VideoError};
 use sam2_weights::CheckpointError;
 use wasm_bindgen::JsValue;
@@ -35,6 +36,16 @@ impl From<VideoError> for JsFailure {
 impl From<CheckpointError> for JsFailure {
     fn from(error: CheckpointError) -> Self {
         Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<WeightsError> for JsFailure {
+    fn from(error: WeightsError) -> Self {
+        let code = match error {
+            WeightsError::Width { .. } => "WEIGHTS_UNSUPPORTED",
+            _ => "WEIGHTS_MISMATCH",
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -1,11 +1,12 @@
 //! A loaded network and the pictures encoded with it.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::{Array, Promise};
-use sam2::{Sam2Config, Version, VideoModel, WeightsError};
+use sam2::{ImageModel, Sam2Config, Version, VideoModel};
 use sam2_predict::{ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
 use sam2_weights::Checkpoint;
 use wasm_bindgen::prelude::*;
@@ -20,10 +21,32 @@ use crate::{device, prompt};
 pub struct Model {
     // Shared with every call under way, so that `free` may come at any time.
     predictor: Rc<ImagePredictor>,
-    /// The same weights, and those of the memory.
-    video: Arc<VideoModel>,
+    image: Arc<ImageModel>,
+    memory: RefCell<Memory>,
     parameters: usize,
     device: String,
+}
+
+/// What only video needs.
+enum Memory {
+    /// As the file has it: a page of pictures never waits for the rest.
+    Stored(Checkpoint),
+    /// With the model's own weights of the image part.
+    Loaded(Arc<VideoModel>),
+}
+
+impl Model {
+    /// The whole network; its memory is readied the first time.
+    fn video(&self) -> Result<Arc<VideoModel>, JsFailure> {
+        let mut memory = self.memory.borrow_mut();
+        let loaded = match &mut *memory {
+            Memory::Loaded(loaded) => return Ok(loaded.clone()),
+            Memory::Stored(weights) => VideoModel::load_memory(self.image.clone(), weights)?,
+        };
+        let loaded = Arc::new(loaded);
+        *memory = Memory::Loaded(loaded.clone());
+        Ok(loaded)
+    }
 }
 
 #[wasm_bindgen]
@@ -47,17 +70,12 @@ impl Model {
                 .map(|p| p.shape.iter().product::<usize>())
                 .sum();
             let (device, device_name) = device::open().await?;
-            let video = VideoModel::load(&config, &mut checkpoint, &device).map_err(|error| {
-                let code = match error {
-                    WeightsError::Width { .. } => "WEIGHTS_UNSUPPORTED",
-                    _ => "WEIGHTS_MISMATCH",
-                };
-                JsFailure::new(code, error.to_string())
-            })?;
+            let image = Arc::new(ImageModel::load(&config, &mut checkpoint, &device)?);
             device::check()?;
             Ok(Model {
-                predictor: Rc::new(ImagePredictor::new(video.image.clone())),
-                video: Arc::new(video),
+                predictor: Rc::new(ImagePredictor::new(image.clone())),
+                image,
+                memory: RefCell::new(Memory::Stored(checkpoint.into_memory())),
                 parameters,
                 device: device_name,
             }
@@ -124,7 +142,8 @@ impl Model {
 
     /// Opens a video of frames of that size; a stream has no frame count.
     ///
-    /// Throws `INVALID_IMAGE`, `IMAGE_TOO_LARGE` or `UNSUPPORTED_INPUT`.
+    /// Throws `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`, or `WEIGHTS_MISMATCH` if the weights are for pictures
+    /// only.
     #[wasm_bindgen(js_name = openVideo)]
     pub fn open_video(
         &self,
@@ -133,12 +152,7 @@ impl Model {
         #[wasm_bindgen(js_name = frameCount)] frame_count: Option<usize>,
         #[wasm_bindgen(unchecked_param_type = "WasmVideoOptions")] options: JsValue,
     ) -> Result<Video, JsValue> {
-        Ok(Video::open(
-            self.video.clone(),
-            [width, height],
-            frame_count,
-            options,
-        )?)
+        Ok(Video::open(self.video()?, [width, height], frame_count, options)?)
     }
 }
 

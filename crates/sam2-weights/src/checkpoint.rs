@@ -141,6 +141,21 @@ impl Checkpoint {
         self.index.keys().any(|name| is_memory(name))
     }
 
+    /// Only the part that video needs, in memory of its own: what is kept where the rest is already on the device.
+    pub fn into_memory(self) -> Self {
+        let kept: Vec<_> = self
+            .index
+            .into_iter()
+            .filter(|(name, _)| is_memory(name))
+            .collect();
+        let mut bytes = Vec::with_capacity(kept.iter().map(|(_, stored)| stored.extent()).sum());
+        let index = kept
+            .into_iter()
+            .map(|(name, stored)| (name, stored.copied(&self.bytes, &mut bytes)))
+            .collect();
+        Self { bytes, index, ..self }
+    }
+
     /// How the file is built.
     pub fn container(&self) -> Container {
         self.container

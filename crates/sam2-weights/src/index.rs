@@ -77,6 +77,26 @@ impl Stored {
         })
     }
 
+    /// The same tensor, its bytes of `file` appended to `bytes`.
+    pub fn copied(&self, file: &[u8], bytes: &mut Vec<u8>) -> Self {
+        let start = bytes.len();
+        bytes.extend_from_slice(&file[self.start..self.start + self.extent()]);
+        Self {
+            start,
+            ..self.clone()
+        }
+    }
+
+    /// Bytes from the first element to the end of the last.
+    pub fn extent(&self) -> usize {
+        if self.numel() == 0 {
+            return 0;
+        }
+        let steps = self.shape.iter().zip(&self.strides);
+        let last: usize = steps.map(|(size, stride)| (size - 1) * stride).sum();
+        (last + 1) * self.dtype.size()
+    }
+
     /// Number of elements.
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
@@ -92,9 +112,9 @@ impl Stored {
             let bytes = &file[self.start..self.start + numel * size];
             return match self.dtype {
                 // A format each, so that the loop inside has no branch.
-                Dtype::F32 => bytes.chunks_exact(4).map(|b| Dtype::F32.read(b)).collect(),
-                Dtype::F16 => bytes.chunks_exact(2).map(|b| Dtype::F16.read(b)).collect(),
-                Dtype::Bf16 => bytes.chunks_exact(2).map(|b| Dtype::Bf16.read(b)).collect(),
+                Dtype::F32 => all::<4>(bytes, |b| Dtype::F32.read(b)),
+                Dtype::F16 => all::<2>(bytes, |b| Dtype::F16.read(b)),
+                Dtype::Bf16 => all::<2>(bytes, |b| Dtype::Bf16.read(b)),
             };
         }
         let mut place = vec![0; self.shape.len()];
@@ -119,6 +139,11 @@ impl Stored {
     }
 }
 
+/// Values of `SIZE` bytes each.
+fn all<const SIZE: usize>(bytes: &[u8], read: impl Fn(&[u8]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<SIZE>().0.iter().map(|b| read(b)).collect()
+}
+
 /// Row-major strides.
 pub(crate) fn contiguous(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1usize; shape.len()];
@@ -132,4 +157,21 @@ pub(crate) fn checked_product(shape: &[usize]) -> Option<usize> {
     shape
         .iter()
         .try_fold(1usize, |product, &size| product.checked_mul(size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_view_is_the_view() {
+        let file: Vec<u8> = (0..40u16).flat_map(|n| (n as f32).to_le_bytes()).collect();
+        // Columns 1 and 2 of a matrix of 3 x 5 that begins at the file's second number, transposed.
+        let view = Stored::new("view", Dtype::F32, vec![2, 3], vec![1, 5], 1, 4..file.len()).unwrap();
+        let mut bytes = vec![7; 3];
+        let copy = view.copied(&file, &mut bytes);
+        assert_eq!(bytes.len(), 3 + 4 * 12);
+        assert_eq!(copy.to_f32(&bytes), [2.0, 7.0, 12.0, 3.0, 8.0, 13.0]);
+        assert_eq!(copy.to_f32(&bytes), view.to_f32(&file));
+    }
 }

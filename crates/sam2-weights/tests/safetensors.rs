@@ -88,6 +88,23 @@ fn the_memory_part_may_be_absent_as_a_whole_only() {
 }
 
 #[test]
+fn the_memory_part_can_be_kept_alone() {
+    let config = small(Version::V2_1);
+    let file = pack(&mut MadeUp, &config, true, PackedDtype::F32).unwrap();
+    let mut memory = Checkpoint::from_bytes(file).unwrap().into_memory();
+    for spec in config.parameters() {
+        let numel = spec.shape.iter().product();
+        match memory.take(&spec.name, &spec.shape) {
+            Ok(kept) if spec.is_memory() => {
+                assert_eq!(kept.try_into_vec::<f32>().unwrap(), values(&spec.name, numel));
+            }
+            Err(WeightsError::Missing { .. }) if !spec.is_memory() => {}
+            other => panic!("{}: {other:?}", spec.name),
+        }
+    }
+}
+
+#[test]
 fn half_precision_formats() {
     let name = |n: &str| format!("image_encoder.{n}");
     let numbers = [1.5f32, -2.25, 0.0078125];

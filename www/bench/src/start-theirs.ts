@@ -1,11 +1,10 @@
-// From opening the page to the first mask with ONNX Runtime Web; see start-ours.ts.
+// With ONNX Runtime Web; see start.ts.
+import type { Tensor } from "onnxruntime-web";
+import { normalise } from "./picture.js";
+import { asked, start } from "./start.js";
 
-import { normalise, syntheticPicture } from "./picture.js";
-
-const asked = new URLSearchParams(location.search);
-const [model, device] = [asked.get("model") ?? "nano", asked.get("device") ?? "cpu"];
-
-async function load() {
+start(async () => {
+  const { model, side, device } = asked;
   const ort =
     device === "cpu" ? await import("onnxruntime-web/wasm") : await import("onnxruntime-web/webgpu");
   ort.env.wasm.numThreads = 1;
@@ -16,22 +15,19 @@ async function load() {
     device === "cpu"
       ? await Promise.all([open("encoder"), open("decoder")])
       : [await open("encoder"), await open("decoder")];
-  return { ort, encoder, decoder };
-}
-const loading = load();
-
-async function firstMask(): Promise<number> {
-  const { ort, encoder, decoder } = await loading;
-  const input = encoder.inputMetadata[0];
-  const side = Number(input?.isTensor && input.shape[3]);
-  const pixels = new ort.Tensor("float32", normalise(syntheticPicture(side)), [1, 3, side, side]);
-  const features = await encoder.run({ pixels });
-  const points = new ort.Tensor("float32", [0.3 * side, 0.45 * side], [1, 1, 2]);
-  const labels = new ort.Tensor("float32", [1], [1, 1]);
-  const { masks } = await decoder.run({ ...features, points, labels });
-  const logits = (await masks?.getData()) as Float32Array | undefined;
-  if (!logits?.some((logit) => logit > 0)) throw new Error("no mask came");
-  return performance.now();
-}
-
-Object.assign(window, { firstMask: firstMask(), loaded: loading.then(() => performance.now()) });
+  let features: Record<string, Tensor> = {};
+  return {
+    async encode(rgba) {
+      for (const level of Object.values(features)) level.dispose();
+      const pixels = new ort.Tensor("float32", normalise(rgba), [1, 3, side, side]);
+      features = await encoder.run({ pixels });
+    },
+    async click() {
+      const points = new ort.Tensor("float32", [0.3 * side, 0.45 * side], [1, 1, 2]);
+      const labels = new ort.Tensor("float32", [1], [1, 1]);
+      const { masks } = await decoder.run({ ...features, points, labels });
+      const logits = (await masks?.getData()) as Float32Array | undefined;
+      return logits?.some((logit) => logit > 0) ?? false;
+    },
+  };
+});

@@ -51,19 +51,22 @@ async function readBody(
   // With a Content-Encoding the length is that of the compressed body, so it says nothing here.
   const encoded = response.headers.has("Content-Encoding");
   const total = encoded ? 0 : Number(response.headers.get("Content-Length") ?? 0);
-  let bytes = new Uint8Array(total || 1 << 20);
+  // One byte more, so that the end is seen before the memory is full.
+  let bytes = new Uint8Array((total || 1 << 20) + 1);
   let loaded = 0;
   onProgress?.({ phase: "download", loaded, total });
   try {
-    const reader = response.body?.getReader();
-    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-      if (loaded + part.value.length > bytes.length) {
-        const larger = new Uint8Array(Math.max(bytes.length * 2, loaded + part.value.length));
-        larger.set(bytes.subarray(0, loaded));
+    const read = response.body && reader(response.body);
+    for (;;) {
+      if (loaded === bytes.length) {
+        const larger = new Uint8Array(bytes.length * 2);
+        larger.set(bytes);
         bytes = larger;
       }
-      bytes.set(part.value, loaded);
-      loaded += part.value.length;
+      const part = await read?.(bytes, loaded);
+      if (part) bytes = part.bytes;
+      if (!part?.length) break;
+      loaded += part.length;
       onProgress?.({ phase: "download", loaded, total });
     }
   } catch (cause) {
@@ -75,4 +78,37 @@ async function readBody(
     throw new Sam2Error("NETWORK", `${url} ended after ${loaded} of ${total} bytes. Try again.`);
   }
   return bytes.subarray(0, loaded);
+}
+
+interface Part {
+  /** What was given, or the same memory moved to another object. */
+  bytes: Uint8Array<ArrayBuffer>;
+  length: number;
+}
+
+/** Reads on into `bytes`, from byte `at` on; a length of 0 is the end. */
+function reader(body: ReadableStream<Uint8Array>): (bytes: Part["bytes"], at: number) => Promise<Part> {
+  try {
+    // Without a copy, in half the time; Safari learnt it late.
+    const direct = body.getReader({ mode: "byob" });
+    return async (bytes, at) => {
+      const { value } = await direct.read(bytes.subarray(at));
+      // The end gives the memory back too.
+      return value ? { bytes: new Uint8Array(value.buffer), length: value.length } : { bytes, length: 0 };
+    };
+  } catch {
+    const parts = body.getReader();
+    let rest: Uint8Array = new Uint8Array();
+    return async (bytes, at) => {
+      while (!rest.length) {
+        const { value, done } = await parts.read();
+        if (done) break;
+        rest = value;
+      }
+      const part = rest.subarray(0, bytes.length - at);
+      bytes.set(part, at);
+      rest = rest.subarray(part.length);
+      return { bytes, length: part.length };
+    };
+  }
 }

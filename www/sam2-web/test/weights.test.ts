@@ -55,7 +55,20 @@ describe("readWeights", () => {
 
   it("grows its buffer when the length is unknown", async () => {
     answer(new Response(body(3 << 20)));
-    expect(await readWeights({ url, cache: false }, {})).toHaveLength(3 << 20);
+    expect(await readWeights({ url, cache: false }, {})).toEqual(body(3 << 20));
+  });
+
+  it("copies from streams that cannot be read straight into memory", async () => {
+    const parts = [4, 3 << 20, 0, 9].map(body);
+    const stream = new ReadableStream({
+      pull(controller) {
+        const part = parts.shift();
+        if (part) controller.enqueue(part);
+        else controller.close();
+      },
+    });
+    answer(new Response(stream));
+    expect(await readWeights({ url, cache: false }, {})).toEqual(body((3 << 20) + 13));
   });
 
   it.each([

@@ -1,6 +1,6 @@
 //! Hiera, the trunk (`sam2.modeling.backbones.hieradet`). Channels come last throughout.
 
-use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
+use burn::tensor::{Tensor, TensorData, module, ops::ConvOptions};
 
 #[cfg(feature = "webgpu")]
 use sam2_kernels::{
@@ -9,11 +9,11 @@ use sam2_kernels::{
 };
 
 use crate::config::HieraConfig;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, contiguous, max_pool};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, max_pool};
 #[cfg(feature = "flex")]
 use crate::layers::{PackedConvolution, is_packed};
 #[cfg(feature = "webgpu")]
-use crate::layers::{is_gpu, rows};
+use crate::layers::{contiguous, is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// The official class's defaults, which no published configuration changes.
@@ -346,7 +346,7 @@ fn window_unpartition(x: Tensor<4>, [b, rows, columns]: [usize; 3], [h, w]: [usi
 }
 
 /// The background table, stretched over the whole grid, plus the window's table, repeated over it
-/// (`Hiera._get_pos_embed`): `[1, side, side, embed_dim]`.
+/// (`Hiera._get_pos_embed`): `[1, side, side, embed_dim]`. On the host, where it is some four sums a value.
 fn load_pos_embed(
     config: &HieraConfig,
     side: usize,
@@ -354,36 +354,58 @@ fn load_pos_embed(
 ) -> Result<Tensor<4>, WeightsError> {
     let [bkg_h, bkg_w] = config.window_pos_embed_bkg_spatial_size;
     let (dim, window) = (config.embed_dim, config.window_spec[0]);
-    let background = weights.tensor::<4>("pos_embed", [1, dim, bkg_h, bkg_w])?;
-    let tile = weights.tensor::<4>("pos_embed_window", [1, dim, window, window])?;
-    let device = weights.device();
+    let background = weights.values("pos_embed", &[1, dim, bkg_h, bkg_w])?;
+    let tile = weights.values("pos_embed_window", &[1, dim, window, window])?;
+    let background = channels_last(&background, dim);
+    let tile = channels_last(&tile, dim);
 
-    let rows = bicubic_matrix(bkg_h, side, device).reshape([1, 1, side, bkg_h]);
-    let columns = bicubic_matrix(bkg_w, side, device).reshape([1, 1, side, bkg_w]);
-    let background = rows.matmul(background).matmul(columns.swap_dims(2, 3));
-
-    let repeats = side.div_ceil(window);
-    let tile = tile
-        .repeat(&[1, 1, repeats, repeats])
-        .slice([0..1, 0..dim, 0..side, 0..side]);
-    Ok(contiguous((background + tile).permute([0, 2, 3, 1])))
+    let mut values = Vec::with_capacity(side * side * dim);
+    let columns = bicubic(bkg_w, side);
+    for (y, rows) in bicubic(bkg_h, side).iter().enumerate() {
+        let stretched = weighted(&background, bkg_w * dim, rows);
+        let stretched: Vec<f32> = stretched.collect();
+        let tile = &tile[y % window * window * dim..][..window * dim];
+        for (x, columns) in columns.iter().enumerate() {
+            let tile = &tile[x % window * dim..][..dim];
+            let background = weighted(&stretched, dim, columns);
+            values.extend(background.zip(tile).map(|(background, tile)| background + tile));
+        }
+    }
+    let values = TensorData::new(values, [1, side, side, dim]);
+    Ok(Tensor::from_data(values, weights.device()))
 }
 
-/// `[output, input]`: what `F.interpolate(mode="bicubic")` does along one axis, as a matrix.
-fn bicubic_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
+/// `[dim, n]` to `[n, dim]`.
+fn channels_last(values: &[f32], dim: usize) -> Vec<f32> {
+    let n = values.len() / dim;
+    (0..n * dim).map(|at| values[at % dim * n + at / dim]).collect()
+}
+
+/// The sum of four of the rows `width` wide, each as much as it says.
+fn weighted<'a>(
+    values: &'a [f32],
+    width: usize,
+    rows: &[(usize, f32); 4],
+) -> impl Iterator<Item = f32> + use<'a> {
+    let [a, b, c, d] =
+        rows.map(|(row, weight)| values[row * width..][..width].iter().map(move |x| weight * x));
+    a.zip(b).zip(c.zip(d)).map(|((a, b), (c, d))| a + b + (c + d))
+}
+
+/// What `F.interpolate(mode="bicubic")` takes along one axis: for each of `output` places four of `input` places, and how
+/// much of each.
+fn bicubic(input: usize, output: usize) -> Vec<[(usize, f32); 4]> {
     const A: f64 = -0.75;
     let near = |t: f64| ((A + 2.0) * t - (A + 3.0)) * t * t + 1.0;
     let far = |t: f64| ((A * t - 5.0 * A) * t + 8.0 * A) * t - 4.0 * A;
-
-    let mut matrix = vec![0f32; output * input];
-    for (i, row) in matrix.chunks_exact_mut(input).enumerate() {
+    let place = |i: usize| {
         let position = (i as f64 + 0.5) * input as f64 / output as f64 - 0.5;
         let t = position - position.floor();
         let taps = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
-        for (k, weight) in taps.into_iter().enumerate() {
+        std::array::from_fn(|k| {
             let index = position.floor() as i64 - 1 + k as i64;
-            row[index.clamp(0, input as i64 - 1) as usize] += weight as f32;
-        }
-    }
-    Tensor::from_data(TensorData::new(matrix, [output, input]), device)
+            (index.clamp(0, input as i64 - 1) as usize, taps[k] as f32)
+        })
+    };
+    (0..output).map(place).collect()
 }

@@ -239,28 +239,33 @@ impl AxialRope {
     pub fn new(side: usize, dim: usize, theta: f64, device: &Device) -> Self {
         let (quarter, places) = (dim / 4, side * side);
         let frequency = |i: usize| theta.powf(-((4 * i) as f64) / dim as f64);
-        let angles = (0..places).flat_map(|place| {
+        let frequencies: Vec<f64> = (0..quarter).map(frequency).collect();
+        // Of each row or column, once: places share them.
+        let turns: Vec<[f32; 2]> = (0..side)
+            .flat_map(|at| frequencies.iter().map(move |frequency| at as f64 * frequency))
+            .map(|angle| [angle.cos() as f32, angle.sin() as f32])
+            .collect();
+        let pairs = (0..places).flat_map(|place| {
             [place % side, place / side]
                 .into_iter()
-                .flat_map(move |at| (0..quarter).map(move |i| at as f64 * frequency(i)))
+                .flat_map(|at| &turns[at * quarter..][..quarter])
+                .copied()
         });
         if is_host(device) {
-            let pairs = angles.map(|angle| [angle.cos() as f32, angle.sin() as f32]);
             let table = Table::Host(pairs.collect());
             return Self { places, table };
         }
         #[cfg(feature = "webgpu")]
         if is_gpu(device) {
-            let pairs = angles.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]);
-            let pairs = TensorData::new(pairs.collect::<Vec<_>>(), [places, 4 * quarter]);
+            let pairs = TensorData::new(pairs.flatten().collect::<Vec<_>>(), [places, 4 * quarter]);
             let table = Table::Turns(Tensor::from_data(pairs, device));
             return Self { places, table };
         }
-        let table = |f: fn(f64) -> f64| {
-            let values: Vec<f32> = angles.clone().map(|angle| f(angle) as f32).collect();
+        let table = |part: usize| {
+            let values: Vec<f32> = pairs.clone().map(|pair| pair[part]).collect();
             Tensor::from_data(TensorData::new(values, [1, places, 2 * quarter]), device)
         };
-        let (cos, sin) = (table(f64::cos), table(f64::sin));
+        let (cos, sin) = (table(0), table(1));
         Self {
             places,
             table: Table::Device { cos, sin },
