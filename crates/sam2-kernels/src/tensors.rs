@@ -2,13 +2,15 @@
 
 use burn::backend::Cube;
 use burn::tensor::{DType, Shape, Tensor};
+/// As long as it lives, kernels are compiled and then not run.
+pub use burn_cubecl::cubecl::dry_run::DryRun;
 use burn_cubecl::cubecl::ir::{ElemType, UIntKind, metadata::Info};
 use burn_cubecl::cubecl::prelude::{
     AddressType, CubeCount, ExecutionMode, KernelDefinition, KernelId, KernelMetadata, KernelSettings, Scope,
 };
 use burn_cubecl::cubecl::server::{KernelArguments, MetadataBindingInfo};
 use burn_cubecl::cubecl::{CubeDim, CubeKernel, PrecompiledSource};
-use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::kernel::{into_contiguous, into_contiguous_aligned};
 use burn_cubecl::tensor::CubeTensor;
 
 use crate::{
@@ -19,6 +21,11 @@ use crate::{
 /// A tensor whose values lie in the order of its dimensions; copied only if they did not.
 pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_primitive::<Cube>(raw(x))
+}
+
+/// The kernel that burn starts before it reads a tensor back, if its values do not lie so that they can be.
+pub fn before_reading<const D: usize>(x: Tensor<D>) {
+    into_contiguous_aligned(x.try_into_primitive::<Cube>().expect("a tensor on a GPU"));
 }
 
 /// What is added to a layer's output.

@@ -100,9 +100,7 @@ impl ImagePredictor {
         let input = picture.to_tensor(self.model.config.image_size, self.model.device());
         let features = self.model.without_memory(self.model.encode(input));
         self.encodes.fetch_add(1, Ordering::Relaxed);
-        // A value read back is how a browser's GPU says that it is done, or that it failed.
-        let probe = features.embedding.clone().slice([0..1, 0..1, 0..1, 0..1]);
-        probe.into_data_async().await.map_err(device_error)?;
+        features.probe().into_data_async().await.map_err(device_error)?;
         Ok(ImageEmbedding {
             features,
             width: picture.width(),

@@ -1,10 +1,10 @@
 //! The one device of a build.
 
 #[cfg(feature = "webgpu")]
-pub use webgpu::{check, open};
+pub use webgpu::{check, open, warm_up};
 
 #[cfg(not(feature = "webgpu"))]
-pub use cpu::{check, open};
+pub use cpu::{check, open, warm_up};
 
 /// The CPU, on one thread with SIMD.
 #[cfg(not(feature = "webgpu"))]
@@ -16,6 +16,11 @@ mod cpu {
     /// The device and what to call it.
     pub async fn open() -> Result<(Device, String), JsFailure> {
         Ok((Device::flex(), "cpu".into()))
+    }
+
+    /// There is nothing to ready.
+    pub async fn warm_up(_beginning: &[u8]) -> Result<bool, JsFailure> {
+        Ok(false)
     }
 
     /// The CPU tells of its failures at once.
@@ -32,6 +37,7 @@ mod webgpu {
 
     use burn::tensor::Device;
     use burn::tensor::wgpu::wgpu;
+    use sam2_weights::Checkpoint;
 
     use crate::error::JsFailure;
 
@@ -86,6 +92,19 @@ mod webgpu {
         let opened = (device, name.cloned().unwrap_or_else(|| "webgpu".into()));
         OPENED.with(|slot| *slot.borrow_mut() = Some(opened.clone()));
         Ok(opened)
+    }
+
+    /// Makes the pipelines for the model whose file begins so, if that can be told.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub async fn warm_up(beginning: &[u8]) -> Result<bool, JsFailure> {
+        let Some(config) = Checkpoint::config_of_beginning(beginning) else {
+            return Ok(false);
+        };
+        let (device, _) = open().await?;
+        // What is wrong with the file is said when it is loaded.
+        Ok(sam2::warm_up(&config, &device).is_ok())
     }
 
     /// # Errors

@@ -83,6 +83,15 @@ impl Model {
         })
     }
 
+    /// Readies the device for a model while its file is still coming: `beginning` is a safetensors file's header. Resolves
+    /// to whether there was anything to do.
+    ///
+    /// Rejects with `DEVICE_UNAVAILABLE`.
+    #[wasm_bindgen(js_name = warmUp, unchecked_return_type = "Promise<boolean>")]
+    pub fn warm_up(beginning: Vec<u8>) -> Promise {
+        promise(async move { Ok(device::warm_up(&beginning).await?.into()) })
+    }
+
     /// `tiny`, `nano`, …
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {

@@ -47,9 +47,18 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`] for what is no such file, is damaged or cut short, or wants to be executed.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, CheckpointError> {
-        let bytes = bytes.into();
+        Self::read(bytes.into(), true)
+    }
+
+    /// What a safetensors file's beginning tells of its configuration, while the rest is on its way: the bytes up to where
+    /// the header ends. None for any other file, and where [`Checkpoint::config`] would fail.
+    pub fn config_of_beginning(bytes: &[u8]) -> Option<Sam2Config> {
+        Self::read(bytes.to_vec(), false).ok()?.config().ok()
+    }
+
+    fn read(bytes: Vec<u8>, whole: bool) -> Result<Self, CheckpointError> {
         let (container, (index, metadata)) = match sniff(&bytes)? {
-            Kind::Safetensors => (Container::Safetensors, safetensors_file::read(&bytes)?),
+            Kind::Safetensors => (Container::Safetensors, safetensors_file::read(&bytes, whole)?),
             Kind::Zip => (Container::Torch, (torch_file::read(&bytes)?, BTreeMap::new())),
         };
         let begins = |prefix: &str| index.keys().any(|name| name.starts_with(prefix));

@@ -8,8 +8,8 @@ use crate::index::{Index, Stored, contiguous};
 use crate::sniff::MAX_HEADER;
 use crate::{CheckpointError, Dtype};
 
-/// The tensors and the text metadata of a safetensors file.
-pub(crate) fn read(bytes: &[u8]) -> Result<(Index, BTreeMap<String, String>), CheckpointError> {
+/// The tensors and the text metadata of a safetensors file. If it is not `whole`, the data may still be missing.
+pub(crate) fn read(bytes: &[u8], whole: bool) -> Result<(Index, BTreeMap<String, String>), CheckpointError> {
     let cut = || CheckpointError::corrupt("it ends inside its header");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut)?;
     let length = u64::from_le_bytes(*length);
@@ -37,7 +37,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Index, BTreeMap<String, String>), Ch
             }
         };
         let (start, end) = info.data_offsets;
-        if data.checked_add(end).is_none_or(|end| end > bytes.len()) {
+        if data.checked_add(end).is_none_or(|end| whole && end > bytes.len()) {
             let (needed, available) = ((data as u64).saturating_add(end as u64), bytes.len() as u64);
             return Err(CheckpointError::Truncated {
                 name,
@@ -56,7 +56,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Index, BTreeMap<String, String>), Ch
         )?;
         index.insert(name, stored);
     }
-    let surplus = bytes.len() - data - header.data_len();
+    let surplus = bytes.len().saturating_sub(data + header.data_len());
     if surplus > 0 {
         return Err(CheckpointError::corrupt(format!(
             "{surplus} bytes follow the last tensor"

@@ -105,6 +105,39 @@ fn the_memory_part_can_be_kept_alone() {
 }
 
 #[test]
+fn a_file_s_beginning_tells_the_configuration() {
+    let mut config = small(Version::V2_0);
+    config.name = "micro".into();
+    let file = pack(&mut MadeUp, &config, true, PackedDtype::F16).unwrap();
+    let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    for length in [header, header + 100, file.len()] {
+        assert_eq!(
+            Checkpoint::config_of_beginning(&file[..length]).as_ref(),
+            Some(&config)
+        );
+    }
+    for length in [0, 7, 8, header - 1] {
+        assert_eq!(Checkpoint::config_of_beginning(&file[..length]), None);
+    }
+
+    // Without metadata, by the tensors' sizes: an official file.
+    let tiny = Sam2Config::named("tiny", Version::V2_1).unwrap();
+    let mut end = 0;
+    let tensors = tiny.parameters().into_iter().map(|spec| {
+        let start = end;
+        end += 4 * spec.shape.iter().product::<usize>();
+        (
+            spec.name,
+            serde_json::json!({ "dtype": "F32", "shape": spec.shape, "data_offsets": [start, end] }),
+        )
+    });
+    let header = serde_json::Value::Object(tensors.collect()).to_string();
+    let beginning = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    assert_eq!(Checkpoint::config_of_beginning(&beginning), Some(tiny));
+    assert_eq!(Checkpoint::config_of_beginning(b"PK\x03\x04 and so on"), None);
+}
+
+#[test]
 fn half_precision_formats() {
     let name = |n: &str| format!("image_encoder.{n}");
     let numbers = [1.5f32, -2.25, 0.0078125];

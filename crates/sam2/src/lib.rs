@@ -11,6 +11,8 @@ pub mod mask_decoder;
 pub mod memory;
 pub mod parameters;
 pub mod prompt_encoder;
+#[cfg(feature = "webgpu")]
+mod warm_up;
 pub mod weights;
 
 pub use config::{ConfigError, Sam2Config, Version};
@@ -20,4 +22,6 @@ pub use mask_decoder::{ImageFeatures, MaskDecoder};
 pub use memory::VideoModel;
 pub use parameters::ParameterSpec;
 pub use prompt_encoder::PromptEncoder;
+#[cfg(feature = "webgpu")]
+pub use warm_up::warm_up;
 pub use weights::{TensorSource, Weights, WeightsError};

@@ -49,3 +49,33 @@ test("SAM 2.1 on WebGPU equals the native build", async ({ page }) => {
   test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
   await compare(page, "micro", "webgpu");
 });
+
+test("WebGPU's pipelines are made while the weights come", async ({ page }) => {
+  test.setTimeout(300_000);
+  await page.addInitScript(() => {
+    const made = { pipelines: 0 };
+    const device = (window as unknown as { GPUDevice?: { prototype: Record<string, unknown> } }).GPUDevice;
+    for (const name of ["createComputePipeline", "createComputePipelineAsync"]) {
+      const make = device?.prototype[name] as ((...args: unknown[]) => unknown) | undefined;
+      if (!device || !make) continue;
+      device.prototype[name] = function (...args: unknown[]) {
+        made.pipelines++;
+        return make.apply(this, args);
+      };
+    }
+    Object.assign(window, { made });
+  });
+  await openTestPage(page);
+  test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
+  const [loading, working] = await page.evaluate(async () => {
+    const { made } = window as unknown as { made: { pipelines: number } };
+    const { tools } = window;
+    const sam = await tools.load({ device: "webgpu", worker: false });
+    const loading = made.pipelines;
+    await tools.click(sam, await tools.fixture("picture.png"));
+    sam.dispose();
+    return [loading, made.pipelines - loading] as const;
+  });
+  expect(loading).toBeGreaterThan(20);
+  expect(working).toBe(0);
+});

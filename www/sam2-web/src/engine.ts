@@ -102,11 +102,17 @@ export class Engine {
         onProgress?.({ phase, loaded, total: 1 });
       const started = this.#start();
       started.catch(() => {}); // It may fail while the download still runs; awaited below.
-      const bytes = await readWeights(weights, { signal, onProgress });
+      let warm: Promise<unknown> = started;
+      const onHeader = (header: Uint8Array) => {
+        warm = started.then(() => this.#wasm.Model.warmUp(header));
+        warm.catch(() => {}); // Loading will fail for the same reason, and say so.
+      };
+      const bytes = await readWeights(weights, { signal, onProgress, onHeader });
       step("verify", 1);
       check(signal);
       step("compile", 0);
       await started;
+      await warm.catch(() => {});
       step("compile", 1);
       check(signal);
       step("upload", 0);

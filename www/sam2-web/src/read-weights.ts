@@ -3,8 +3,16 @@ import type { CallContext, WeightsSource } from "./protocol.js";
 
 const CACHE_NAME = "sam2-web-weights";
 
+/** Longest header that is waited for; other kinds of files seem to claim far more. */
+const MAX_HEADER = 16 << 20;
+
+interface Context extends CallContext {
+  /** Told once, of a download: a safetensors file's bytes up to where its header ends. */
+  onHeader?: ((header: Uint8Array) => void) | undefined;
+}
+
 /** The whole file. */
-export async function readWeights(source: WeightsSource, context: CallContext): Promise<Uint8Array> {
+export async function readWeights(source: WeightsSource, context: Context): Promise<Uint8Array> {
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   const store = source.cache ? await openCache() : undefined;
@@ -46,7 +54,7 @@ async function request(url: string, signal: AbortSignal | undefined): Promise<Re
 async function readBody(
   response: Response,
   url: string,
-  { onProgress }: CallContext,
+  { onProgress, onHeader }: Context,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // With a Content-Encoding the length is that of the compressed body, so it says nothing here.
   const encoded = response.headers.has("Content-Encoding");
@@ -54,6 +62,7 @@ async function readBody(
   // One byte more, so that the end is seen before the memory is full.
   let bytes = new Uint8Array((total || 1 << 20) + 1);
   let loaded = 0;
+  let header = onHeader;
   onProgress?.({ phase: "download", loaded, total });
   try {
     const read = response.body && reader(response.body);
@@ -68,6 +77,11 @@ async function readBody(
       if (!part?.length) break;
       loaded += part.length;
       onProgress?.({ phase: "download", loaded, total });
+      const end = header && headerEnd(bytes.subarray(0, loaded));
+      if (end && loaded >= end) {
+        header?.(bytes.slice(0, end));
+        header = undefined;
+      }
     }
   } catch (cause) {
     throw new Sam2Error("NETWORK", `The download of ${url} was cut after ${loaded} bytes. Try again.`, {
@@ -78,6 +92,13 @@ async function readBody(
     throw new Sam2Error("NETWORK", `${url} ended after ${loaded} of ${total} bytes. Try again.`);
   }
   return bytes.subarray(0, loaded);
+}
+
+/** Where a safetensors file's header ends, if its length is known yet. */
+function headerEnd(bytes: Uint8Array): number | undefined {
+  if (bytes.length < 8) return undefined;
+  const end = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  return end <= MAX_HEADER ? end : undefined;
 }
 
 interface Part {

@@ -1,7 +1,11 @@
 /** What a wasm build exports. Both builds (cpu, webgpu) are the same crate, so they share this face. */
 export interface WasmModule {
   default(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
-  Model: { load(weights: Uint8Array, config?: string): Promise<WasmModel> };
+  Model: {
+    load(weights: Uint8Array, config?: string): Promise<WasmModel>;
+    /** Makes a GPU's pipelines for the safetensors file that begins so. */
+    warmUp(header: Uint8Array): Promise<boolean>;
+  };
   /** Called once if the module panics; nothing under way will settle after that. */
   setPanicHandler(handler: (message: string) => void): void;
   /** COCO's compressed counts of a mask of one bit a pixel. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type LoadOptions, Sam2, Sam2Error } from "../src/index.js";
-import { alive, fakeWasm, hooks } from "./fake-wasm.js";
+import { alive, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
 import { FakeWorker } from "./fake-worker.js";
 
 const weights = new ArrayBuffer(64);
@@ -58,6 +58,16 @@ describe.each([
 ])("Sam2 %s", (_, worker) => {
   const load = (options: LoadOptions = {}) =>
     Sam2.load({ model: weights, device: "cpu", worker, ...options });
+
+  it("readies the device while the weights come", async () => {
+    const file = new Uint8Array(64);
+    file[0] = 24;
+    vi.stubGlobal("fetch", async () => new Response(file));
+    const before = warmedUp.length;
+    const sam = await load({ model: "https://example.com/model.safetensors" });
+    expect(warmedUp.slice(before)).toEqual([32]);
+    sam.dispose();
+  });
 
   it("answers a click with masks, without encoding again", async () => {
     const sam = await load();

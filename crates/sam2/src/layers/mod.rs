@@ -22,9 +22,8 @@ mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
 pub use by_rows::by_rows;
-pub(crate) use gpu::contiguous;
 #[cfg(feature = "webgpu")]
-pub(crate) use gpu::{is_gpu, rows};
+pub(crate) use gpu::{contiguous, is_gpu, rows};
 pub(crate) use host::is_host;
 pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;

@@ -8,6 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::host::{exp, weight};
+use super::packed::{PackedBlock, is_packed};
 
 /// Queries whose scores with a block of keys exist at once: with 512 keys 1 MB, which stay in the cache.
 const QUERIES: usize = 512;
@@ -55,16 +56,14 @@ impl OnlineSoftmax {
     /// A block of keys `[1, m, d]` and their values `[1, m, v]`.
     pub fn add(&mut self, keys: Tensor<3>, values: Tensor<3>) {
         let [_, m, width] = values.dims();
-        let device = values.device();
         self.output.resize(self.rows.len() * width, 0.0);
-        let keys = keys.swap_dims(1, 2);
+        let block = Block::new(keys, values);
         let parts = self.rows.chunks_mut(QUERIES);
         let parts = parts.zip(self.output.chunks_mut(QUERIES * width));
         for (queries, (rows, output)) in self.queries.iter().zip(parts) {
-            let mut scores = queries.clone().matmul(keys.clone()).into_data();
+            let mut scores = block.scores(queries);
             soften(scores.as_mut_slice().expect("f32 numbers"), m, rows);
-            let update = Tensor::<3>::from_data(scores, &device).matmul(values.clone());
-            let update = update.into_data();
+            let update = block.sums(scores);
             accumulate(output, update.as_slice().expect("f32 numbers"), rows);
         }
     }
@@ -81,6 +80,41 @@ impl OnlineSoftmax {
         }
         let device = self.queries[0].device();
         Tensor::from_data(TensorData::new(self.output, [1, n, width]), &device)
+    }
+}
+
+/// Keys and values, as the products take them.
+enum Block {
+    /// `[1, d, m]` and `[1, m, v]`.
+    Plain(Tensor<3>, Tensor<3>),
+    Packed(PackedBlock),
+}
+
+impl Block {
+    fn new(keys: Tensor<3>, values: Tensor<3>) -> Self {
+        if is_packed(&keys.device()) {
+            return Self::Packed(PackedBlock::new(keys, values));
+        }
+        Self::Plain(keys.swap_dims(1, 2), values)
+    }
+
+    /// Queries `[1, n, d]` times all keys: `[1, n, m]`.
+    fn scores(&self, queries: &Tensor<3>) -> TensorData {
+        match self {
+            Self::Plain(keys, _) => queries.clone().matmul(keys.clone()).into_data(),
+            Self::Packed(block) => block.scores(queries.clone()),
+        }
+    }
+
+    /// `[1, n, m]` weights times the values: `[1, n, v]`.
+    fn sums(&self, weights: TensorData) -> TensorData {
+        match self {
+            Self::Plain(_, values) => {
+                let weights = Tensor::<3>::from_data(weights, &values.device());
+                weights.matmul(values.clone()).into_data()
+            }
+            Self::Packed(block) => block.sums(&weights),
+        }
     }
 }
 

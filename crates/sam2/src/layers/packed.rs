@@ -349,6 +349,42 @@ pub(super) fn scaled_attention<const D: usize>(
     out.swap_dims(D - 3, D - 2)
 }
 
+/// A block of keys and values that many queries go past.
+pub(super) struct PackedBlock {
+    /// `[d, m]`.
+    keys: Packed,
+    /// `[m, v]`.
+    values: Packed,
+}
+
+impl PackedBlock {
+    /// Keys `[1, m, d]` and values `[1, m, v]`.
+    pub(super) fn new(keys: Tensor<3>, values: Tensor<3>) -> Self {
+        let ([_, m, d], [_, _, v]) = (keys.dims(), values.dims());
+        let (keys, values) = (View::new(keys), View::new(values));
+        Self {
+            keys: Packed::new(keys.values(), [d, m], [1, keys.strides[1]]),
+            values: Packed::new(values.values(), [m, v], [values.strides[1], 1]),
+        }
+    }
+
+    /// Queries `[1, n, d]` times all keys: `[1, n, m]`.
+    pub(super) fn scores(&self, queries: Tensor<3>) -> TensorData {
+        let queries = Tokens::new(queries);
+        let scores = multiply(queries.rows(), self.keys.columns(), None);
+        TensorData::new(scores, [1, queries.rows, self.keys.shape()[1]])
+    }
+
+    /// `[1, n, m]` weights times the values: `[1, n, v]`.
+    pub(super) fn sums(&self, weights: &TensorData) -> TensorData {
+        let [m, v] = self.values.shape();
+        let weights = weights.as_slice().expect("f32 numbers");
+        let n = weights.len() / m;
+        let sums = multiply(Rows::new(weights, [n, m], m), self.values.columns(), None);
+        TensorData::new(sums, [1, n, v])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::host::tests::apart;
@@ -418,6 +454,21 @@ mod tests {
             let convolution = PackedConvolution::new(weight, bias, stride, padding);
             assert!(apart(convolution.forward(x), wanted.permute([0, 2, 3, 1])) < 1e-4);
         }
+    }
+
+    #[test]
+    fn a_packed_block_multiplies_as_its_tensors() {
+        // Parts of larger tensors, as they come.
+        let queries: Tensor<3> = random([1, 90, 24]).narrow(1, 7, 70);
+        let keys: Tensor<3> = random([1, 300, 24]).narrow(1, 100, 83);
+        let values: Tensor<3> = random([1, 300, 12]).narrow(1, 100, 83);
+        let block = PackedBlock::new(keys.clone(), values.clone());
+        let device = Device::flex();
+        let scores = block.scores(queries.clone());
+        let sums = Tensor::<3>::from_data(block.sums(&scores), &device);
+        let wanted = queries.matmul(keys.swap_dims(1, 2));
+        assert!(apart(Tensor::from_data(scores, &device), wanted.clone()) < 1e-4);
+        assert!(apart(sums, wanted.matmul(values)) < 1e-3);
     }
 
     #[test]

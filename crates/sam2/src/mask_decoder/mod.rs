@@ -40,6 +40,13 @@ pub struct ImageFeatures {
     pub without_mask: Option<ImageSide>,
 }
 
+impl ImageFeatures {
+    /// One value. To read it is how a browser's GPU says that it is done, or that it failed.
+    pub fn probe(&self) -> Tensor<4> {
+        self.embedding.clone().slice([0..1, 0..1, 0..1, 0..1])
+    }
+}
+
 /// Everything that the decoder says, for a batch of `b` prompts.
 #[derive(Debug)]
 pub struct MaskDecoderOutput {

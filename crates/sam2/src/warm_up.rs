@@ -1,0 +1,57 @@
+//! A GPU's pipelines, made while a network's weights are still on their way.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use sam2_kernels::tensors::{DryRun, before_reading};
+
+use crate::image_model::ImageModel;
+use crate::prompt_encoder::{Point, PointLabel};
+use crate::{Sam2Config, TensorSource, WeightsError};
+
+/// Makes the pipelines that an [`ImageModel`] of `config` needs to encode a picture and to answer a click on it. Nothing
+/// is computed: kernels are compiled and left at that.
+///
+/// # Errors
+/// [`WeightsError::Width`] for a network that no GPU can run.
+pub fn warm_up(config: &Sam2Config, device: &Device) -> Result<(), WeightsError> {
+    let _nothing_runs = DryRun::new();
+    let model = ImageModel::load(&shallow(config), &mut Zeros, device)?;
+    let side = config.image_size;
+    let picture = Tensor::zeros([1, 3, side, side], device);
+    let features = model.without_memory(model.encode(picture));
+    let click = Point {
+        x: 0.0,
+        y: 0.0,
+        label: PointLabel::Positive,
+    };
+    let sparse = model.prompt_encoder.sparse(&[vec![click]]);
+    let output = model.decode(&features, Some(sparse), None);
+    let selected = output.select(true, None);
+    before_reading(features.probe());
+    before_reading(selected.masks);
+    before_reading(selected.ious);
+    before_reading(output.object_score_logits);
+    Ok(())
+}
+
+/// The same widths with as few blocks as are of all kinds: kernels are the same, and weights few.
+fn shallow(config: &Sam2Config) -> Sam2Config {
+    let mut shallow = config.clone();
+    let [first, second, third, fourth] = config.trunk.stages;
+    let stages = [first.min(2), second.min(2), third.min(3), fourth.min(2)];
+    shallow.trunk.stages = stages;
+    if !config.trunk.global_att_blocks.is_empty() {
+        // The third stage's last block, which is neither its first nor the only one in windows.
+        shallow.trunk.global_att_blocks = vec![stages[0] + stages[1] + stages[2] - 1];
+    }
+    shallow
+}
+
+/// Weights for that.
+struct Zeros;
+
+impl TensorSource for Zeros {
+    fn take(&mut self, _name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        let values = vec![0f32; shape.iter().product()];
+        Ok(TensorData::new(values, shape.to_vec()))
+    }
+}
