@@ -9,7 +9,7 @@ use sam2_kernels::{
 };
 
 use crate::config::HieraConfig;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, max_pool};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, by_strips, max_pool};
 #[cfg(feature = "flex")]
 use crate::layers::{PackedConvolution, is_packed};
 #[cfg(feature = "webgpu")]
@@ -23,6 +23,8 @@ const Q_STRIDE: usize = 2;
 const PATCH_KERNEL: usize = 7;
 const PATCH_STRIDE: usize = 4;
 const PATCH_PADDING: usize = 3;
+/// That go through a block together on the CPU, about.
+const TOKENS: usize = 1024;
 
 /// Four stages of blocks, each stage at half the resolution and twice the width of the one before.
 #[derive(Debug)]
@@ -204,6 +206,20 @@ impl MultiScaleBlock {
         if is_gpu(&x.device()) {
             return self.on_gpu(x);
         }
+        let [_, _, w, _] = x.dims();
+        if self.window_size == 0 {
+            let attended = self.attend(x);
+            return by_strips(attended, TOKENS.div_ceil(w), |x| self.feed_forward(x));
+        }
+        // Windows know nothing of each other, so a row of them goes through the whole block while it is in the cache.
+        let windows = (TOKENS / (self.window_size * w)).max(1);
+        by_strips(x, windows * self.window_size, |x| {
+            self.feed_forward(self.attend(x))
+        })
+    }
+
+    /// The block's first half.
+    fn attend(&self, x: Tensor<4>) -> Tensor<4> {
         let normed = self.norm1.forward(x.clone());
         let shortcut = match &self.proj {
             // The official code projects the normed tokens here, not the block's input.
@@ -217,7 +233,11 @@ impl MultiScaleBlock {
             let (windows, [b, rows, columns]) = window_partition(normed, self.window_size);
             window_unpartition(self.attn.forward(windows), [b, rows, columns], [h, w])
         };
-        let x = shortcut + attended;
+        shortcut + attended
+    }
+
+    /// The block's second half.
+    fn feed_forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.mlp.forward_onto(self.norm2.forward(x.clone()), x)
     }
 

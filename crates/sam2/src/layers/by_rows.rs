@@ -23,3 +23,27 @@ pub fn by_rows(x: Tensor<3>, rows: usize, work: impl Fn(Tensor<3>, usize) -> Ten
     }
     Tensor::from_data(data, &device)
 }
+
+/// A picture `[b, h, w, c]` through `work`, which gets `rows` of its rows at a time on the CPU, and several such strips at
+/// once where there are threads; a GPU gets all. The answers are put below each other.
+pub fn by_strips(
+    x: Tensor<4>,
+    rows: usize,
+    work: impl Fn(Tensor<4>) -> Tensor<4> + Send + Sync,
+) -> Tensor<4> {
+    let [_, h, _, _] = x.dims();
+    if !is_host(&x.device()) || rows >= h {
+        return work(x);
+    }
+    let strips = (0..h)
+        .step_by(rows)
+        .map(|first| x.clone().narrow(1, first, rows.min(h - first)));
+    #[cfg(feature = "rayon")]
+    let answers = {
+        use rayon::prelude::*;
+        strips.collect::<Vec<_>>().into_par_iter().map(work).collect()
+    };
+    #[cfg(not(feature = "rayon"))]
+    let answers = strips.map(work).collect();
+    Tensor::cat(answers, 1)
+}

@@ -21,7 +21,7 @@ mod rope;
 mod tiled_attention;
 
 pub use attention::{Attention, join_heads, split_heads};
-pub use by_rows::by_rows;
+pub use by_rows::{by_rows, by_strips};
 #[cfg(feature = "webgpu")]
 pub(crate) use gpu::{contiguous, is_gpu, rows};
 pub(crate) use host::is_host;

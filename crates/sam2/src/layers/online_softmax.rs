@@ -60,12 +60,18 @@ impl OnlineSoftmax {
         let block = Block::new(keys, values);
         let parts = self.rows.chunks_mut(QUERIES);
         let parts = parts.zip(self.output.chunks_mut(QUERIES * width));
-        for (queries, (rows, output)) in self.queries.iter().zip(parts) {
+        let work = |(queries, (rows, output)): (&Tensor<3>, (&mut [Row], &mut [f32]))| {
             let mut scores = block.scores(queries);
             soften(scores.as_mut_slice().expect("f32 numbers"), m, rows);
             let update = block.sums(scores);
             accumulate(output, update.as_slice().expect("f32 numbers"), rows);
-        }
+        };
+        let parts = self.queries.iter().zip(parts);
+        // Whole parts are worth more to threads than a share of each product.
+        #[cfg(feature = "rayon")]
+        parts.collect::<Vec<_>>().into_par_iter().for_each(work);
+        #[cfg(not(feature = "rayon"))]
+        parts.for_each(work);
     }
 
     /// The queries' answers `[1, n, v]`.
