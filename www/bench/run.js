@@ -104,9 +104,9 @@ const SIDES = ["ours", "theirs"];
 
 /**
  * From opening the page to the first mask, by turns; and what was downloaded for it. With `slow`, a reason, only the
- * latter.
+ * latter. Nobody works for long on a `software` adapter.
  */
-async function starts(device, slow) {
+async function starts(device, slow, { software = false } = {}) {
   const contexts = await Promise.all(SIDES.map(() => fresh()));
   const open = async (side, { until = "firstMask", stay = false } = {}) => {
     const page = await contexts[side].newPage();
@@ -146,7 +146,7 @@ async function starts(device, slow) {
     // Who has the weights has been here before, and worked.
     for (const side of [0, 1, 0, 1]) {
       log(`an earlier visit, ${device}, ${SIDES[side]}`);
-      await open(side, { stay: true });
+      await open(side, { stay: !software });
     }
     for (let i = 0; i < STARTS; i++) {
       for (const side of [0, 1]) {
@@ -354,7 +354,7 @@ try {
     let slow;
     if (adapter === null) slow = "this browser has no WebGPU adapter";
     else if (software && !options["slow-webgpu"]) slow = "minutes a start on a software adapter";
-    report.rows.push(...(await starts("webgpu", slow)));
+    report.rows.push(...(await starts("webgpu", slow, { software })));
     save();
   }
   for (const model of models) {

@@ -13,6 +13,13 @@ use crate::{Sam2Config, TensorSource, WeightsError};
 /// # Errors
 /// [`WeightsError::Width`] for a network that no GPU can run.
 pub fn warm_up(config: &Sam2Config, device: &Device) -> Result<(), WeightsError> {
+    let done = compile(config, device);
+    // Buffers of these sizes would not all be used again.
+    device.memory_cleanup();
+    done
+}
+
+fn compile(config: &Sam2Config, device: &Device) -> Result<(), WeightsError> {
     let _nothing_runs = DryRun::new();
     let model = ImageModel::load(&shallow(config), &mut Zeros, device)?;
     let side = config.image_size;
