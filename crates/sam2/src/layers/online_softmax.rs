@@ -90,6 +90,7 @@ impl OnlineSoftmax {
 }
 
 /// Keys and values, as the products take them.
+#[allow(clippy::large_enum_variant)] // There is one at a time.
 enum Block {
     /// `[1, d, m]` and `[1, m, v]`.
     Plain(Tensor<3>, Tensor<3>),
