@@ -104,15 +104,15 @@ export class Engine {
       started.catch(() => {}); // It may fail while the download still runs; awaited below.
       let warm: Promise<unknown> = started;
       const onHeader = (header: Uint8Array) => {
-        warm = started.then(() => this.#wasm.Model.warmUp(header));
-        warm.catch(() => {}); // Loading will fail for the same reason, and say so.
+        // Loading will fail for the same reason, and say so.
+        warm = started.then(() => this.#wasm.Model.warmUp(header)).catch(() => {});
       };
       const bytes = await readWeights(weights, { signal, onProgress, onHeader });
       step("verify", 1);
       check(signal);
       step("compile", 0);
       await started;
-      await warm.catch(() => {});
+      await warm;
       step("compile", 1);
       check(signal);
       step("upload", 0);
