@@ -13,6 +13,7 @@ pub enum AdapterClass {
 
 /// Kernels without barriers run well enough everywhere, so they are used until a GPU is known to be a real one.
 static HARDWARE: AtomicBool = AtomicBool::new(false);
+static F16: AtomicBool = AtomicBool::new(false);
 
 /// Sets the class for all later calls.
 pub fn set_adapter_class(class: AdapterClass) {
@@ -25,4 +26,14 @@ pub fn adapter_class() -> AdapterClass {
         true => AdapterClass::Hardware,
         false => AdapterClass::Software,
     }
+}
+
+/// Sets whether kernels may read f16 numbers, for all later calls: the device has the feature `shader-f16`.
+pub fn set_f16(has: bool) {
+    F16.store(has, Ordering::Relaxed);
+}
+
+/// As it was set; at first it has not.
+pub fn has_f16() -> bool {
+    F16.load(Ordering::Relaxed)
 }

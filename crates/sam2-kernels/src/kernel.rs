@@ -35,6 +35,9 @@ impl Kernel {
     pub fn text(&self, shared_buffers: bool) -> String {
         let read = if shared_buffers { "read_write" } else { "read" };
         let mut text = String::new();
+        if self.inputs.iter().any(|Input(_, kind)| kind.contains("f16")) {
+            text += "enable f16;\n";
+        }
         for (i, Input(name, kind)) in self.inputs.iter().enumerate() {
             text += &format!("@group(0) @binding({i}) var<storage, {read}> {name}: array<{kind}>;\n");
         }

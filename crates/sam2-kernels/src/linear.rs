@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::activation::Activation;
 use crate::adapter::AdapterClass;
-use crate::kernel::{GROUP, Kernel, entry, fours, group_entry, info};
+use crate::kernel::{GROUP, Input, Kernel, entry, fours, group_entry, info};
 
 /// What is added to a layer's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct LinearShape {
     pub patches: Patches,
     /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
     pub groups: usize,
+    /// `weight` is of f16 numbers. All is computed in f32 nevertheless.
+    pub half: bool,
 }
 
 /// Rows of a tile.
@@ -105,8 +107,14 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
         grouped: groups > 1,
         turns: shape.turns > 0,
         activation: shape.activation,
+        half: shape.half,
     };
-    let mut inputs = vec![fours("x"), fours("weight"), fours("bias")];
+    let weight = if tile.half {
+        Input("weight", "vec4<f16>")
+    } else {
+        fours("weight")
+    };
+    let mut inputs = vec![fours("x"), weight, fours("bias")];
     if tile.plus {
         inputs.push(fours("plus"));
     }
@@ -183,6 +191,7 @@ struct Tile {
     grouped: bool,
     turns: bool,
     activation: Activation,
+    half: bool,
 }
 
 impl Tile {
@@ -251,7 +260,8 @@ impl Tile {
         }
         for part in ["x", "y", "z", "w"] {
             for c in 0..self.columns {
-                line(format_args!("    let {part}{c}_ = weight[w + column{c}];"));
+                let value = self.weight(&format!("w + column{c}"));
+                line(format_args!("    let {part}{c}_ = {value};"));
             }
             line(format_args!("    w += n;"));
         }
@@ -310,10 +320,13 @@ var<workgroup> ws: array<vec4<f32>, {}>;
         }
         for j in 0..16 * columns / GROUP as usize {
             // Beyond the last of `k` the input is zero.
+            let at = format!(
+                "min(4u * first + m{j} / {columns}u, 4u * k - 1u) * n + min(left + m{j} % {columns}u, n - 1u)"
+            );
             line(format_args!(
-                "    let m{j} = local + {}u;
-    ws[m{j}] = weight[min(4u * first + m{j} / {columns}u, 4u * k - 1u) * n + min(left + m{j} % {columns}u, n - 1u)];",
-                j * GROUP as usize
+                "    let m{j} = local + {}u;\n    ws[m{j}] = {};",
+                j * GROUP as usize,
+                self.weight(&at)
             ));
         }
         line(format_args!(
@@ -371,6 +384,15 @@ var<workgroup> ws: array<vec4<f32>, {}>;
             ("around", _) => format!("around({at}, {i}, {edges})"),
             (_, true) => format!("x[{at}] + plus[({at}) % info[1].x]"),
             (_, false) => format!("x[{at}]"),
+        }
+    }
+
+    /// Four of a matrix's row.
+    fn weight(self, at: &str) -> String {
+        if self.half {
+            format!("vec4<f32>(weight[{at}])")
+        } else {
+            format!("weight[{at}]")
         }
     }
 

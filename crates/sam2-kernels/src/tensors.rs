@@ -20,7 +20,7 @@ use crate::{
 
 /// A tensor whose values lie in the order of its dimensions; copied only if they did not.
 pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    Tensor::from_primitive::<Cube>(raw(x))
+    Tensor::from_primitive::<Cube>(raw_of(x, &[DType::F32, DType::F16]))
 }
 
 /// The kernel that burn starts before it reads a tensor back, if its values do not lie so that they can be.
@@ -68,8 +68,8 @@ pub fn is_linear(weight: &Tensor<2>) -> bool {
     weight.dims().iter().all(|side| side.is_multiple_of(4))
 }
 
-/// activation((x + plus) weight + bias + residual): `x` of rows of `k` values, `weight` `[k, n]` and `bias` `[n]`, or
-/// several of them, to `[rows, n]`.
+/// activation((x + plus) weight + bias + residual): `x` of rows of `k` values, `weight` `[k, n]` of f32 or f16 and `bias`
+/// `[n]`, or several of them, to `[rows, n]`.
 pub fn linear<const D: usize>(
     x: Tensor<D>,
     weight: &Tensor<2>,
@@ -90,9 +90,14 @@ pub fn linear<const D: usize>(
         activation: options.activation,
         patches: options.patches,
         groups: options.groups,
+        half: weight.dtype() == DType::F16,
         ..LinearShape::default()
     };
-    let mut inputs = vec![raw(x), raw(weight.clone()), raw(bias.clone())];
+    let mut inputs = vec![
+        raw(x),
+        raw_of(weight.clone(), &[DType::F32, DType::F16]),
+        raw(bias.clone()),
+    ];
     if let Some(plus) = options.plus {
         shape.plus = plus.shape().num_elements() / k;
         inputs.push(raw(plus));
@@ -326,8 +331,16 @@ pub fn pick(
 
 /// The tensor's buffer, its values in the order of its dimensions.
 fn raw<const D: usize>(x: Tensor<D>) -> CubeTensor {
+    raw_of(x, &[DType::F32])
+}
+
+fn raw_of<const D: usize>(x: Tensor<D>, dtypes: &[DType]) -> CubeTensor {
     let x = x.try_into_primitive::<Cube>().expect("a tensor on a GPU");
-    assert_eq!(x.dtype, DType::F32, "networks compute in f32");
+    assert!(
+        dtypes.contains(&x.dtype),
+        "{:?} where {dtypes:?} is read",
+        x.dtype
+    );
     into_contiguous(x)
 }
 

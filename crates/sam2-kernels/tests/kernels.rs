@@ -2,16 +2,14 @@
 
 mod common;
 
-use common::{Gpu, assert_close, erf, random};
+use common::{CLASSES, Gpu, assert_close, check_linear, erf, random};
 use sam2_kernels::{
     Activation, AdapterClass, AttentionShape, HeadRows, LinearShape, Patches, ResidualShape, attention,
-    layer_norm, linear, mask_product, max_pool, patch_embed,
+    layer_norm, mask_product, max_pool, patch_embed,
 };
 
 /// Width of the first stage and its heads: nano, tiny and small, base+, large.
 const TRUNKS: [(usize, usize); 4] = [(32, 1), (96, 1), (112, 2), (144, 2)];
-
-const CLASSES: [AdapterClass; 2] = [AdapterClass::Software, AdapterClass::Hardware];
 
 fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
@@ -41,15 +39,6 @@ fn product(x: &[f64], weight: &[f32], bias: &[f32]) -> Vec<f64> {
 
 fn doubles(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
-}
-
-/// Both classes' variants.
-#[track_caller]
-fn check_linear(gpu: &Gpu, shape: LinearShape, inputs: &[&[f32]], wanted: &[f64], what: &str) {
-    for class in CLASSES {
-        let found = gpu.run(&linear(shape, class), inputs, shape.rows * shape.n);
-        assert_close(&found, wanted, 2e-6, &format!("{what}, {class:?}"));
-    }
 }
 
 #[test]

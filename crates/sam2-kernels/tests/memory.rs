@@ -3,13 +3,11 @@
 
 mod common;
 
-use common::{Gpu, assert_close, erf, random};
+use common::{CLASSES, Gpu, assert_close, check_linear, erf, random};
 use sam2_kernels::{
-    AdapterClass, LinearShape, MaskScale, Part, Patches, Picked, areas, choose, depthwise, finish_memory,
-    join, linear, mask_convolution, pick, wide_attention,
+    LinearShape, MaskScale, Part, Patches, Picked, areas, choose, depthwise, finish_memory, join,
+    mask_convolution, pick, wide_attention,
 };
-
-const CLASSES: [AdapterClass; 2] = [AdapterClass::Software, AdapterClass::Hardware];
 
 /// `[rows, k]` times `[k, n]` plus `[n]`.
 fn product(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
@@ -47,10 +45,13 @@ fn linear_turns_the_first_rows() {
             turned,
             ..LinearShape::default()
         };
-        for class in CLASSES {
-            let found = gpu.run(&linear(shape, class), &[&x, &weight, &bias, &table], rows * n);
-            assert_close(&found, &wanted, 2e-6, &format!("{rows} rows, {class:?}"));
-        }
+        check_linear(
+            &gpu,
+            shape,
+            &[&x, &weight, &bias, &table],
+            &wanted,
+            &format!("{rows} rows"),
+        );
     }
 }
 
@@ -82,10 +83,13 @@ fn linear_is_a_strided_convolution() {
             ..LinearShape::default()
         };
         let wanted = product(&gathered, &weight, &bias);
-        for class in CLASSES {
-            let found = gpu.run(&linear(shape, class), &[&x, &weight, &bias], wanted.len());
-            assert_close(&found, &wanted, 2e-6, &format!("{c} to {n} channels, {class:?}"));
-        }
+        check_linear(
+            &gpu,
+            shape,
+            &[&x, &weight, &bias],
+            &wanted,
+            &format!("{c} to {n} channels"),
+        );
     }
 }
 

@@ -19,7 +19,7 @@ mod cpu {
     }
 
     /// There is nothing to ready.
-    pub async fn warm_up(_beginning: &[u8]) -> Result<bool, JsFailure> {
+    pub async fn warm_up(_beginning: Vec<u8>) -> Result<bool, JsFailure> {
         Ok(false)
     }
 
@@ -37,7 +37,7 @@ mod webgpu {
 
     use burn::tensor::Device;
     use burn::tensor::wgpu::wgpu;
-    use sam2_weights::Checkpoint;
+    use sam2_weights::{Checkpoint, Dtype};
 
     use crate::error::JsFailure;
 
@@ -86,6 +86,7 @@ mod webgpu {
             wgpu::DeviceType::Cpu => sam2_kernels::AdapterClass::Software,
             _ => sam2_kernels::AdapterClass::Hardware,
         });
+        sam2_kernels::set_f16(setup.device.features().contains(wgpu::Features::SHADER_F16));
         let name = [&info.name, &info.driver, &info.driver_info]
             .into_iter()
             .find(|text| !text.is_empty());
@@ -98,13 +99,13 @@ mod webgpu {
     ///
     /// # Errors
     /// As [`open`].
-    pub async fn warm_up(beginning: &[u8]) -> Result<bool, JsFailure> {
-        let Some(config) = Checkpoint::config_of_beginning(beginning) else {
+    pub async fn warm_up(beginning: Vec<u8>) -> Result<bool, JsFailure> {
+        let Some((config, dtypes)) = Checkpoint::outline(beginning) else {
             return Ok(false);
         };
         let (device, _) = open().await?;
         // What is wrong with the file is said when it is loaded.
-        Ok(sam2::warm_up(&config, &device).is_ok())
+        Ok(sam2::warm_up(&config, dtypes == [Dtype::F16], &device).is_ok())
     }
 
     /// # Errors

@@ -89,7 +89,7 @@ impl Model {
     /// Rejects with `DEVICE_UNAVAILABLE`.
     #[wasm_bindgen(js_name = warmUp, unchecked_return_type = "Promise<boolean>")]
     pub fn warm_up(beginning: Vec<u8>) -> Promise {
-        promise(async move { Ok(device::warm_up(&beginning).await?.into()) })
+        promise(async move { Ok(device::warm_up(beginning).await?.into()) })
     }
 
     /// `tiny`, `nano`, …

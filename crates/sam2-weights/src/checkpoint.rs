@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 use sam2::parameters::is_memory;
 use sam2::{Sam2Config, TensorSource, Version, WeightsError};
 
-use crate::index::Index;
+use crate::index::{Index, Stored};
 use crate::sniff::{Kind, sniff};
 use crate::{CheckpointError, Dtype, PackedDtype, detect, pack, safetensors_file, torch_file, transformers};
 
@@ -50,10 +50,12 @@ impl Checkpoint {
         Self::read(bytes.into(), true)
     }
 
-    /// What a safetensors file's beginning tells of its configuration, while the rest is on its way: the bytes up to where
-    /// the header ends. None for any other file, and where [`Checkpoint::config`] would fail.
-    pub fn config_of_beginning(bytes: &[u8]) -> Option<Sam2Config> {
-        Self::read(bytes.to_vec(), false).ok()?.config().ok()
+    /// What a safetensors file's beginning tells of it, while the rest is on its way: its configuration and its number
+    /// formats, from the bytes up to where the header ends. None for any other file, and where [`Checkpoint::config`]
+    /// would fail.
+    pub fn outline(beginning: impl Into<Vec<u8>>) -> Option<(Sam2Config, Vec<Dtype>)> {
+        let checkpoint = Self::read(beginning.into(), false).ok()?;
+        Some((checkpoint.config().ok()?, checkpoint.dtypes()))
     }
 
     fn read(bytes: Vec<u8>, whole: bool) -> Result<Self, CheckpointError> {
@@ -220,6 +222,20 @@ impl Checkpoint {
 
 impl TensorSource for Checkpoint {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        let stored = self.find(name, shape)?;
+        Ok(TensorData::new(stored.to_f32(&self.bytes), stored.shape.clone()))
+    }
+
+    fn take_as_kept(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        match self.find(name, shape)?.as_f16(&self.bytes) {
+            Some(data) => Ok(data),
+            None => self.take(name, shape),
+        }
+    }
+}
+
+impl Checkpoint {
+    fn find(&self, name: &str, shape: &[usize]) -> Result<&Stored, WeightsError> {
         let stored = self.index.get(name).ok_or_else(|| WeightsError::Missing {
             name: name.into(),
             shape: shape.to_vec(),
@@ -232,6 +248,6 @@ impl TensorSource for Checkpoint {
                 found,
             });
         }
-        Ok(TensorData::new(stored.to_f32(&self.bytes), stored.shape.clone()))
+        Ok(stored)
     }
 }

@@ -1,6 +1,10 @@
 //! Where each tensor lies in the file.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::tensor::TensorData;
+use half::f16;
 
 use crate::{CheckpointError, Dtype};
 
@@ -14,8 +18,8 @@ pub(crate) struct Stored {
     pub shape: Vec<usize>,
     /// Elements (not bytes) from one index of each dimension to the next.
     strides: Vec<usize>,
-    /// Byte of the first element.
-    start: usize,
+    /// Bytes from the first element to the end of the last.
+    place: Range<usize>,
 }
 
 impl Stored {
@@ -26,7 +30,7 @@ impl Stored {
         shape: Vec<usize>,
         strides: Vec<usize>,
         offset: usize,
-        region: std::ops::Range<usize>,
+        region: Range<usize>,
     ) -> Result<Self, CheckpointError> {
         let overflow = || CheckpointError::corrupt(format!("tensor `{name}` has impossible sizes {shape:?}"));
         if shape.len() != strides.len() || shape.len() > 8 {
@@ -58,21 +62,26 @@ impl Stored {
         Ok(Self {
             dtype,
             strides,
-            start: region.start + first,
+            place: region.start + first..region.start + needed,
             shape,
         })
     }
 
-    /// One of the rows of a matrix, as `[1, columns]`.
+    /// One of the rows of a matrix, as `[1, columns]`; none of an empty one.
     pub fn row(&self, index: usize) -> Option<Self> {
         let (&[rows, columns], &[row_stride, stride]) = (self.shape.as_slice(), self.strides.as_slice())
         else {
             return None;
         };
-        (index < rows).then(|| Self {
+        if index >= rows || columns == 0 {
+            return None;
+        }
+        let size = self.dtype.size();
+        let start = self.place.start + index * row_stride * size;
+        Some(Self {
             shape: vec![1, columns],
             strides: vec![columns, stride],
-            start: self.start + index * row_stride * self.dtype.size(),
+            place: start..start + ((columns - 1) * stride + 1) * size,
             dtype: self.dtype,
         })
     }
@@ -80,26 +89,31 @@ impl Stored {
     /// The same tensor, its bytes of `file` appended to `bytes`.
     pub fn copied(&self, file: &[u8], bytes: &mut Vec<u8>) -> Self {
         let start = bytes.len();
-        bytes.extend_from_slice(&file[self.start..self.start + self.extent()]);
+        bytes.extend_from_slice(&file[self.place.clone()]);
         Self {
-            start,
+            place: start..bytes.len(),
             ..self.clone()
         }
     }
 
     /// Bytes from the first element to the end of the last.
     pub fn extent(&self) -> usize {
-        if self.numel() == 0 {
-            return 0;
-        }
-        let steps = self.shape.iter().zip(&self.strides);
-        let last: usize = steps.map(|(size, stride)| (size - 1) * stride).sum();
-        (last + 1) * self.dtype.size()
+        self.place.len()
     }
 
     /// Number of elements.
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Row-major f16 values, if that is what lies in the file.
+    pub fn as_f16(&self, file: &[u8]) -> Option<TensorData> {
+        if self.dtype != Dtype::F16 || self.strides != contiguous(&self.shape) {
+            return None;
+        }
+        let values = file[self.place.clone()].as_chunks().0;
+        let values: Vec<f16> = values.iter().map(|bytes| f16::from_le_bytes(*bytes)).collect();
+        Some(TensorData::new(values, self.shape.clone()))
     }
 
     /// The values, row-major.
@@ -109,7 +123,7 @@ impl Stored {
             return Vec::new();
         }
         if self.strides == contiguous(&self.shape) {
-            let bytes = &file[self.start..self.start + numel * size];
+            let bytes = &file[self.place.clone()];
             return match self.dtype {
                 // A format each, so that the loop inside has no branch.
                 Dtype::F32 => all::<4>(bytes, |b| Dtype::F32.read(b)),
@@ -125,7 +139,7 @@ impl Stored {
                 .zip(&self.strides)
                 .map(|(i, stride)| i * stride)
                 .sum();
-            let at = self.start + element * size;
+            let at = self.place.start + element * size;
             values.push(self.dtype.read(&file[at..at + size]));
             for (i, &length) in place.iter_mut().zip(&self.shape).rev() {
                 *i += 1;

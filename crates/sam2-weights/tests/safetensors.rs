@@ -2,7 +2,7 @@
 
 mod common;
 
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData};
 use common::{MadeUp, f32_bytes, safetensors, small, values};
 use sam2::{ConfigError, Sam2Config, TensorSource, Version, WeightsError};
 use sam2_weights::{Checkpoint, CheckpointError, Container, Dtype, Naming, PackedDtype, pack};
@@ -105,19 +105,17 @@ fn the_memory_part_can_be_kept_alone() {
 }
 
 #[test]
-fn a_file_s_beginning_tells_the_configuration() {
+fn a_file_s_beginning_tells_the_configuration_and_the_format() {
     let mut config = small(Version::V2_0);
     config.name = "micro".into();
     let file = pack(&mut MadeUp, &config, true, PackedDtype::F16).unwrap();
     let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     for length in [header, header + 100, file.len()] {
-        assert_eq!(
-            Checkpoint::config_of_beginning(&file[..length]).as_ref(),
-            Some(&config)
-        );
+        let wanted = Some((config.clone(), vec![Dtype::F16]));
+        assert_eq!(Checkpoint::outline(&file[..length]), wanted);
     }
     for length in [0, 7, 8, header - 1] {
-        assert_eq!(Checkpoint::config_of_beginning(&file[..length]), None);
+        assert_eq!(Checkpoint::outline(&file[..length]), None);
     }
 
     // Without metadata, by the tensors' sizes: an official file.
@@ -133,8 +131,8 @@ fn a_file_s_beginning_tells_the_configuration() {
     });
     let header = serde_json::Value::Object(tensors.collect()).to_string();
     let beginning = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
-    assert_eq!(Checkpoint::config_of_beginning(&beginning), Some(tiny));
-    assert_eq!(Checkpoint::config_of_beginning(b"PK\x03\x04 and so on"), None);
+    assert_eq!(Checkpoint::outline(beginning), Some((tiny, vec![Dtype::F32])));
+    assert_eq!(Checkpoint::outline(b"PK\x03\x04 and so on"), None);
 }
 
 #[test]
@@ -160,6 +158,15 @@ fn half_precision_formats() {
     assert_eq!(take(&mut checkpoint, "image_encoder.f16", &[3]), numbers);
     assert_eq!(take(&mut checkpoint, "image_encoder.bf16", &[3]), numbers);
     assert_eq!(checkpoint.dtypes(), [Dtype::F16, Dtype::Bf16]);
+    // For a device that computes with f16, those alone stay as they are.
+    for (name, dtype) in [
+        ("image_encoder.f16", DType::F16),
+        ("image_encoder.bf16", DType::F32),
+    ] {
+        let data = checkpoint.take_as_kept(name, &[3]).unwrap();
+        assert_eq!(data.dtype(), dtype);
+        assert_eq!(data.iter::<f32>().collect::<Vec<_>>(), numbers);
+    }
 
     let error = open_error(&safetensors(&[], &[(name("f64"), "F64", vec![1], vec![0; 8])]));
     assert!(

@@ -1,6 +1,6 @@
 //! A GPU's pipelines, made while a network's weights are still on their way.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, f16};
 use sam2_kernels::tensors::{DryRun, before_reading};
 
 use crate::image_model::ImageModel;
@@ -8,20 +8,20 @@ use crate::prompt_encoder::{Point, PointLabel};
 use crate::{Sam2Config, TensorSource, WeightsError};
 
 /// Makes the pipelines that an [`ImageModel`] of `config` needs to encode a picture and to answer a click on it. Nothing
-/// is computed: kernels are compiled and left at that.
+/// is computed: kernels are compiled and left at that. `half`: the weights are f16.
 ///
 /// # Errors
 /// [`WeightsError::Width`] for a network that no GPU can run.
-pub fn warm_up(config: &Sam2Config, device: &Device) -> Result<(), WeightsError> {
-    let done = compile(config, device);
+pub fn warm_up(config: &Sam2Config, half: bool, device: &Device) -> Result<(), WeightsError> {
+    let done = compile(config, half, device);
     // Buffers of these sizes would not all be used again.
     device.memory_cleanup();
     done
 }
 
-fn compile(config: &Sam2Config, device: &Device) -> Result<(), WeightsError> {
+fn compile(config: &Sam2Config, half: bool, device: &Device) -> Result<(), WeightsError> {
     let _nothing_runs = DryRun::new();
-    let model = ImageModel::load(&shallow(config), &mut Zeros, device)?;
+    let model = ImageModel::load(&shallow(config), &mut Zeros { half }, device)?;
     let side = config.image_size;
     let picture = Tensor::zeros([1, 3, side, side], device);
     let features = model.without_memory(model.encode(picture));
@@ -54,11 +54,19 @@ fn shallow(config: &Sam2Config) -> Sam2Config {
 }
 
 /// Weights for that.
-struct Zeros;
+struct Zeros {
+    half: bool,
+}
 
 impl TensorSource for Zeros {
     fn take(&mut self, _name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
-        let values = vec![0f32; shape.iter().product()];
-        Ok(TensorData::new(values, shape.to_vec()))
+        Ok(TensorData::zeros::<f32, _>(shape.to_vec()))
+    }
+
+    fn take_as_kept(&mut self, _name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        Ok(match self.half {
+            true => TensorData::zeros::<f16, _>(shape.to_vec()),
+            false => TensorData::zeros::<f32, _>(shape.to_vec()),
+        })
     }
 }

@@ -2,6 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+#[cfg(feature = "webgpu")]
+use crate::layers::is_gpu;
+
 /// What goes wrong while a network is built from tensors.
 #[derive(Debug, thiserror::Error, Clone, PartialEq)]
 pub enum WeightsError {
@@ -48,6 +51,14 @@ pub trait TensorSource {
     /// # Errors
     /// [`WeightsError::Missing`] and [`WeightsError::Shape`].
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError>;
+
+    /// The same as it is kept, if that is f16, for a device that computes with it.
+    ///
+    /// # Errors
+    /// As [`TensorSource::take`].
+    fn take_as_kept(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        self.take(name, shape)
+    }
 }
 
 /// A place in the official module tree from which a block takes its tensors.
@@ -87,6 +98,26 @@ impl<'a> Weights<'a> {
     ) -> Result<Tensor<D>, WeightsError> {
         let data = self.source.take(&format!("{}{name}", self.prefix), &shape)?;
         Ok(Tensor::from_data(data, self.device))
+    }
+
+    /// A matrix `name` for [`Linear`](crate::layers::Linear). It stays f16 if the source has it so and the device reads
+    /// that: nothing is lost, and half of the GPU's memory is needed.
+    ///
+    /// # Errors
+    /// As [`TensorSource::take`].
+    pub(crate) fn matrix<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Tensor<D>, WeightsError> {
+        #[cfg(feature = "webgpu")]
+        if sam2_kernels::has_f16() && is_gpu(self.device) && shape[..2].iter().all(|n| n.is_multiple_of(4)) {
+            let name = format!("{}{name}", self.prefix);
+            let data = self.source.take_as_kept(&name, &shape)?;
+            let dtype = data.dtype();
+            return Ok(Tensor::from_data(data, (self.device, dtype)));
+        }
+        self.tensor(name, shape)
     }
 
     /// The parameter `name` of this module as numbers, row-major, for what is computed on the host.

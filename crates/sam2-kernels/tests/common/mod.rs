@@ -3,13 +3,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use sam2_kernels::Kernel;
+use half::f16;
+use sam2_kernels::{AdapterClass, Input, Kernel, LinearShape, linear};
 use wgpu::util::DeviceExt;
+
+pub const CLASSES: [AdapterClass; 2] = [AdapterClass::Software, AdapterClass::Hardware];
 
 /// A device, and what is made of random numbers for it.
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
+    /// Whether kernels may read f16 numbers.
+    has_f16: bool,
     /// By key, as a program that uses the kernels keeps them.
     pipelines: RefCell<HashMap<String, wgpu::ComputePipeline>>,
 }
@@ -28,11 +33,16 @@ impl Gpu {
             return None;
         };
         println!("on {}", adapter.get_info().name);
-        let (device, queue) =
-            wait(adapter.request_device(&wgpu::DeviceDescriptor::default())).expect("a device");
+        let required_features = adapter.features() & wgpu::Features::SHADER_F16;
+        let (device, queue) = wait(adapter.request_device(&wgpu::DeviceDescriptor {
+            required_features,
+            ..wgpu::DeviceDescriptor::default()
+        }))
+        .expect("a device");
         Some(Self {
             device,
             queue,
+            has_f16: !required_features.is_empty(),
             pipelines: RefCell::default(),
         })
     }
@@ -53,7 +63,7 @@ impl Gpu {
             })
     }
 
-    /// The kernel's output, of `length` values.
+    /// The kernel's output, of `length` values. Inputs go to it in the type that it reads.
     pub fn run(&self, kernel: &Kernel, inputs: &[&[f32]], length: usize) -> Vec<f32> {
         assert_eq!(inputs.len(), kernel.inputs.len(), "{}", kernel.key);
         let mut pipelines = self.pipelines.borrow_mut();
@@ -69,9 +79,17 @@ impl Gpu {
         };
         let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
         let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let halves = |values: &[f32]| {
+            let values = values.iter().map(|&x| f16::from_f32(x));
+            values.flat_map(f16::to_le_bytes).collect::<Vec<u8>>()
+        };
         let mut buffers: Vec<_> = inputs
             .iter()
-            .map(|values| buffer(&bytes(values), storage))
+            .zip(&kernel.inputs)
+            .map(|(values, Input(_, kind))| match kind.contains("f16") {
+                true => buffer(&halves(values), storage),
+                false => buffer(&bytes(values), storage),
+            })
             .collect();
         // What a kernel leaves out stays NaN.
         buffers.push(buffer(&bytes(&vec![f32::NAN; length]), storage));
@@ -151,6 +169,27 @@ pub fn assert_close(found: &[f32], wanted: &[f64], limit: f64, what: &str) {
         let apart = (f64::from(*found) - wanted).abs() / scale;
         // Not a number is not close.
         assert!(apart <= limit, "{what}: value {i} is {found}, expected {wanted}");
+    }
+}
+
+/// Both classes' variants; and of numbers that f16 holds they make the same whether these lie in f32 or in f16.
+#[track_caller]
+pub fn check_linear(gpu: &Gpu, shape: LinearShape, inputs: &[&[f32]], wanted: &[f64], what: &str) {
+    for class in CLASSES {
+        let found = gpu.run(&linear(shape, class), inputs, shape.rows * shape.n);
+        assert_close(&found, wanted, 2e-6, &format!("{what}, {class:?}"));
+        if !gpu.has_f16 {
+            println!("SKIPPED: f16, which this adapter has not");
+            continue;
+        }
+        let rounded: Vec<f32> = inputs[1].iter().map(|&x| f16::from_f32(x).to_f32()).collect();
+        let mut inputs = inputs.to_vec();
+        inputs[1] = &rounded;
+        let [full, half] = [false, true].map(|half| {
+            let kernel = linear(LinearShape { half, ..shape }, class);
+            gpu.run(&kernel, &inputs, shape.rows * shape.n)
+        });
+        assert_eq!(full, half, "{what}, {class:?}");
     }
 }
 

@@ -382,8 +382,7 @@ fn load_pos_embed(
     let mut values = Vec::with_capacity(side * side * dim);
     let columns = bicubic(bkg_w, side);
     for (y, rows) in bicubic(bkg_h, side).iter().enumerate() {
-        let stretched = weighted(&background, bkg_w * dim, rows);
-        let stretched: Vec<f32> = stretched.collect();
+        let stretched: Vec<f32> = weighted(&background, bkg_w * dim, rows).collect();
         let tile = &tile[y % window * window * dim..][..window * dim];
         for (x, columns) in columns.iter().enumerate() {
             let tile = &tile[x % window * dim..][..dim];

@@ -1,6 +1,6 @@
 //! A linear layer, which is also what a 1x1 convolution is when channels come last.
 
-use burn::tensor::{Tensor, module};
+use burn::tensor::{FloatDType, Tensor, module};
 
 use super::gpu::contiguous;
 #[cfg(feature = "webgpu")]
@@ -17,7 +17,7 @@ pub struct Linear(Parameters);
 #[allow(clippy::large_enum_variant)] // A few hundred layers are made once and stay where they are.
 enum Parameters {
     Plain {
-        /// `[input, output]`.
+        /// `[input, output]`, of f32 or, on a GPU, f16.
         weight: Tensor<2>,
         bias: Tensor<1>,
     },
@@ -31,7 +31,7 @@ impl Linear {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
-        let weight = weights.tensor::<2>("weight", [output, input])?.transpose();
+        let weight = weights.matrix::<2>("weight", [output, input])?.transpose();
         Ok(Self::from_parts(weight, weights.tensor("bias", [output])?))
     }
 
@@ -40,7 +40,7 @@ impl Linear {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load_conv_1x1(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
-        let weight = weights.tensor::<4>("weight", [output, input, 1, 1])?;
+        let weight = weights.matrix::<4>("weight", [output, input, 1, 1])?;
         let weight = weight.reshape([output, input]).transpose();
         Ok(Self::from_parts(weight, weights.tensor("bias", [output])?))
     }
@@ -57,10 +57,10 @@ impl Linear {
         })
     }
 
-    /// The weight as `[input, output]` and the bias.
+    /// The weight as `[input, output]` and the bias, both of f32.
     fn into_parts(self) -> (Tensor<2>, Tensor<1>) {
         match self.0 {
-            Parameters::Plain { weight, bias } => (weight, bias),
+            Parameters::Plain { weight, bias } => (weight.cast(FloatDType::F32), bias),
             #[cfg(feature = "flex")]
             Parameters::Packed(packed) => packed.unpack(),
         }

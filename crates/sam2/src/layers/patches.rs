@@ -28,7 +28,7 @@ impl PatchMerge {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
-        let weight = weights.tensor::<4>("weight", [output, input, 2, 2])?;
+        let weight = weights.matrix::<4>("weight", [output, input, 2, 2])?;
         // Rows in the order in which a patch's values are gathered below: row, column, channel.
         let weight = weight.permute([2, 3, 1, 0]).reshape([4 * input, output]);
         Ok(Self {
@@ -70,7 +70,7 @@ impl PatchExpand {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
-        let weight = weights.tensor::<4>("weight", [input, output, 2, 2])?;
+        let weight = weights.matrix::<4>("weight", [input, output, 2, 2])?;
         let weight = weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]);
         let bias = weights.tensor::<1>("bias", [output])?.repeat(&[4]);
         Ok(Self {

@@ -1,0 +1,137 @@
+//! nano on whatever Vulkan offers, which may be a CPU (Debian: `mesa-vulkan-drivers`), with the kernels of every class of
+//! adapter: a picture and a click, and a clip that is followed by the memory. The browser's tests reach neither the
+//! kernels for real GPUs nor f16, which its software adapter has not.
+
+use std::sync::Arc;
+
+use burn::tensor::wgpu::wgpu;
+use burn::tensor::{DType, Device, TensorData};
+use parity::{block_on, cpu, synthetic};
+use sam2::{TensorSource, VideoModel, WeightsError};
+use sam2_kernels::{AdapterClass, has_f16, set_adapter_class, set_f16};
+use sam2_predict::{
+    ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession,
+};
+use sam2_weights::Checkpoint;
+
+const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
+const SIZE: [usize; 2] = [480, 360];
+/// Of the largest logit; sums are made in another order.
+const TOLERANCE: f32 = 2e-4;
+
+#[test]
+fn nano_answers_as_on_the_cpu() {
+    let Some((gpu, has_f16)) = open() else {
+        println!("SKIPPED: no Vulkan adapter here; Debian's mesa-vulkan-drivers has one that needs no GPU");
+        return;
+    };
+    let wanted = answers(&cpu());
+    for class in [AdapterClass::Software, AdapterClass::Hardware] {
+        set_adapter_class(class);
+        set_f16(false);
+        let full = answers(&gpu);
+        for (name, difference) in differences(&full, &wanted) {
+            println!("{class:?}, {name}: {difference:.1e}");
+            assert!(difference < TOLERANCE, "{class:?}, {name}: {difference}");
+        }
+        if has_f16 {
+            // The file's numbers are f16: nothing is lost.
+            set_f16(true);
+            assert!(
+                answers(&gpu) == full,
+                "{class:?}: other logits with weights in f16"
+            );
+        } else {
+            println!("SKIPPED: f16, which this adapter has not");
+        }
+    }
+}
+
+/// The GPU, and whether its kernels may read f16 numbers.
+fn open() -> Option<(Device, bool)> {
+    let (device, setup) = block_on(Device::wgpu_options().init_with_setup_async()).ok()?;
+    println!("on {}", setup.adapter.get_info().name);
+    let has_f16 = setup.device.features().contains(wgpu::Features::SHADER_F16);
+    Some((device, has_f16))
+}
+
+/// The file, and how many of its tensors went to the device in f16.
+struct Counted {
+    file: Checkpoint,
+    halves: usize,
+}
+
+impl TensorSource for Counted {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        self.file.take(name, shape)
+    }
+
+    fn take_as_kept(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        let data = self.file.take_as_kept(name, shape)?;
+        self.halves += usize::from(data.dtype() == DType::F16);
+        Ok(data)
+    }
+}
+
+/// Logits by what they are of.
+fn answers(device: &Device) -> Vec<(String, Vec<f32>)> {
+    let file = Checkpoint::from_bytes(std::fs::read(WEIGHTS).expect("nano's weights")).expect("weights");
+    let config = file.config().expect("a configuration");
+    let mut source = Counted { file, halves: 0 };
+    let model = Arc::new(VideoModel::load(&config, &mut source, device).expect("all tensors"));
+    assert_eq!(source.halves > 0, has_f16() && *device != cpu());
+    let [width, height] = SIZE;
+    let wide = synthetic::picture(width + 60, height);
+    // A camera that pans.
+    let frames: Vec<Vec<u8>> = (0..2)
+        .map(|i| {
+            let rows = wide.chunks_exact(3 * (width + 60));
+            rows.flat_map(|row| &row[3 * 30 * i..][..3 * width])
+                .copied()
+                .collect()
+        })
+        .collect();
+    let frame = |i: usize| PictureRef::new(&frames[i], PixelFormat::Rgb, width, height).expect("a frame");
+    let click = Prompt {
+        points: vec![PointPrompt {
+            x: 160.0,
+            y: 165.0,
+            label: 1,
+        }],
+        multimask: true,
+        ..Prompt::default()
+    };
+
+    let predictor = ImagePredictor::new(model.image.clone());
+    let image = block_on(predictor.set_image(frame(0))).expect("an embedding");
+    let masks = block_on(predictor.predict(&image, &click)).expect("masks").masks;
+    let masks = masks.iter().enumerate();
+    let mut found: Vec<_> = masks
+        .map(|(i, mask)| (format!("mask {i}"), mask.logits().to_vec()))
+        .collect();
+
+    let mut session = VideoSession::new(model, VideoOptions::default(), SIZE, Some(2)).expect("a session");
+    session.set_frame(0, frame(0)).expect("a frame");
+    block_on(session.add_points_or_box(0, 1, &click, true)).expect("masks");
+    session.begin_tracking().expect("a prompt");
+    for i in 0..2 {
+        session.set_frame(i, frame(i)).expect("a frame");
+        let masks = block_on(session.track(i, false)).expect("masks");
+        found.push((format!("frame {i}"), masks.masks[0].mask.logits().to_vec()));
+    }
+    found
+}
+
+/// The largest difference of each, in parts of the largest logit.
+fn differences(found: &[(String, Vec<f32>)], wanted: &[(String, Vec<f32>)]) -> Vec<(String, f32)> {
+    let largest =
+        |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, |largest: f32, x| largest.max(x.abs()));
+    found
+        .iter()
+        .zip(wanted)
+        .map(|((name, found), (_, wanted))| {
+            let difference = largest(&mut found.iter().zip(wanted).map(|(a, b)| a - b));
+            (name.clone(), difference / largest(&mut wanted.iter().copied()))
+        })
+        .collect()
+}
