@@ -150,184 +150,129 @@ macro_rules! unrolled {
     };
 }
 
-/// What a call works on. Strides count numbers.
-#[derive(Clone, Copy)]
-struct Task {
-    a: *const f32,
-    a_stride: usize,
-    b: *const f32,
-    b_stride: usize,
-    bias: *const f32,
-    out: *mut f32,
-    out_stride: usize,
-    k: usize,
-    flags: usize,
+/// What a call works on. Strides count numbers. It goes to the second module by its address, as both have one memory.
+#[repr(C)]
+pub struct Product {
+    /// `m` rows of `k` numbers.
+    pub a: *const f32,
+    /// From row to row.
+    pub a_stride: usize,
+    /// Panels of eight columns of `k` rows.
+    pub b: *const f32,
+    /// From row to row.
+    pub b_stride: usize,
+    /// From panel to panel.
+    pub b_panel: usize,
+    /// `n` numbers, or null.
+    pub bias: *const f32,
+    /// `m` rows of `n` numbers.
+    pub out: *mut f32,
+    /// From row to row.
+    pub out_stride: usize,
+    /// Rows of `a` and `out`.
+    pub m: usize,
+    /// Columns of `b` and `out`.
+    pub n: usize,
+    /// Columns of `a` and rows of `b`.
+    pub k: usize,
+    /// [`RELU`] and [`ADD`].
+    pub flags: usize,
 }
 
-impl Task {
-    /// The same, some rows on.
-    #[inline(always)]
-    fn after(self, rows: usize) -> Self {
-        Self {
-            a: self.a.wrapping_add(rows * self.a_stride),
-            out: self.out.wrapping_add(rows * self.out_stride),
-            ..self
-        }
-    }
-}
-
-/// `out[m, n] = activation(a[m, k] b[k, n] + bias[n] (+ out))`, by panels of eight columns of `b`, each `b_panel`
-/// numbers after the one before, its rows `b_stride` apart. `bias` may be null.
+/// `out = activation(a b + bias (+ out))`.
 ///
 /// # Safety
-/// - `a` has `m` rows of `k` numbers, `a_stride` apart, and `out` as many of `n`, `out_stride` apart, that nothing else
-///   uses.
+/// - `a` and `out` have the rows that [`Product`] says, and nothing else uses those of `out`.
 /// - Each panel of `b` has `k` rows of eight numbers; of four, if it is the last and at most four columns are left.
 /// - `bias`, if not null, has `n` numbers, rounded up to fours.
-#[allow(clippy::too_many_arguments)] // It may be called across modules, where there are only numbers.
 #[inline(always)]
-pub unsafe fn multiply(
-    a: *const f32,
-    a_stride: usize,
-    b: *const f32,
-    b_stride: usize,
-    b_panel: usize,
-    bias: *const f32,
-    out: *mut f32,
-    out_stride: usize,
-    m: usize,
-    n: usize,
-    k: usize,
-    flags: usize,
-) {
+pub unsafe fn multiply(product: &Product) {
     let mut column = 0;
-    let mut panel = b;
-    while column < n {
-        let width = n - column;
-        let task = Task {
-            a,
-            a_stride,
-            b: panel,
-            b_stride,
-            bias: if bias.is_null() {
-                bias
-            } else {
-                bias.wrapping_add(column)
-            },
-            out: out.wrapping_add(column),
-            out_stride,
-            k,
-            flags,
-        };
+    while column < product.n {
         // SAFETY: the panel and its columns lie in `b` and `out` as asked of the caller.
         unsafe {
-            if width > 4 {
-                rows::<2>(task, m, width);
+            if product.n - column > 4 {
+                rows::<2>(product, column);
             } else {
-                rows::<1>(task, m, width);
+                rows::<1>(product, column);
             }
         }
         column += PANEL;
-        panel = panel.wrapping_add(b_panel);
     }
 }
 
-/// All rows with one panel.
+/// All rows with the panel that begins at `column`.
 #[inline(always)]
-unsafe fn rows<const C: usize>(mut task: Task, m: usize, width: usize) {
-    let mut left = m;
-    // SAFETY: `left` rows are left of `a` and `out`, from where the task now points.
+unsafe fn rows<const C: usize>(product: &Product, column: usize) {
+    let mut left = product.m;
+    let (mut a, mut out) = (product.a, product.out.wrapping_add(column));
+    // SAFETY: `left` rows are left of `a` and `out`, from where these now point.
     unsafe {
         while left >= ROWS && left != 2 * REST {
-            tile::<ROWS, C>(task, width);
-            task = task.after(ROWS);
+            tile::<ROWS, C>(product, a, out, column);
+            a = a.wrapping_add(ROWS * product.a_stride);
+            out = out.wrapping_add(ROWS * product.out_stride);
             left -= ROWS;
         }
         if left > 0 {
-            last_rows::<C>(
-                task.a,
-                task.a_stride,
-                task.b,
-                task.b_stride,
-                task.bias,
-                task.out,
-                task.out_stride,
-                task.k,
-                task.flags,
-                left,
-                width,
-            );
+            last_rows::<C>(product, a, out, column, left);
         }
     }
 }
 
-/// What is left of them. A function of its own, so that browsers optimise the one above sooner: until then a module's
-/// first products take several times as long.
-#[allow(clippy::too_many_arguments)] // By a pointer they would need a stack in memory.
+/// What is left of them, from `a` and `out` on. A function of its own, so that browsers optimise the one above sooner: until then a
+/// module's first products take several times as long.
 #[inline(never)]
 unsafe fn last_rows<const C: usize>(
-    a: *const f32,
-    a_stride: usize,
-    b: *const f32,
-    b_stride: usize,
-    bias: *const f32,
-    out: *mut f32,
-    out_stride: usize,
-    k: usize,
-    flags: usize,
+    product: &Product,
+    mut a: *const f32,
+    mut out: *mut f32,
+    column: usize,
     mut left: usize,
-    width: usize,
 ) {
-    let mut task = Task {
-        a,
-        a_stride,
-        b,
-        b_stride,
-        bias,
-        out,
-        out_stride,
-        k,
-        flags,
-    };
-    // SAFETY: as asked of the caller.
+    // SAFETY: `left` rows are left of `a` and `out`, from where these now point.
     unsafe {
         while left >= REST {
-            tile::<REST, C>(task, width);
-            task = task.after(REST);
+            tile::<REST, C>(product, a, out, column);
+            a = a.wrapping_add(REST * product.a_stride);
+            out = out.wrapping_add(REST * product.out_stride);
             left -= REST;
         }
-        if left == 3 {
-            tile::<3, C>(task, width);
-        } else if left == 2 {
-            tile::<2, C>(task, width);
-        } else if left == 1 {
-            tile::<1, C>(task, width);
+        match left {
+            3 => tile::<3, C>(product, a, out, column),
+            2 => tile::<2, C>(product, a, out, column),
+            1 => tile::<1, C>(product, a, out, column),
+            _ => {}
         }
     }
 }
 
-/// `R` rows with one panel.
+/// `R` rows from `a` on, to `out`, with the panel that begins at `column`.
 #[inline(always)]
-unsafe fn tile<const R: usize, const C: usize>(task: Task, width: usize) {
-    let Task { k, b_stride, .. } = task;
+unsafe fn tile<const R: usize, const C: usize>(
+    product: &Product,
+    a: *const f32,
+    out: *mut f32,
+    column: usize,
+) {
     let mut sums = [[simd::splat(0.0); C]; R];
-    if !task.bias.is_null() {
+    if !product.bias.is_null() {
         unrolled!(c < C {
             // SAFETY: the bias goes on to the end of these four columns.
-            let bias = unsafe { simd::load(task.bias.wrapping_add(4 * c)) };
+            let bias = unsafe { simd::load(product.bias.wrapping_add(column + 4 * c)) };
             unrolled!(r < R {
                 sums[r][c] = bias;
             });
         });
     }
-    let mut rows = [task.a; R];
+    let mut rows = [a; R];
     unrolled!(r < R {
-        rows[r] = task.a.wrapping_add(r * task.a_stride);
+        rows[r] = a.wrapping_add(r * product.a_stride);
     });
-    let mut b = task.b;
+    let mut b = product.b.wrapping_add(column / PANEL * product.b_panel);
     // One row of the panel a turn: compilers move the loads of a longer turn to its front, where they need more registers
     // than there are.
-    for _ in 0..k {
+    for _ in 0..product.k {
         // SAFETY: the rows and the panel are `k` long.
         unsafe {
             let mut columns = [simd::splat(0.0); C];
@@ -342,12 +287,12 @@ unsafe fn tile<const R: usize, const C: usize>(task: Task, width: usize) {
                 rows[r] = rows[r].wrapping_add(1);
             });
         }
-        b = b.wrapping_add(b_stride);
+        b = b.wrapping_add(product.b_stride);
     }
     unrolled!(r < R {
-        let out = task.out.wrapping_add(r * task.out_stride);
-        // SAFETY: the row has `width` columns from here.
-        unsafe { finish(sums[r], out, width, task.flags) };
+        let out = out.wrapping_add(r * product.out_stride);
+        // SAFETY: the row has so many columns from here.
+        unsafe { finish(sums[r], out, product.n - column, product.flags) };
     });
 }
 

@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 pub use kernel::PANEL;
-use kernel::{ADD, RELU};
+use kernel::{ADD, Product, RELU};
 
 /// Rows of the left side that meet a panel of the right side before the next panel comes: they stay in the cache.
 const BLOCK: usize = 48;
@@ -286,52 +286,28 @@ fn product(
         let end = k.min(start + INNER);
         let bias = bias.filter(|_| start == 0);
         let flags = if start > 0 { ADD } else { 0 } | if relu && end == k { RELU } else { 0 };
-        let a = left.values[start..].as_ptr();
-        let b = right.values[start * right.stride..].as_ptr();
-        let bias = bias.map_or(std::ptr::null(), |bias| bias.values.as_ptr());
-        let out = out.as_mut_ptr().cast();
-        let (panel, length) = (right.panel, end - start);
+        let product = Product {
+            a: left.values[start..].as_ptr(),
+            a_stride: left.stride,
+            b: right.values[start * right.stride..].as_ptr(),
+            b_stride: right.stride,
+            b_panel: right.panel,
+            bias: bias.map_or(std::ptr::null(), |bias| bias.values.as_ptr()),
+            out: out.as_mut_ptr().cast(),
+            out_stride: stride,
+            m,
+            n,
+            k: end - start,
+            flags,
+        };
         #[cfg(target_arch = "wasm32")]
-        if second_module::EXPORTS.with(|exports| {
-            let done = exports.as_ref().map(|exports| {
-                exports.multiply(
-                    a,
-                    left.stride,
-                    b,
-                    right.stride,
-                    panel,
-                    bias,
-                    out,
-                    stride,
-                    m,
-                    n,
-                    length,
-                    flags,
-                );
-            });
-            done.is_some()
-        }) {
+        if second_module::multiply(&product) {
             continue;
         }
         // SAFETY: `Rows`, `Columns` and `Packed` are as large as they say, `out` was measured above, a bias is as long
         // as its columns in eights, and the part from `start` to `end` lies within `k`. Columns that are not packed
         // come in fours, and packed ones in panels of eight.
-        unsafe {
-            kernel::multiply(
-                a,
-                left.stride,
-                b,
-                right.stride,
-                panel,
-                bias,
-                out,
-                stride,
-                m,
-                n,
-                length,
-                flags,
-            );
-        }
+        unsafe { kernel::multiply(&product) };
     }
 }
 

@@ -3,37 +3,30 @@
 use js_sys::{Object, Reflect, Uint8Array, WebAssembly};
 use wasm_bindgen::prelude::*;
 
+use crate::kernel::Product;
+
 /// What `build.rs` made.
 const MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relaxed.wasm"));
 
 #[wasm_bindgen]
 extern "C" {
     /// The second module's exports.
-    pub type Exports;
+    type Exports;
 
     /// [`crate::kernel::multiply`].
-    #[allow(clippy::too_many_arguments)]
     #[wasm_bindgen(method)]
-    pub fn multiply(
-        this: &Exports,
-        a: *const f32,
-        a_stride: usize,
-        b: *const f32,
-        b_stride: usize,
-        b_panel: usize,
-        bias: *const f32,
-        out: *mut f32,
-        out_stride: usize,
-        m: usize,
-        n: usize,
-        k: usize,
-        flags: usize,
-    );
+    fn multiply(this: &Exports, product: *const Product);
 }
 
 thread_local! {
     /// None where the browser does not take it.
-    pub static EXPORTS: Option<Exports> = instantiate().ok();
+    static EXPORTS: Option<Exports> = instantiate().ok();
+}
+
+/// Whether the module was there to do it.
+pub fn multiply(product: &Product) -> bool {
+    let work = |exports: &Exports| exports.multiply(product);
+    EXPORTS.with(|exports| exports.as_ref().map(work).is_some())
 }
 
 fn instantiate() -> Result<Exports, JsValue> {
