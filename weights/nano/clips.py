@@ -43,7 +43,7 @@ def recolour(rgba, seed, hue):
 
 
 def mover(rng, src, size, frames, label):
-    if src.turntables and rng.random() < 0.3:
+    if src.turntables and rng.random() < 0.5:
         turn = scenes.one(rng, src.turntables)
         at = rng.integers(len(turn)) + rng.choice([-1, 1]) * np.arange(frames) * rng.uniform(0.2, 0.8)
         views = [turn[int(np.floor(a)) % len(turn)] for a in at]

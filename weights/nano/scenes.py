@@ -26,13 +26,22 @@ PHOTO_WEIGHTS = {
     "mushroom_bed": 0.01,
 }
 SPRITE_WEIGHTS = {
-    "cut": 0.28,
-    "shape": 0.12,
-    "fluent_emoji_3d": 0.18,
-    "ycb_turntable": 0.14,
-    "household_turntable": 0.06,
-    "clothing_cutouts": 0.12,
-    "trashnet_cutouts": 0.10,
+    "cut": 0.26,
+    "shape": 0.08,
+    "sh3d_scopia_turntable": 0.11,
+    "sh3d_blendswap_cc0_turntable": 0.05,
+    "sh3d_blendswap_ccby_turntable": 0.04,
+    "sh3d_reallusion_turntable": 0.06,
+    "sh3d_katorlegaz_turntable": 0.01,
+    "google_scanned_turntable": 0.09,
+    "aws_robomaker_turntable": 0.05,
+    "polyhaven_turntable": 0.02,
+    "gazebo_turntable": 0.02,
+    "ycb_turntable": 0.05,
+    "household_turntable": 0.03,
+    "fluent_emoji_3d": 0.06,
+    "clothing_cutouts": 0.04,
+    "trashnet_cutouts": 0.03,
 }
 
 
@@ -150,7 +159,7 @@ def shape(rng, src):
 
 
 def sprite(rng, src):
-    kind = pick(rng, SPRITE_WEIGHTS)
+    kind = pick(rng, {name: weight for name, weight in SPRITE_WEIGHTS.items() if name in ("cut", "shape") or name in src.sprites})
     if kind == "shape":
         rgba = shape(rng, src)
     else:
