@@ -17,7 +17,7 @@ use sam2_weights::Checkpoint;
 const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
 const SIZE: [usize; 2] = [480, 360];
 /// Of the largest logit; sums are made in another order.
-const TOLERANCE: f32 = 2e-4;
+const TOLERANCE: f32 = 1e-3;
 
 #[test]
 fn nano_answers_as_on_the_cpu() {
