@@ -436,7 +436,7 @@ test("wrong calls, failing streams, aborting and disposing", async ({ page }) =>
   });
 });
 
-/** Frames of the soak; all of issue's 2,000 with SAM2_LONG=1. */
+/** Frames of the soak; 2,000 with SAM2_LONG=1. */
 const SOAK = process.env.SAM2_LONG ? 2000 : 250;
 
 test(`${SOAK} frames of a stream take no more memory than 50`, async ({ page }) => {
