@@ -42,16 +42,33 @@ enum Stored {
     U8(Vec<u8>),
 }
 
-/// How far values are from the official ones.
+/// How far values are from the wanted ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// Largest absolute difference among the values that the fixture stores.
+    /// Largest absolute difference among the values that are compared.
     pub max: f64,
-    /// Largest absolute value of the whole official tensor.
+    /// Largest absolute value of all that are wanted.
     pub scale: f64,
 }
 
 impl Difference {
+    /// Of `ours` from `theirs`, value by value.
+    ///
+    /// # Panics
+    /// If there are not as many, or one of `ours` is not a number.
+    pub fn between(name: &str, ours: &[f32], theirs: &[f32]) -> Self {
+        assert_eq!(ours.len(), theirs.len(), "values of `{name}`");
+        let pairs = ours.iter().zip(theirs);
+        let max = pairs.fold(0.0, |max: f64, (a, b)| {
+            assert!(a.is_finite(), "`{name}` holds {a}");
+            max.max((f64::from(*a) - f64::from(*b)).abs())
+        });
+        let scale = theirs
+            .iter()
+            .fold(0.0, |scale: f64, b| scale.max(f64::from(b.abs())));
+        Self { max, scale }
+    }
+
     /// The largest difference in parts of the tensor's scale.
     pub fn relative(self) -> f64 {
         self.max / self.scale
@@ -217,16 +234,12 @@ impl Fixture {
         let Some((Stored::F32(theirs), stride)) = self.stored(name) else {
             panic!("`{name}` is not stored as f32")
         };
-        let max = ours
-            .iter()
-            .step_by(stride)
-            .zip(theirs)
-            .fold(0.0, |max: f64, (a, b)| {
-                assert!(a.is_finite(), "`{name}` holds {a}");
-                max.max((f64::from(*a) - f64::from(*b)).abs())
-            });
+        let compared: Vec<f32> = ours.iter().step_by(stride).copied().collect();
         let scale = info.min.unwrap_or(0.0).abs().max(info.max.unwrap_or(0.0).abs());
-        Difference { max, scale }
+        Difference {
+            scale,
+            ..Difference::between(name, &compared, theirs)
+        }
     }
 
     /// How many of the bytes that the fixture stores of a tensor are others in `ours`.
