@@ -54,8 +54,9 @@ class Scene:
     next_label: int = 1
 
 
-def pick(rng, weights):
-    names = list(weights)
+def pick(rng, weights, there):
+    """One of the names of `weights` that are `there`, by their weights."""
+    names = [name for name in weights if name in there]
     p = np.array([weights[n] for n in names])
     return names[rng.choice(len(names), p=p / p.sum())]
 
@@ -66,7 +67,7 @@ def one(rng, items):
 
 def any_photo(rng, src, weights=PHOTO_WEIGHTS):
     """A labelled photograph of one of the sources that are there."""
-    return one(rng, src.photos[pick(rng, {name: weight for name, weight in weights.items() if name in src.photos})])
+    return one(rng, src.photos[pick(rng, weights, src.photos)])
 
 
 # --- colours and textures ---------------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ def shape(rng, src):
 
 
 def sprite(rng, src):
-    kind = pick(rng, {name: weight for name, weight in SPRITE_WEIGHTS.items() if name in ("cut", "shape") or name in src.sprites})
+    kind = pick(rng, SPRITE_WEIGHTS, {"cut", "shape", *src.sprites})
     if kind == "shape":
         rgba = shape(rng, src)
     else:
