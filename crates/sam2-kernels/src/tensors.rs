@@ -18,9 +18,12 @@ use crate::{
     Picked, ResidualShape, SUMS, adapter_class,
 };
 
+/// What [`linear`]'s matrices may be of.
+const MATRIX: &[DType] = &[DType::F32, DType::F16];
+
 /// A tensor whose values lie in the order of its dimensions; copied only if they did not.
 pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    Tensor::from_primitive::<Cube>(raw_of(x, &[DType::F32, DType::F16]))
+    Tensor::from_primitive::<Cube>(raw_of(x, MATRIX))
 }
 
 /// The kernel that burn starts before it reads a tensor back, if its values do not lie so that they can be.
@@ -63,9 +66,9 @@ pub struct LinearOptions {
     pub groups: usize,
 }
 
-/// Whether [`linear`] can do it: matrices are read four values at a time.
-pub fn is_linear(weight: &Tensor<2>) -> bool {
-    weight.dims().iter().all(|side| side.is_multiple_of(4))
+/// Whether [`linear`] can do it with a matrix of these sides: it is read four values at a time.
+pub fn is_linear(sides: &[usize]) -> bool {
+    sides.iter().all(|side| side.is_multiple_of(4))
 }
 
 /// activation((x + plus) weight + bias + residual): `x` of rows of `k` values, `weight` `[k, n]` of f32 or f16 and `bias`
@@ -93,11 +96,7 @@ pub fn linear<const D: usize>(
         half: weight.dtype() == DType::F16,
         ..LinearShape::default()
     };
-    let mut inputs = vec![
-        raw(x),
-        raw_of(weight.clone(), &[DType::F32, DType::F16]),
-        raw(bias.clone()),
-    ];
+    let mut inputs = vec![raw(x), raw_of(weight.clone(), MATRIX), raw(bias.clone())];
     if let Some(plus) = options.plus {
         shape.plus = plus.shape().num_elements() / k;
         inputs.push(raw(plus));

@@ -96,8 +96,8 @@ fn linear_is_a_strided_convolution() {
 #[test]
 fn wide_attention_of_every_width() {
     let Some(gpu) = Gpu::open() else { return };
-    // Of a full bank's 28,736 keys the last one has as many as Mesa's CPU driver gets through: it leaves a shader's loops after
-    // 65,535 turns, all of them counted.
+    // Of a full bank's 28,736 keys the last one has as many as Mesa's CPU driver gets through: it leaves a shader's loops
+    // after 65,535 turns, all of them counted.
     let official = [(37, 100, 256, 64), (33, 33, 256, 256), (9, 3_100, 256, 64)];
     let nano = [(64, 230, 128, 32), (64, 64, 128, 128)];
     let micro = [(256, 528, 64, 16), (100, 100, 64, 64)];

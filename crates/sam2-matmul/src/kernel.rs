@@ -220,8 +220,8 @@ unsafe fn rows<const C: usize>(product: &Product, column: usize) {
     }
 }
 
-/// What is left of them, from `a` and `out` on. A function of its own, so that browsers optimise the one above sooner: until then a
-/// module's first products take several times as long.
+/// What is left of them, from `a` and `out` on. A function of its own, so that browsers optimise the one above sooner:
+/// until then a module's first products take several times as long.
 #[inline(never)]
 unsafe fn last_rows<const C: usize>(
     product: &Product,

@@ -63,10 +63,10 @@ impl TensorSource for Zeros {
         Ok(TensorData::zeros::<f32, _>(shape.to_vec()))
     }
 
-    fn take_as_kept(&mut self, _name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
-        Ok(match self.half {
-            true => TensorData::zeros::<f16, _>(shape.to_vec()),
-            false => TensorData::zeros::<f32, _>(shape.to_vec()),
-        })
+    fn take_as_kept(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        match self.half {
+            true => Ok(TensorData::zeros::<f16, _>(shape.to_vec())),
+            false => self.take(name, shape),
+        }
     }
 }

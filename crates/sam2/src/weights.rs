@@ -111,7 +111,7 @@ impl<'a> Weights<'a> {
         shape: [usize; D],
     ) -> Result<Tensor<D>, WeightsError> {
         #[cfg(feature = "webgpu")]
-        if sam2_kernels::has_f16() && is_gpu(self.device) && shape[..2].iter().all(|n| n.is_multiple_of(4)) {
+        if sam2_kernels::has_f16() && is_gpu(self.device) && sam2_kernels::tensors::is_linear(&shape[..2]) {
             let name = format!("{}{name}", self.prefix);
             let data = self.source.take_as_kept(&name, &shape)?;
             let dtype = data.dtype();

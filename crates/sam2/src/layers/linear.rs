@@ -88,7 +88,7 @@ impl Linear {
             Parameters::Packed(packed) => return packed.forward(x),
         };
         #[cfg(feature = "webgpu")]
-        if is_gpu(&x.device()) && sam2_kernels::tensors::is_linear(&weight) {
+        if is_gpu(&x.device()) && sam2_kernels::tensors::is_linear(&weight.dims()) {
             return self.forward_on_gpu(x, sam2_kernels::tensors::LinearOptions::default());
         }
         // As one matrix: of a batch of them the CPU backend would multiply each alone, and copy the weight first.
