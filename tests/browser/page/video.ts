@@ -29,6 +29,8 @@ export interface ClipOptions {
   transparent?: boolean;
   /** The tables of an MP4 come before the frames, or after them. */
   tablesFirst?: boolean;
+  /** Silence, and from some second on a tone. */
+  sound?: { codec: "opus" | "pcm-s16"; from: number };
 }
 
 /** The bits of a frame's number, as bars from the left, the lowest first; black or white. */
@@ -90,7 +92,7 @@ export const clips = {
   async make(options: ClipOptions = {}): Promise<Blob> {
     const { container = "webm", codec = container === "mp4" ? "avc" : "vp8", frames = 20 } = options;
     const { width = 160, height = 96, keyEvery = 8, rotation = 0, shrinkAt, tablesFirst = true } = options;
-    const { transparent = false } = options;
+    const { transparent = false, sound } = options;
     const times = options.times ?? Array.from({ length: frames }, (_, i) => i / 25);
     const target = new BufferTarget();
     const format =
@@ -100,7 +102,10 @@ export const clips = {
     const output = new Output({ format, target });
     const source = new EncodedVideoPacketSource(codec);
     output.addVideoTrack(source, { rotation, canBeTransparent: transparent });
+    const audio = sound && new AudioSampleSource({ codec: sound.codec, bitrate: 32_000 });
+    if (audio) output.addAudioTrack(audio);
     await output.start();
+    await audio?.add(tone(times.length / 25, sound?.from));
     // By the browser's own encoder, of which a new one begins where the size changes.
     const chunks: [chunk: EncodedVideoChunk, meta: EncodedVideoChunkMetadata | undefined][] = [];
     let failed: unknown;
@@ -165,17 +170,17 @@ export const clips = {
     const source = new AudioSampleSource({ codec: "opus", bitrate: 32_000 });
     output.addAudioTrack(source);
     await output.start();
-    const data = Float32Array.from({ length: 48_000 }, (_, i) => Math.sin(i / 20));
-    const sample = new AudioSample({
-      data,
-      format: "f32",
-      numberOfChannels: 1,
-      sampleRate: 48_000,
-      timestamp: 0,
-    });
-    await source.add(sample);
+    await source.add(tone(1));
     await output.finalize();
     return new Blob([target.buffer as ArrayBuffer], { type: "audio/webm" });
+  },
+
+  /** How long a file sounds, and from when on it is not silent; in seconds. Undefined if it has no sound. */
+  async heard(base64: string): Promise<{ duration: number; from: number } | undefined> {
+    const context = new OfflineAudioContext(1, 1, 48_000);
+    const audio = await context.decodeAudioData(decode(base64).buffer).catch(() => undefined);
+    const loud = audio?.getChannelData(0).findIndex((value) => Math.abs(value) > 0.3);
+    return audio && { duration: audio.duration, from: (loud ?? 0) / audio.sampleRate };
   },
 
   /** Frames of one's own, and how many have been asked for. */
@@ -274,6 +279,15 @@ export const clips = {
     return { device: adapter, calls: calls.length, differences };
   },
 };
+
+/** So many seconds, silent up to `from`. */
+function tone(seconds: number, from = 0): AudioSample {
+  const sampleRate = 48_000;
+  const data = Float32Array.from({ length: seconds * sampleRate }, (_, i) =>
+    i < from * sampleRate ? 0 : Math.sin(i / 20),
+  );
+  return new AudioSample({ data, format: "f32", numberOfChannels: 1, sampleRate, timestamp: 0 });
+}
 
 function joined(parts: Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part]));

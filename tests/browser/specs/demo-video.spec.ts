@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Locator, Page } from "@playwright/test";
-import { expect, test } from "../support.js";
+import { expect, openTestPage, test } from "../support.js";
 
 /** The demo's state while a clip or the camera is open, with `?test`. */
 interface DemoVideo {
@@ -333,6 +333,48 @@ test("effects keep the object as it is and change the rest, in MP4 and transpare
   const all = 384 * 288;
   expect(seen.opaque).toBeCloseTo((found.cutout?.inside ?? 0) / all, 1);
   expect(seen.clear).toBeCloseTo((found.cutout?.rest ?? 0) / all, 1);
+});
+
+test("a clip's sound goes with what is exported of it, as it is or encoded anew", async ({ page }) => {
+  await openTestPage(page);
+  const made = await page.evaluate(async () => {
+    const bytes = async (blob: Blob) => [...new Uint8Array(await blob.arrayBuffer())];
+    const { make } = window.clips;
+    return {
+      opus: await bytes(await make({ sound: { codec: "opus", from: 0.4 } })),
+      pcm: await bytes(await make({ container: "mp4", sound: { codec: "pcm-s16", from: 0.4 } })),
+      silent: await bytes(await make({})),
+    };
+  });
+  const heard: Record<string, { duration: number; from: number } | undefined> = {};
+  for (const [name, format] of [
+    ["opus", "webm"],
+    ["opus", "mp4"],
+    ["pcm", "webm"],
+    ["silent", "webm"],
+  ] as const) {
+    await open(page, "&model=/fixture/micro.safetensors", sample("things"));
+    const mimeType = name === "pcm" ? "video/mp4" : "video/webm";
+    const buffer = Buffer.from(made[name]);
+    await page.locator("#file").setInputFiles({ name: `${name}.clip`, mimeType, buffer });
+    await eventually(page, ({ width }) => width).toBe(160);
+    // Tracked, and so exported, from the sixth frame on: the sound begins there too.
+    for (let i = 0; i < 5; i++) await page.locator("#next").click();
+    await eventually(page, ({ frame, busy }) => !busy && frame).toBe(5);
+    await addObjects(page, [0.3, 0.75]);
+    await page.locator("#track").click();
+    await eventually(page, ({ known, tracking }) => !tracking && known.length).toBe(15);
+    const base64 = (await readFile((await exported(page, format)).path)).toString("base64");
+    await openTestPage(page);
+    heard[`${name} as ${format}`] = await page.evaluate((base64) => window.clips.heard(base64), base64);
+  }
+  console.log(heard);
+  const { "silent as webm": silent, ...rest } = heard;
+  expect(silent).toBeUndefined();
+  for (const [name, sound] of Object.entries(rest)) {
+    expect(sound?.duration, `${name}: 15 frames`).toBeCloseTo(0.6, 1);
+    expect(sound?.from, `${name}: the tone begins with the eleventh frame`).toBeCloseTo(0.2, 1);
+  }
 });
 
 test("a file that is no clip says so, and the page goes on, also with another model", async ({ page }) => {

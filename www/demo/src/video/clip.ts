@@ -6,6 +6,7 @@ import { milliseconds, showFacts } from "../panel.js";
 import { Prompts } from "../prompts.js";
 import { markSample } from "../sources.js";
 import type { Stage } from "../stage.js";
+import { toast } from "../toast.js";
 import { report, say } from "../words.js";
 import { EffectChoice } from "./effect-choice.js";
 import { type MasksToExport, toCoco, toPngs } from "./export-masks.js";
@@ -19,6 +20,7 @@ import { Viewer } from "./viewer.js";
 
 export interface Clip {
   video: Video;
+  file: Blob;
   /** Of the file, without its ending. */
   name: string;
   /** The sample it is, if it is one. */
@@ -28,6 +30,7 @@ export interface Clip {
 /** A clip: clicks on any frame, objects followed through it, effects over them, and the result as a file. */
 export class ClipMode implements Mode {
   readonly #video: Video;
+  readonly #file: Blob;
   readonly #name: string;
   readonly #frameCount: number;
   readonly #stage: Stage;
@@ -50,8 +53,9 @@ export class ClipMode implements Mode {
   #run = { began: 0, frames: 0 };
   #exporting: AbortController | undefined;
 
-  constructor(stage: Stage, { video, name, sample }: Clip) {
+  constructor(stage: Stage, { video, file, name, sample }: Clip) {
     this.#video = video;
+    this.#file = file;
     this.#name = name;
     this.#frameCount = video.frameCount ?? 0;
     this.#stage = stage;
@@ -278,6 +282,11 @@ export class ClipMode implements Mode {
     void this.#viewer.seek(frame);
   }
 
+  #step(frames: number): void {
+    this.#following = false;
+    void this.#viewer.step(frames);
+  }
+
   #shown(frame: number): void {
     const seconds = this.#video.timestamp(frame).toFixed(2);
     byId("time").textContent = `${frame + 1} / ${this.#frameCount}`;
@@ -324,8 +333,8 @@ export class ClipMode implements Mode {
     const { signal } = this.#ended;
     const on = (id: string, act: () => void) => byId(id).addEventListener("click", act, { signal });
     on("play", () => this.#togglePlay());
-    on("previous", () => this.#look(this.#viewer.frame - 1));
-    on("next", () => this.#look(this.#viewer.frame + 1));
+    on("previous", () => this.#step(-1));
+    on("next", () => this.#step(1));
     on("track", () => void this.#track());
     on("track-back", () => void this.#track({ from: this.#backFrom(), direction: "backward" }));
     on("add-object", () => {
@@ -356,7 +365,7 @@ export class ClipMode implements Mode {
     const choosing = at.matches("input[type=radio], button");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return false;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step && !at.matches("input[type=radio]")) this.#look(this.#viewer.frame + step);
+    if (step && !at.matches("input[type=radio]")) this.#step(step);
     else if (event.key === "Home") this.#look(0);
     else if (event.key === "End") this.#look(this.#frameCount - 1);
     else if (event.key === " " && !choosing) this.#togglePlay();
@@ -405,12 +414,20 @@ export class ClipMode implements Mode {
         // Its own, so that the one on screen goes on serving the stage.
         const shapes = new Shapes(this.#masks, this.#video, (id) => this.#objects.get(id)?.color);
         const made = await toVideo(
-          { video: this.#video, stretch, shapes: (frame) => shapes.at(frame), effect: this.#viewer.effect },
+          {
+            video: this.#video,
+            file: this.#file,
+            stretch,
+            shapes: (frame) => shapes.at(frame),
+            effect: this.#viewer.effect,
+          },
           container,
           progress,
           signal,
         );
-        download(made, `${this.#name}-${this.#viewer.effect.name}.${container}`);
+        download(made.file, `${this.#name}-${this.#viewer.effect.name}.${container}`);
+        if (made.lostSound)
+          toast("This browser cannot bring the clip's sound into this format: the file has none.");
       }
     } catch (error) {
       if (!signal.aborted) report(error);

@@ -11,11 +11,14 @@ import {
   QUALITY_HIGH,
   WebMOutputFormat,
 } from "./muxer.js";
+import { addSound, type SoundStretch } from "./sound.js";
 
 export type Container = "mp4" | "webm";
 
 /** A file in the making. */
 export interface Encoding {
+  /** Whether there is a sound that this browser cannot bring into the file. */
+  lostSound: boolean;
   /** The canvas as it is now, shown for `duration`; both in seconds. */
   add(timestamp: number, duration: number): Promise<void>;
   finish(): Promise<Blob>;
@@ -27,20 +30,35 @@ export interface Encoding {
  * Encodes in the container's first codec that this browser can encode at this size.
  *
  * @param options.transparent - keep the canvas's transparency, which only WebM can.
+ * @param options.sound - written at once, up to `signal`.
  * @throws `VIDEO_UNSUPPORTED` if there is none.
  */
 export async function encode(
   canvas: OffscreenCanvas,
   container: Container,
-  { transparent }: { transparent: boolean },
+  { transparent, sound, signal }: { transparent: boolean; sound: SoundStretch; signal: AbortSignal },
 ): Promise<Encoding> {
   const format =
     container === "mp4" ? new Mp4OutputFormat({ fastStart: "in-memory" }) : new WebMOutputFormat();
   const target = new BufferTarget();
   const output = new Output({ format, target });
   const { add, end, close } = await (transparent ? transparentTrack : opaqueTrack)(canvas, output);
-  await output.start();
+  const found = await addSound(output, sound);
+  const soundTrack = found === "lost" ? undefined : found;
+  const release = () => {
+    close();
+    soundTrack?.close();
+  };
+  try {
+    await output.start();
+    await soundTrack?.write(signal);
+  } catch (error) {
+    release();
+    await output.cancel();
+    throw error;
+  }
   return {
+    lostSound: found === "lost",
     add,
     async finish() {
       await end();
@@ -49,7 +67,7 @@ export async function encode(
       return new Blob([target.buffer], { type: format.mimeType });
     },
     async close() {
-      close();
+      release();
       if (output.state !== "finalized" && output.state !== "canceled") await output.cancel();
     },
   };

@@ -4,6 +4,8 @@ import type { Container } from "./encode.js";
 
 export interface VideoToExport {
   video: Video;
+  /** Whose sound goes with it. */
+  file: Blob;
   /** Frames from and to, both included. */
   stretch: readonly [first: number, last: number];
   shapes: (frame: number) => readonly Shape[] | undefined;
@@ -12,24 +14,25 @@ export interface VideoToExport {
 
 /**
  * The clip under the effect, encoded by the browser. Frames are shown as long as in the original; the first one begins
- * at 0. A cut-out is transparent in WebM, on black in MP4, which knows no transparency. There is no sound.
+ * at 0. A cut-out is transparent in WebM, on black in MP4, which knows no transparency. The sound is the clip's.
  */
 export async function toVideo(
-  { video, stretch: [first, last], shapes, effect }: VideoToExport,
+  { video, file, stretch: [first, last], shapes, effect }: VideoToExport,
   container: Container,
   progress: (done: number) => void,
   signal: AbortSignal,
-): Promise<Blob> {
+): Promise<{ file: Blob; lostSound: boolean }> {
   const { encode } = await import("./encode.js");
   // H.264 has colour for every other pixel only, so its sizes are even: an odd clip is scaled by that one pixel.
   const canvas = new OffscreenCanvas(Math.max(2, video.width & ~1), Math.max(2, video.height & ~1));
   const transparent = effect.name === "cutout" && container === "webm";
   const context = canvas.getContext("2d", { alpha: transparent, willReadFrequently: transparent });
   if (!context) throw new Error("The browser gives no canvas to draw on.");
-  const encoding = await encode(canvas, container, { transparent });
+  const start = video.timestamp(first);
+  const sound = { file, start, end: video.timestamp(last) + shownFor(video, last) };
+  const encoding = await encode(canvas, container, { transparent, sound, signal });
   try {
     const painter = new Painter();
-    const start = video.timestamp(first);
     for (let frame = first; frame <= last; frame++) {
       const picture = await video.frameAt(frame, { signal });
       painter.paint(context, picture, shapes(frame), effect);
@@ -37,7 +40,7 @@ export async function toVideo(
       await encoding.add(video.timestamp(frame) - start, shownFor(video, frame));
       progress((frame - first + 1) / (last - first + 1));
     }
-    return await encoding.finish();
+    return { file: await encoding.finish(), lostSound: encoding.lostSound };
   } finally {
     await encoding.close();
   }

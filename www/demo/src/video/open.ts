@@ -13,9 +13,10 @@ export async function openVideo(
   signal: AbortSignal,
 ): Promise<() => Mode> {
   if (what.kind === "clip") {
-    const video = await sam.openVideo(await what.file, { signal });
+    const file = await what.file;
+    const video = await sam.openVideo(file, { signal });
     const name = what.name.replace(/\.\w+$/, "") || "clip";
-    return () => new ClipMode(stage, { video, name, sample: what.sample });
+    return () => new ClipMode(stage, { video, file, name, sample: what.sample });
   }
   const stream = await openCamera();
   try {

@@ -22,6 +22,8 @@ export class Viewer {
   readonly #seeks = new Newest();
   readonly #ended = new AbortController();
   #frame = 0;
+  /** On its way, or on show. */
+  #wanted = 0;
   #picture: ImageBitmap | undefined;
   #playing: AbortController | undefined;
   #repaintRequest = 0;
@@ -59,13 +61,20 @@ export class Viewer {
   async seek(frame: number): Promise<void> {
     this.pause();
     const wanted = Math.min(Math.max(Math.round(frame), 0), this.#frameCount - 1);
+    this.#wanted = wanted;
     await this.#seeks.run(async () => {
       try {
         this.#show(wanted, await this.#video.frameAt(wanted, { signal: this.#ended.signal }));
       } catch (error) {
+        this.#wanted = this.#frame;
         this.#events.failed(error);
       }
     });
+  }
+
+  /** So many frames on, also from one that is not on show yet: no step of quick ones is lost. */
+  step(frames: number): Promise<void> {
+    return this.seek(this.#wanted + frames);
   }
 
   /** Plays from the frame on show, or from the start if that is the last, at the clip's own pace. */
@@ -85,6 +94,7 @@ export class Viewer {
           picture.close();
           break;
         }
+        this.#wanted = frame;
         this.#show(frame, picture);
         // Where decoding or painting cannot keep up, frames are left out rather than the clip slowed down.
         frame = Math.max(frame + 1, this.#video.frameNear(performance.now() / 1000 + began));
