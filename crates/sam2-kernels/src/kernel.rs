@@ -34,8 +34,9 @@ impl Kernel {
     /// The whole text. Where several of the inputs and outputs may lie in one buffer, WebGPU wants them bound alike.
     pub fn text(&self, shared_buffers: bool) -> String {
         let read = if shared_buffers { "read_write" } else { "read" };
+        let body = (self.body)();
         let mut text = String::new();
-        if self.inputs.iter().any(|Input(_, kind)| kind.contains("f16")) {
+        if body.contains("f16") || self.inputs.iter().any(|Input(_, kind)| kind.contains("f16")) {
             text += "enable f16;\n";
         }
         for (i, Input(name, kind)) in self.inputs.iter().enumerate() {
@@ -45,7 +46,7 @@ impl Kernel {
         text += &format!("@group(0) @binding({next}) var<storage, read_write> out: array<{output}>;\n");
         let (next, fours) = (next + 1, self.info.len() / 4);
         text += &format!("@group(0) @binding({next}) var<uniform> info: array<vec4<u32>, {fours}>;\n");
-        text + &(self.body)()
+        text + &body
     }
 
     /// Workgroups along x and y.

@@ -2,7 +2,7 @@
 //! position encoding, and the gathering of patches that makes it a strided or a transposed convolution.
 //!
 //! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU a workgroup's 64 tiles read their
-//! rows and columns from workgroup memory; elsewhere there are no barriers.
+//! rows and columns from workgroup memory, and may multiply them in f16; elsewhere there are no barriers.
 
 use std::fmt::Write;
 
@@ -75,8 +75,10 @@ pub struct LinearShape {
     pub patches: Patches,
     /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
     pub groups: usize,
-    /// `weight` is of f16 numbers. All is computed in f32 nevertheless.
+    /// `weight` is of f16 numbers.
     pub half: bool,
+    /// Where workgroups share their tiles: products of four values are made and summed in f16, these sums in f32.
+    pub f16_products: bool,
 }
 
 /// Rows of a tile.
@@ -108,7 +110,11 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
         turns: shape.turns > 0,
         activation: shape.activation,
         half: shape.half,
+        number: "f32",
     };
+    if tile.shared && shape.f16_products {
+        tile.number = "f16";
+    }
     let weight = if tile.half {
         Input("weight", "vec4<f16>")
     } else {
@@ -192,6 +198,8 @@ struct Tile {
     turns: bool,
     activation: Activation,
     half: bool,
+    /// That products are made in.
+    number: &'static str,
 }
 
 impl Tile {
@@ -269,11 +277,11 @@ impl Tile {
 
     /// Four steps of `k` at a time come into workgroup memory; then the same loop, over these.
     fn begin_shared(self, text: &mut String) {
-        let (rows, columns) = (SHARED * ROWS, SHARED * self.columns);
+        let (rows, columns, number) = (SHARED * ROWS, SHARED * self.columns, self.number);
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         line(format_args!(
-            "var<workgroup> xs: array<vec4<f32>, {}>;
-var<workgroup> ws: array<vec4<f32>, {}>;
+            "var<workgroup> xs: array<vec4<{number}>, {}>;
+var<workgroup> ws: array<vec4<{number}>, {}>;
 {}  let rows = info[0].x;
   let k = info[0].y;
   let n = info[0].z;
@@ -305,7 +313,7 @@ var<workgroup> ws: array<vec4<f32>, {}>;
     let i{j} = min(first + l{j} % 4u, k - 1u);
     let r{j} = min(top + l{j} / 4u, rows - 1u);
     let v{j} = {};
-    xs[l{j}] = select(vec4<f32>(0.0), v{j}, first + l{j} % 4u < k);",
+    xs[l{j}] = vec4<{number}>(select(vec4<f32>(0.0), v{j}, first + l{j} % 4u < k));",
                 j * GROUP as usize,
                 self.read(
                     &format!(
@@ -324,7 +332,7 @@ var<workgroup> ws: array<vec4<f32>, {}>;
                 "min(4u * first + m{j} / {columns}u, 4u * k - 1u) * n + min(left + m{j} % {columns}u, n - 1u)"
             );
             line(format_args!(
-                "    let m{j} = local + {}u;\n    ws[m{j}] = {};",
+                "    let m{j} = local + {}u;\n    ws[m{j}] = vec4<{number}>({});",
                 j * GROUP as usize,
                 self.weight(&at)
             ));
@@ -398,6 +406,20 @@ var<workgroup> ws: array<vec4<f32>, {}>;
 
     /// The loop's body, and its end.
     fn products(self, text: &mut String) {
+        if self.number == "f16" {
+            for r in 0..self.rows {
+                for c in 0..self.columns {
+                    let four = ["x", "y", "z", "w"].map(|part| format!("x{r}.{part} * {part}{c}_"));
+                    writeln!(text, "    a{r}_{c} += vec4<f32>({});", four.join(" + ")).expect("text");
+                }
+            }
+        } else {
+            self.products_in_f32(text);
+        }
+        text.push_str(if self.shared { "    }\n  }\n" } else { "  }\n" });
+    }
+
+    fn products_in_f32(self, text: &mut String) {
         for part in ["x", "y", "z", "w"] {
             for r in 0..self.rows {
                 for c in 0..self.columns {
@@ -405,7 +427,6 @@ var<workgroup> ws: array<vec4<f32>, {}>;
                 }
             }
         }
-        text.push_str(if self.shared { "    }\n  }\n" } else { "  }\n" });
     }
 
     fn end(self, text: &mut String) {

@@ -15,7 +15,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use crate::{
     Activation, AttentionShape, GROUP, HeadRows, JOINED, Kernel, LinearShape, MaskScale, Part, Patches,
-    Picked, ResidualShape, SUMS, adapter_class,
+    Picked, ResidualShape, SUMS, adapter_class, f16_products,
 };
 
 /// What [`linear`]'s matrices may be of.
@@ -94,6 +94,7 @@ pub fn linear<const D: usize>(
         patches: options.patches,
         groups: options.groups,
         half: weight.dtype() == DType::F16,
+        f16_products: f16_products(),
         ..LinearShape::default()
     };
     let mut inputs = vec![raw(x), raw_of(weight.clone(), MATRIX), raw(bias.clone())];
@@ -132,7 +133,7 @@ pub fn layer_norm<const D: usize>(
     let dims = x.dims();
     let c = dims[D - 1];
     let rows = x.shape().num_elements() / c;
-    let kernel = crate::layer_norm(rows, c, eps, activation);
+    let kernel = crate::layer_norm(rows, c, eps, activation, adapter_class());
     launch(kernel, vec![raw(x), raw(weight.clone()), raw(bias.clone())], dims)
 }
 

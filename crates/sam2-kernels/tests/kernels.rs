@@ -234,8 +234,6 @@ fn layer_norm_of_every_width() {
         for activation in [Activation::None, Activation::Gelu] {
             let rows = 67;
             let (x, weight, bias) = (random(rows * c, 1), random(c, 2), random(c, 3));
-            let kernel = layer_norm(rows, c, 1e-6, activation);
-            let found = gpu.run(&kernel, &[&x, &weight, &bias], rows * c);
             let mut wanted = Vec::new();
             for row in doubles(&x).chunks_exact(c) {
                 let mean = row.iter().sum::<f64>() / c as f64;
@@ -245,7 +243,11 @@ fn layer_norm_of_every_width() {
                     wanted.push(activate(activation, y));
                 }
             }
-            assert_close(&found, &wanted, 3e-6, &format!("{c} channels"));
+            for class in CLASSES {
+                let kernel = layer_norm(rows, c, 1e-6, activation, class);
+                let found = gpu.run(&kernel, &[&x, &weight, &bias], rows * c);
+                assert_close(&found, &wanted, 3e-6, &format!("{c} channels, {class:?}"));
+            }
         }
     }
 }

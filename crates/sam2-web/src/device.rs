@@ -1,10 +1,10 @@
 //! The one device of a build.
 
 #[cfg(feature = "webgpu")]
-pub use webgpu::{check, open, warm_up};
+pub use webgpu::{check, f16_products, open, set_f16_products, warm_up};
 
 #[cfg(not(feature = "webgpu"))]
-pub use cpu::{check, open, warm_up};
+pub use cpu::{check, f16_products, open, set_f16_products, warm_up};
 
 /// The CPU, on one thread with SIMD.
 #[cfg(not(feature = "webgpu"))]
@@ -23,6 +23,14 @@ mod cpu {
         Ok(false)
     }
 
+    /// All is computed in f32.
+    pub fn set_f16_products(_wanted: bool) {}
+
+    /// It is not.
+    pub fn f16_products() -> bool {
+        false
+    }
+
     /// The CPU tells of its failures at once.
     pub fn check() -> Result<(), JsFailure> {
         Ok(())
@@ -37,6 +45,8 @@ mod webgpu {
 
     use burn::tensor::Device;
     use burn::tensor::wgpu::wgpu;
+    /// Whether matrices are multiplied in f16, in every model of the device.
+    pub use sam2_kernels::{f16_products, set_f16_products};
     use sam2_weights::{Checkpoint, Dtype};
 
     use crate::error::JsFailure;

@@ -92,6 +92,19 @@ impl Model {
         promise(async move { Ok(device::warm_up(beginning).await?.into()) })
     }
 
+    /// Sets whether a GPU with `shader-f16` multiplies matrices in f16, before [`Model::warm_up`] and [`Model::load`]; it
+    /// holds for every model of this instance.
+    #[wasm_bindgen(js_name = setF16Products)]
+    pub fn set_f16_products(wanted: bool) {
+        device::set_f16_products(wanted);
+    }
+
+    /// Whether it does.
+    #[wasm_bindgen(getter, js_name = f16Products)]
+    pub fn f16_products(&self) -> bool {
+        device::f16_products()
+    }
+
     /// `tiny`, `nano`, …
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {

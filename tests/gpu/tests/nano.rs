@@ -8,7 +8,7 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, TensorData};
 use parity::{Difference, block_on, cpu, synthetic};
 use sam2::{TensorSource, VideoModel, WeightsError};
-use sam2_kernels::{AdapterClass, has_f16, set_adapter_class, set_f16};
+use sam2_kernels::{AdapterClass, f16_products, has_f16, set_adapter_class, set_f16, set_f16_products};
 use sam2_predict::{
     ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession,
 };
@@ -18,6 +18,8 @@ const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.s
 const SIZE: [usize; 2] = [480, 360];
 /// Of the largest logit; sums are made in another order.
 const TOLERANCE: f64 = 1e-3;
+/// The same with products in f16, which have eleven bits.
+const TOLERANCE_F16: f64 = 1e-2;
 
 #[test]
 fn nano_answers_as_on_the_cpu() {
@@ -30,11 +32,7 @@ fn nano_answers_as_on_the_cpu() {
         set_adapter_class(class);
         set_f16(false);
         let full = answers(&gpu);
-        for ((name, found), (_, wanted)) in full.iter().zip(&wanted) {
-            let difference = Difference::between(name, found, wanted).relative();
-            println!("{class:?}, {name}: {difference:.1e}");
-            assert!(difference < TOLERANCE, "{class:?}, {name}: {difference}");
-        }
+        compare(&format!("{class:?}"), &full, &wanted, TOLERANCE);
         if has_f16 {
             // The file's numbers are f16: nothing is lost.
             set_f16(true);
@@ -42,9 +40,25 @@ fn nano_answers_as_on_the_cpu() {
                 answers(&gpu) == full,
                 "{class:?}: other logits with weights in f16"
             );
+            set_f16_products(true);
+            assert_eq!(f16_products(), class == AdapterClass::Hardware);
+            if f16_products() {
+                let coarse = answers(&gpu);
+                compare("f16 products", &coarse, &wanted, TOLERANCE_F16);
+                assert!(coarse != full, "other products give other digits");
+            }
+            set_f16_products(false);
         } else {
             println!("SKIPPED: f16, which this adapter has not");
         }
+    }
+}
+
+fn compare(what: &str, found: &Answers, wanted: &Answers, tolerance: f64) {
+    for ((name, found), (_, wanted)) in found.iter().zip(wanted) {
+        let difference = Difference::between(name, found, wanted).relative();
+        println!("{what}, {name}: {difference:.1e}");
+        assert!(difference < tolerance, "{what}, {name}: {difference}");
     }
 }
 
@@ -75,7 +89,9 @@ impl TensorSource for Counted {
 }
 
 /// Logits by what they are of.
-fn answers(device: &Device) -> Vec<(String, Vec<f32>)> {
+type Answers = Vec<(String, Vec<f32>)>;
+
+fn answers(device: &Device) -> Answers {
     let file = Checkpoint::from_bytes(std::fs::read(WEIGHTS).expect("nano's weights")).expect("weights");
     let config = file.config().expect("a configuration");
     let mut source = Counted { file, halves: 0 };

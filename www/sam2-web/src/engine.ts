@@ -97,10 +97,10 @@ export class Engine {
   }
 
   readonly #handlers: Handlers = {
-    load: async ({ weights }, { signal, onProgress }) => {
+    load: async ({ weights, precision }, { signal, onProgress }) => {
       const step = (phase: "verify" | "compile" | "upload" | "ready", loaded: 0 | 1) =>
         onProgress?.({ phase, loaded, total: 1 });
-      const started = this.#start();
+      const started = this.#start().then(() => this.#wasm.Model.setF16Products(precision === "f16"));
       started.catch(() => {}); // It may fail while the download still runs; awaited below.
       let warm: Promise<unknown> = started;
       const onHeader = (header: Uint8Array) => {
@@ -120,8 +120,8 @@ export class Engine {
       step("upload", 1);
       this.#model = model;
       step("ready", 1);
-      const { name, version, imageSize, parameters, device } = model;
-      return { name, version, imageSize, parameters, device };
+      const { name, version, imageSize, parameters, device, f16Products } = model;
+      return { name, version, imageSize, parameters, device, precision: f16Products ? "f16" : "f32" };
     },
 
     setImage: async ({ picture }, { signal }) => {

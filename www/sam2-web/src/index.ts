@@ -12,6 +12,7 @@ export type {
   OpenVideoOptions,
   PictureSource,
   Point,
+  Precision,
   PredictOptions,
   Progress,
   Prompt,

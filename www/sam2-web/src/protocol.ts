@@ -1,5 +1,5 @@
 import type { PlainError } from "./errors.js";
-import type { Box, ModelInfo, Progress } from "./types.js";
+import type { Box, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
   WasmMemoryUse,
@@ -25,7 +25,10 @@ export type WeightsSource = { url: string; cache: boolean } | Blob | ArrayBuffer
 
 /** The engine's calls: the same whether it lives in a worker or on this thread. */
 export interface Calls {
-  load: { args: { weights: WeightsSource }; result: ModelInfo & { device: string } };
+  load: {
+    args: { weights: WeightsSource; precision: Precision };
+    result: ModelInfo & { device: string; precision: Precision };
+  };
   setImage: {
     args: { picture: Picture };
     result: { image: number; width: number; height: number; encodeMs: number; encodes: number };

@@ -10,6 +10,7 @@ import type {
   ModelInfo,
   OpenVideoOptions,
   PictureSource,
+  Precision,
   SetImageOptions,
   VideoSource,
 } from "./types.js";
@@ -25,6 +26,8 @@ export class Sam2 {
   /** The GPU's description, or `"cpu"`. */
   readonly adapter: string;
   readonly model: ModelInfo;
+  /** What matrices are multiplied in. */
+  readonly precision: Precision;
   readonly #connection: Connection;
   readonly #worker: boolean;
   readonly #disposed = new AbortController();
@@ -36,28 +39,33 @@ export class Sam2 {
     worker: boolean,
     loaded: Calls["load"]["result"],
   ) {
-    const { device: adapter, ...model } = loaded;
+    const { device: adapter, precision, ...model } = loaded;
     this.#connection = connection;
     this.#worker = worker;
     this.device = device;
     this.adapter = adapter;
+    this.precision = precision;
     this.model = model;
   }
 
   /**
    * Downloads a model and readies it on a device.
    *
-   * @throws {@link Sam2Error} `NETWORK`, `WEIGHTS_*`, `DEVICE_UNAVAILABLE`, `OUT_OF_MEMORY`, `ABORTED`.
+   * @throws {@link Sam2Error} `NETWORK`, `WEIGHTS_*`, `DEVICE_UNAVAILABLE`, `OUT_OF_MEMORY`, `ABORTED`,
+   * `UNSUPPORTED_INPUT`.
    */
   static async load(options: LoadOptions = {}): Promise<Sam2> {
-    const { device = "auto", worker = true, signal, onProgress } = options;
+    const { device = "auto", precision = "f32", worker = true, signal, onProgress } = options;
     check(signal);
+    if (precision !== "f32" && precision !== "f16")
+      throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
     const weights = weightsSource(options);
     const devices = await until(chooseDevices(device), [signal]);
     for (const [index, chosen] of devices.entries()) {
       const connection = await connect(chosen, worker);
       try {
-        const call = connection.call("load", { weights }, { signal, onProgress: muted(onProgress, signal) });
+        const context = { signal, onProgress: muted(onProgress, signal) };
+        const call = connection.call("load", { weights, precision }, context);
         return new Sam2(connection, chosen, worker, await until(call, [signal]));
       } catch (error) {
         connection.close();

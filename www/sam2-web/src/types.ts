@@ -20,6 +20,9 @@ export type ModelName = "nano" | "tiny" | "small" | "base-plus" | "large";
 /** Where the network runs. `auto` takes WebGPU on a real GPU and the CPU otherwise. */
 export type Device = "auto" | "webgpu" | "cpu";
 
+/** What matrices are multiplied in. */
+export type Precision = "f32" | "f16";
+
 /** A step of {@link Sam2.load}. `loaded` and `total` are bytes while downloading, and 0 or 1 in the other phases. */
 export interface Progress {
   phase: "download" | "verify" | "compile" | "upload" | "ready";
@@ -36,6 +39,12 @@ export interface LoadOptions {
   model?: ModelName | (string & {}) | URL | Blob | ArrayBuffer;
   /** Default `"auto"`. */
   device?: Device;
+  /**
+   * `"f16"` multiplies matrices in half precision on a real GPU that can (`shader-f16`): `nano`'s logits are then within a
+   * thousandth of the largest, after a memory step within a hundredth. {@link Sam2.precision} tells whether it does. With
+   * `worker: false` it holds for every model of the page. Default `"f32"`: as the official code.
+   */
+  precision?: Precision;
   /** Your own copies of the named models: `tiny` is then fetched from `${baseUrl}/tiny.safetensors`. */
   baseUrl?: string | URL;
   /**

@@ -3,6 +3,8 @@ export interface WasmModule {
   default(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
   Model: {
     load(weights: Uint8Array, config?: string): Promise<WasmModel>;
+    /** Whether matrices are to be multiplied in f16 where the device can; comes before the others. */
+    setF16Products(wanted: boolean): void;
     /** Makes a GPU's pipelines for the safetensors file that begins so. */
     warmUp(header: Uint8Array): Promise<boolean>;
   };
@@ -19,6 +21,8 @@ export interface WasmModel {
   readonly parameters: number;
   /** "cpu", or the adapter's description. */
   readonly device: string;
+  /** Whether matrices are multiplied in f16. */
+  readonly f16Products: boolean;
   /** How many pictures have been encoded. */
   readonly encodes: number;
   setImage(rgba: Uint8Array, width: number, height: number): Promise<WasmEmbedding>;

@@ -69,6 +69,15 @@ describe.each([
     sam.dispose();
   });
 
+  it("multiplies in the precision that was asked for", async () => {
+    for (const precision of ["f16", "f32", undefined] as const) {
+      const sam = await load(precision && { precision });
+      expect(sam.precision).toBe(precision ?? "f32");
+      sam.dispose();
+    }
+    expect(await codeOf(load({ precision: "f8" as "f16" }))).toBe("UNSUPPORTED_INPUT");
+  });
+
   it("answers a click with masks, without encoding again", async () => {
     const sam = await load();
     expect(sam.device).toBe("cpu");

@@ -190,6 +190,13 @@ pub fn check_linear(gpu: &Gpu, shape: LinearShape, inputs: &[&[f32]], wanted: &[
             gpu.run(&kernel, &inputs, shape.rows * shape.n)
         });
         assert_eq!(full, half, "{what}, {class:?}");
+        let coarse = LinearShape {
+            half: true,
+            f16_products: true,
+            ..shape
+        };
+        let found = gpu.run(&linear(coarse, class), &inputs, shape.rows * shape.n);
+        assert_close(&found, wanted, 4e-3, &format!("{what}, {class:?}, f16 products"));
     }
 }
 
