@@ -12,17 +12,23 @@ from sources import IGNORE
 
 # How often a photograph of each source is taken. Crowded, uniform sources are held down.
 PHOTO_WEIGHTS = {
-    "openimages_animals": 0.26,
+    "openimages_animals": 0.22,
+    "coco_full": 0.19,
     "coco_ccby": 0.16,
-    "coco_person": 0.15,
-    "taco_litter": 0.16,
-    "clothing_cc0": 0.09,
-    "trashnet_photos": 0.06,
-    "facade": 0.04,
+    "coco_person": 0.11,
+    "coco_partial": 0.04,
+    "taco_litter": 0.13,
+    "kuih_food": 0.03,
+    "microcontrollers": 0.02,
+    "iot_boards": 0.01,
+    "clothing_cc0": 0.06,
+    "trashnet_photos": 0.04,
+    "facade": 0.03,
     "library_books": 0.02,
     "nuclei_dsb2018": 0.02,
     "screws_bolts": 0.02,
     "breadboard_parts": 0.01,
+    "maize_kernels": 0.01,
     "mushroom_bed": 0.01,
 }
 SPRITE_WEIGHTS = {

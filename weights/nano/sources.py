@@ -9,7 +9,7 @@ import split
 
 IGNORE = 255
 # Photographs whose instances are worth pasting elsewhere.
-CUT_FROM = ("openimages_animals", "coco_ccby", "coco_person", "taco_litter")
+CUT_FROM = ("openimages_animals", "coco_full", "coco_ccby", "coco_person", "taco_litter")
 
 
 @dataclass
@@ -60,8 +60,10 @@ def cut_instances(photo):
 def load(data, video=True):
     held_out = split.read()
     out = Sources()
+    # A photograph of COCO may be in several of its folders.
+    held_out_coco = set().union(*(ids for name, ids in held_out.items() if name.startswith("images/coco")))
     for folder in sorted((data / "images").iterdir()):
-        skip = held_out.get(f"images/{folder.name}", ())
+        skip = held_out_coco if folder.name.startswith("coco") else held_out.get(f"images/{folder.name}", ())
         out.photos[folder.name] = [
             Photo(read_rgb(p), read_labels(p.with_suffix(".png")), folder.name)
             for p in sorted(folder.glob("*.jpg"))
