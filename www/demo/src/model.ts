@@ -1,7 +1,7 @@
 import { type LoadOptions, type Progress, Sam2 } from "sam2-web";
 import { byId } from "./dom.js";
 
-/** Loads a model as the page's address asks (`?device=`, `?worker=0`) and shows how far it is. */
+/** Loads a model as the page's address asks (`?device=`, `?precision=f16`, `?worker=0`) and shows how far it is. */
 export async function loadModel(model: LoadOptions["model"], query: URLSearchParams): Promise<Sam2> {
   byId("loading").hidden = false;
   showProgress({ phase: "compile", loaded: 0, total: 1 });
@@ -9,6 +9,7 @@ export async function loadModel(model: LoadOptions["model"], query: URLSearchPar
     return await Sam2.load({
       ...(model && { model }),
       device: (query.get("device") ?? "auto") as NonNullable<LoadOptions["device"]>,
+      precision: (query.get("precision") ?? "f32") as NonNullable<LoadOptions["precision"]>,
       worker: query.get("worker") !== "0",
       onProgress: showProgress,
     });
