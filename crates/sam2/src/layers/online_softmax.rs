@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use super::host::{exp, weight};
 use super::packed::{PackedBlock, is_packed};
 
-/// Queries whose scores with a block of keys exist at once: with 512 keys 1 MB, which stay in the cache.
-const QUERIES: usize = 512;
+/// Queries whose scores with a block of keys exist at once: with 512 keys half a megabyte, which stays in the cache.
+const QUERIES: usize = 256;
 /// Rows that a thread takes at a time.
 #[cfg(feature = "rayon")]
 const ROWS: usize = 64;

@@ -16,9 +16,9 @@ const EPS: f64 = 1e-5;
 /// How much of its position each place gets at the input.
 const POSITION_WEIGHT: f32 = 0.1;
 /// Tokens that attend at a time on the CPU. More would take more memory, fewer project the keys more often.
-const QUERIES: usize = 1024;
-/// Tokens of the MLP at a time on the CPU: their hidden values are 4 MB.
-const MLP_ROWS: usize = 512;
+const QUERIES: usize = 512;
+/// Tokens of the MLP at a time on the CPU: their hidden values are 2 MB.
+const MLP_ROWS: usize = 256;
 
 /// Layers of self-attention, attention to the memory, and an MLP.
 #[derive(Debug)]
