@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CLASSES, Gpu, assert_close, check_linear, erf, random};
+use common::{CLASSES, Gpu, assert_close, check_linear, doubles, erf, product, random};
 use sam2_kernels::{
     Activation, AdapterClass, AttentionShape, HeadRows, LinearShape, Patches, ResidualShape, attention,
     layer_norm, mask_product, max_pool, patch_embed,
@@ -18,27 +18,6 @@ fn activate(activation: Activation, x: f64) -> f64 {
         Activation::Gelu => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
     }
-}
-
-/// `[rows, k]` times `[k, n]` plus `[n]`.
-fn product(x: &[f64], weight: &[f32], bias: &[f32]) -> Vec<f64> {
-    let n = bias.len();
-    let k = weight.len() / n;
-    let mut out = Vec::with_capacity(x.len() / k * n);
-    for row in x.chunks_exact(k) {
-        let mut sums: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
-        for (x, weights) in row.iter().zip(weight.chunks_exact(n)) {
-            for (sum, w) in sums.iter_mut().zip(weights) {
-                *sum += x * f64::from(*w);
-            }
-        }
-        out.extend(sums);
-    }
-    out
-}
-
-fn doubles(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&x| f64::from(x)).collect()
 }
 
 #[test]

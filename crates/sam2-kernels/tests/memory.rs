@@ -3,23 +3,11 @@
 
 mod common;
 
-use common::{CLASSES, Gpu, assert_close, check_linear, erf, random};
+use common::{CLASSES, Gpu, assert_close, check_linear, doubles, erf, product, random};
 use sam2_kernels::{
     LinearShape, MaskScale, Part, Patches, Picked, areas, choose, depthwise, finish_memory, join,
     mask_convolution, pick, wide_attention,
 };
-
-/// `[rows, k]` times `[k, n]` plus `[n]`.
-fn product(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
-    let n = bias.len();
-    let k = weight.len() / n;
-    let mut out = Vec::new();
-    for row in x.chunks_exact(k) {
-        let at = |column: usize| (0..k).map(move |i| f64::from(row[i]) * f64::from(weight[i * n + column]));
-        out.extend((0..n).map(|column| f64::from(bias[column]) + at(column).sum::<f64>()));
-    }
-    out
-}
 
 #[test]
 fn linear_turns_the_first_rows() {
@@ -28,7 +16,7 @@ fn linear_turns_the_first_rows() {
     for (rows, turns, turned, k, n) in [(9, 4, 8, 32, 16), (150, 36, 144, 64, 256), (70, 70, 70, 256, 128)] {
         let (x, weight, bias) = (random(rows * k, 1), random(k * n, 2), random(n, 3));
         let table = random(turns * n, 4);
-        let mut wanted = product(&x, &weight, &bias);
+        let mut wanted = product(&doubles(&x), &weight, &bias);
         for (i, pair) in wanted.chunks_exact_mut(2).enumerate() {
             if 2 * i < turned * n {
                 let at = 2 * i % table.len();
@@ -82,7 +70,7 @@ fn linear_is_a_strided_convolution() {
             patches: Patches::Around { height: h, width: w },
             ..LinearShape::default()
         };
-        let wanted = product(&gathered, &weight, &bias);
+        let wanted = product(&doubles(&gathered), &weight, &bias);
         check_linear(
             &gpu,
             shape,

@@ -200,6 +200,28 @@ pub fn check_linear(gpu: &Gpu, shape: LinearShape, inputs: &[&[f32]], wanted: &[
     }
 }
 
+/// `[rows, k]` times `[k, n]` plus `[n]`.
+pub fn product(x: &[f64], weight: &[f32], bias: &[f32]) -> Vec<f64> {
+    let n = bias.len();
+    let k = weight.len() / n;
+    let mut out = Vec::with_capacity(x.len() / k * n);
+    for row in x.chunks_exact(k) {
+        let mut sums: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
+        for (x, weights) in row.iter().zip(weight.chunks_exact(n)) {
+            for (sum, w) in sums.iter_mut().zip(weights) {
+                *sum += x * f64::from(*w);
+            }
+        }
+        out.extend(sums);
+    }
+    out
+}
+
+/// As what they are computed in here.
+pub fn doubles(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
 /// Abramowitz and Stegun's series of the error function, to the last digit for what is asked here.
 pub fn erf(x: f64) -> f64 {
     if x.abs() > 5.0 {
