@@ -38,7 +38,7 @@ def shrink(mask, low):
     return cv2.resize(mask.astype(np.uint8) * 255, (low, low), interpolation=cv2.INTER_AREA)
 
 
-def make(rng, src, size, pictures, per_picture):
+def make(rng, src, size, pictures, per_picture, mix):
     n, low = pictures * per_picture, size // LOGIT_STRIDE
     out = dict(
         rgb=np.zeros((pictures, size, size, 3), np.uint8),
@@ -51,7 +51,7 @@ def make(rng, src, size, pictures, per_picture):
     for b in range(pictures):
         targets = None
         while targets is None:
-            scene = scenes.make(rng, src, size)
+            scene = scenes.make(rng, src, size, mix)
             targets = choose_targets(rng, scene, per_picture)
         out["rgb"][b] = scene.rgb
         out["valid"][b] = shrink(scene.labels >= 0, low) > 127
@@ -105,7 +105,7 @@ def make_clips(rng, src, size, count, frames, most=2):
     return out
 
 
-def work(data, seed, size, pictures, per_picture, video_part, clips_size, queue):
+def work(data, seed, size, pictures, per_picture, mix, video_part, clips_size, queue):
     cv2.setNumThreads(1)
     src = sources.load(data)
     count = 0
@@ -114,12 +114,12 @@ def work(data, seed, size, pictures, per_picture, video_part, clips_size, queue)
         if rng.random() < video_part:
             queue.put(make_clips(rng, src, clips_size, 2, int(rng.integers(4, 8))))
         else:
-            queue.put(make(rng, src, size, pictures, per_picture))
+            queue.put(make(rng, src, size, pictures, per_picture, mix))
         count += 1
 
 
-def start(data, seed, size, pictures, per_picture, video_part, clips_size):
+def start(data, seed, size, pictures, per_picture, mix, video_part, clips_size):
     queue = multiprocessing.Queue(maxsize=6)
-    args = (data, seed, size, pictures, per_picture, video_part, clips_size, queue)
+    args = (data, seed, size, pictures, per_picture, mix, video_part, clips_size, queue)
     multiprocessing.Process(target=work, args=args, daemon=True).start()
     return queue

@@ -366,14 +366,27 @@ def camera(rng, scene):
     return scene
 
 
-def make(rng, src, size):
+@dataclass
+class Mix:
+    photos: float  # part of the scenes that are photographs
+    clips: float  # part that are frames of clips; the rest are compositions
+    smallest: float  # a crop is at least so much of its photograph
+    pasted: float  # part of the photographs that get things pasted on
+
+
+LONG = Mix(photos=0.55, clips=0.08, smallest=0.25, pasted=0.3)
+# As people open them: photographs, nearly whole, mostly with nothing pasted on.
+OPENED = Mix(photos=0.8, clips=0.04, smallest=0.6, pasted=0.1)
+
+
+def make(rng, src, size, mix=LONG):
     kind = rng.random()
-    if kind < 0.55:
+    if kind < mix.photos:
         photo = any_photo(rng, src)
-        scene = from_photo(rng, photo, size, 0.25)
-        if rng.random() < 0.3:
+        scene = from_photo(rng, photo, size, mix.smallest)
+        if rng.random() < mix.pasted:
             paste_some(rng, src, scene, int(rng.integers(1, 4)), high=0.5)
-    elif kind < 0.63 and src.clips:
+    elif kind < mix.photos + mix.clips and src.clips:
         scene = from_photo(rng, one(rng, one(rng, src.clips)), size, 0.3)
     else:
         scene = blank(rng, src, size)

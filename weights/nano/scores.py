@@ -24,13 +24,14 @@ from train import normalise
 
 # The crowded, uniform sources are left out: their instances would outvote everything else.
 WEIGHTS = {
-    "openimages_animals": 0.25,
-    "coco_ccby": 0.3,
-    "coco_person": 0.1,
+    "openimages_animals": 0.22,
+    "coco_full": 0.26,
+    "coco_ccby": 0.18,
+    "coco_person": 0.06,
     "taco_litter": 0.12,
-    "clothing_cc0": 0.1,
-    "trashnet_photos": 0.08,
-    "facade": 0.05,
+    "clothing_cc0": 0.07,
+    "trashnet_photos": 0.06,
+    "facade": 0.03,
 }
 
 

@@ -24,6 +24,7 @@ import optimizer
 import pictures
 import places
 import prompts
+import scenes
 import video
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
@@ -193,6 +194,7 @@ def main():
     parser.add_argument("--mask-part", type=float, default=0.15)
     parser.add_argument("--video-part", type=float, default=0.3, help="of the steps are on clips")
     parser.add_argument("--video-size", type=int, help="default: as --size")
+    parser.add_argument("--as-opened", action="store_true", help="mostly whole photographs with nothing pasted on, for the last steps")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--decay-minutes", type=float, default=0.0)
     parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
@@ -211,7 +213,8 @@ def main():
     last = args.out / "last.pt"
     start = torch.load(last, map_location="cpu", weights_only=True) if last.exists() else None
     step, seconds = (start["step"], start["seconds"]) if start else (0, 0.0)
-    queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts, args.video_part, video_size)
+    mix = scenes.OPENED if args.as_opened else scenes.LONG
+    queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts, mix, args.video_part, video_size)
     torch.set_num_threads(args.threads)
     torch.manual_seed(step)
     rng = np.random.default_rng([7, step])
