@@ -1,5 +1,8 @@
 """SAM 2's losses: focal and dice on the best of three masks, the predicted IoU's error, BCE on the object score.
 
+What is seen is not the best of the three but the one of the highest score, so that one has a part of the loss too;
+after a prompt that leaves no doubt all three have.
+
 The error is squared, as in SAM 1: its optimum is the expected IoU, by which to choose among three masks. SAM 2's L1
 gives the median, which hardly tells masks apart that are either right or wholly wrong.
 """
@@ -7,6 +10,8 @@ import torch
 import torch.nn.functional as F
 
 FOCAL, DICE, IOU, OBJECT = 4.0, 1.0, 3.0, 0.5
+CHOSEN = 0.35  # part of a single click's loss that is on the mask of the highest score
+SURE = 0.6  # part of any other prompt's loss that is on the mean of the three
 OTHERS = 0.03  # a little of the loss reaches the masks that were not best, so that none dies
 
 
@@ -32,12 +37,17 @@ def true_ious(logits, wanted, valid):
     return (a & b).sum((-1, -2)) / (a | b).sum((-1, -2)).clamp(min=1)
 
 
-def total(logits, predicted_ious, objects, wanted, valid, present):
-    """The loss of one prompt round, and the figures worth printing. Mask 0 is the single mask, 1 to 3 the multimask."""
+def total(logits, predicted_ious, objects, wanted, valid, present, sure=False):
+    """The loss of one prompt round, and the figures worth printing. Mask 0 is the single mask, 1 to 3 the multimask.
+
+    `sure`: the prompt can hardly mean anything else, as a box, a mask, a second click or a memory.
+    """
     focal, dice = mask_losses(logits, wanted, valid)
     each = FOCAL * focal + DICE * dice
-    best, best_index = each[:, 1:].min(1)
-    masks = best + each[:, 0] + OTHERS * each[:, 1:].sum(1)
+    three, seen = each[:, 1:], predicted_ious[:, 1:].argmax(1, keepdim=True)
+    best = three.min(1).values
+    masks = torch.lerp(best, three.mean(1), SURE) if sure else torch.lerp(best, three.gather(1, seen)[:, 0], CHOSEN)
+    masks = masks + each[:, 0] + OTHERS * three.sum(1)
     actual = true_ious(logits, wanted, valid)
     score = (predicted_ious - actual).abs().mean(1)
     count = present.sum().clamp(min=1)
@@ -45,7 +55,7 @@ def total(logits, predicted_ious, objects, wanted, valid, present):
     loss = ((masks + IOU * squared) * present).sum() / count
     loss = loss + OBJECT * F.binary_cross_entropy_with_logits(objects[:, 0], present)
     with torch.no_grad():
-        chosen = actual[:, 1:].gather(1, predicted_ious[:, 1:].argmax(1, keepdim=True))[:, 0]
+        chosen = actual[:, 1:].gather(1, seen)[:, 0]
         figures = dict(
             single=((actual[:, 0] * present).sum() / count).item(),
             best=((actual[:, 1:].max(1).values * present).sum() / count).item(),

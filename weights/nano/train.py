@@ -81,7 +81,7 @@ def rounds(rng, model, features, batch, rows, kind, count):
     total, figures = 0.0, {}
     for r in range(count):
         logits, ious, objects = nano.decode(model, features, points, labels, mask_input)
-        loss, f = losses.total(logits, ious, objects, wanted, valid, present)
+        loss, f = losses.total(logits, ious, objects, wanted, valid, present, sure=kind != "click" or r > 0)
         total = total + loss
         figures[f"{kind}{r + 1}"] = f
         if r + 1 == count:

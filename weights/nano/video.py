@@ -86,7 +86,7 @@ def step_loss(rng, model, batch, normalise):
                 t, t == 0, now, [p[:, rows] for p in positions], sizes, points, mask, outputs, frames, False, None
             )
             if mask is None:
-                loss, figures = losses.total(*heads.said, wanted[t], valid[t][clip], present[t])
+                loss, figures = losses.total(*heads.said, wanted[t], valid[t][clip], present[t], sure=t > 0 or kind != "click")
                 total, rounds = total + loss, rounds + 1
                 if t:
                     later.append(figures["chosen"])
@@ -98,7 +98,7 @@ def step_loss(rng, model, batch, normalise):
                     labels = torch.cat([points["point_labels"], labels], 1)
                 points = dict(point_coords=more, point_labels=labels)
                 sam = model._forward_sam_heads(embedding, points, seen, high, model._use_multimask(t == 0, points))
-                loss, _ = losses.total(*heads.said, wanted[t], valid[t][clip], present[t])
+                loss, _ = losses.total(*heads.said, wanted[t], valid[t][clip], present[t], sure=True)
                 total, rounds = total + loss, rounds + 1
             out["obj_ptr"] = sam[5]
             model._encode_memory_in_output(now, sizes, points, t + 1 < frames, sam[4], sam[6], out)
