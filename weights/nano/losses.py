@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 FOCAL, DICE, IOU, OBJECT = 4.0, 1.0, 3.0, 0.5
-CHOSEN = 0.35  # part of a single click's loss that is on the mask of the highest score
+CHOSEN = 0.5  # part of a single click's loss that is on the mask of the highest score
 SURE = 0.6  # part of any other prompt's loss that is on the mean of the three
 OTHERS = 0.03  # a little of the loss reaches the masks that were not best, so that none dies
 

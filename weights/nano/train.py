@@ -213,6 +213,7 @@ def main():
     last = args.out / "last.pt"
     start = torch.load(last, map_location="cpu", weights_only=True) if last.exists() else None
     step, seconds = (start["step"], start["seconds"]) if start else (0, 0.0)
+    cold = step if start and not start["moments"] else 0  # from where the rate warms up
     mix = scenes.OPENED if args.as_opened else scenes.LONG
     queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts, mix, args.video_part, video_size)
     torch.set_num_threads(args.threads)
@@ -259,7 +260,7 @@ def main():
         if fall < 1 and not decaying:
             save(last, model, ema, optimizers, step, seconds)
             decaying = True
-        lr = args.lr * min(1.0, (step + 1) / args.warmup) * max(fall, 0.02)
+        lr = args.lr * min(1.0, (step - cold + 1) / args.warmup) * max(fall, 0.02)
         for o in optimizers:
             for group in o.param_groups:
                 group["lr"] = lr * group["scale"]

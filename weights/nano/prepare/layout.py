@@ -1,0 +1,63 @@
+"""Writes a photograph and its masks as the recipe reads them: images/<source>/<id>.jpg and .png (0 nothing, 1.. things, 255 ignored)."""
+import io
+import subprocess
+
+import cv2
+import numpy as np
+from PIL import Image
+
+LONG_SIDE = 512
+IGNORE = 255
+
+
+def git(clones, repository, *arguments):
+    """What git prints in the clone of "owner/name", which lies in `clones` as owner+name. Raises CalledProcessError."""
+    return subprocess.check_output(["git", "-C", str(clones / repository.replace("/", "+")), *arguments])
+
+
+def files(clones, repository, revision="HEAD"):
+    return git(clones, repository, "ls-tree", "-r", "--name-only", "-z", revision).decode().split("\0")[:-1]
+
+
+def read(clones, repository, path, revision="HEAD"):
+    return git(clones, repository, "show", f"{revision}:{path}")
+
+
+def picture(data):
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def polygons(parts, height, width):
+    """A mask of COCO's polygons [[x, y, x, y, ...], ...], in pixels."""
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [np.round(np.array(p, np.float32).reshape(-1, 2)).astype(np.int32) for p in parts if len(p) >= 6], 1)
+    return mask > 0
+
+
+def runs(counts, height, width):
+    """A mask of COCO's uncompressed run lengths, column by column."""
+    flat = np.repeat(np.arange(len(counts)) % 2, counts)
+    return flat.reshape(width, height).T > 0
+
+
+def label_map(masks, ignored, height, width):
+    """The smaller thing lies on top of the larger, as nothing may overlap; at most 254 things."""
+    labels = np.zeros((height, width), np.uint8)
+    for mask in ignored:
+        labels[mask] = IGNORE
+    largest = sorted(masks, key=lambda m: -int(m.sum()))[:254]
+    for i, mask in enumerate(largest, 1):
+        labels[mask] = i
+    return labels
+
+
+def write(out, source, name, rgb, labels=None, folder="images"):
+    """Shrunk to LONG_SIDE; without labels only the photograph."""
+    h, w = rgb.shape[:2]
+    scale = min(1.0, LONG_SIDE / max(h, w))
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    path = out / folder / source
+    path.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)).save(path / f"{name}.jpg", quality=88)
+    if labels is not None:
+        Image.fromarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)).save(path / f"{name}.png")
