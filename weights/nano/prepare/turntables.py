@@ -8,7 +8,6 @@ Debian packs (apt-get download sweethome3d-furniture; dpkg -x sweethome3d-furnit
 A model that is there already isn't rendered again. --sheets also writes a contact sheet of each source.
 """
 import argparse
-import io
 import re
 import tempfile
 import zipfile
@@ -16,12 +15,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import trimesh
-from numba import njit
 from PIL import Image
 
-SIZE, SCALE, VIEWS = 256, 2, 12  # side of a sprite, how much larger it's rendered, views
-TEXTURE = 768  # longest side of a texture: finer ones only flicker at this size
+from models import Z_UP, read
+from render import VIEWS, render
+
 # Whole things of one mesh.
 GAZEBO = """ambulance bus cafe_table car_wheel cardboard_box cinder_block coke_can construction_barrel construction_cone
 cordless_drill drc_practice_orange_jersey_barrier dumpster fire_hydrant fire_station fire_truck fountain gazebo
@@ -29,9 +27,6 @@ grey_tote hammer hatchback house_1 house_2 house_3 jersey_barrier law_office mar
 playground polaris_ranger_ev polaris_ranger_xp900 police_station post_office postbox salon saucepan school
 speed_limit_sign stop_sign table_marble thrift_shop water_tower"""
 FURNITURE = "sweethome3d-furniture/usr/share/sweethome3d/furniture"
-
-
-# --- the models of each source: (name, file, texture or None, rotation or None) ----------------------------------------
 
 
 def sweet_home(library):
@@ -48,9 +43,6 @@ def sweet_home(library):
         if "modelRotation" in entry:
             rotation = np.array(entry["modelRotation"].split(), float).reshape(3, 3)
         yield path.parent.name, path, None, rotation
-
-
-Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # turned so that y is up
 
 
 def google_scanned(clones):
@@ -117,280 +109,6 @@ LEFT_OUT = {
     "sh3d_blendswap_ccby": r"cafe_set.*|hood|saltShaker|sef-kasa|wardrobe2|wallSocket|surveillanceCamera|piano|bathroomRadiator|kitchenTools",
     "polyhaven": r"tea_set_01",  # many things at once
 }
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-class Resolver(trimesh.resolvers.FilePathResolver):
-    """Also finds a texture that lies in another folder of the model than its file says."""
-
-    def get(self, name):
-        try:
-            return super().get(name)
-        except (OSError, ValueError):
-            wanted = Path(name.replace("\\", "/")).name.lower()
-            for path in Path(self.parent).parent.rglob("*"):
-                if path.name.lower() == wanted:
-                    return path.read_bytes()
-            raise
-
-
-def crease(corners, normals):
-    """The vertices' normals of each face, but the face's own where they belong to another side of an edge."""
-    face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    face /= np.linalg.norm(face, axis=1, keepdims=True) + 1e-20
-    cosine = (normals * face[:, None]).sum(-1, keepdims=True)
-    return np.where(abs(cosine) < 0.75, face[:, None], normals * np.where(cosine < 0, -1, 1))
-
-
-def small(picture):
-    picture.thumbnail((TEXTURE, TEXTURE))
-    return np.array(picture.convert("RGBA"))
-
-
-def read_mtl(path):
-    """Colour (RGBA of 0..1) and picture of each material."""
-    materials = {}
-    for line in path.read_text("latin-1").splitlines() if path.exists() else []:
-        key, _, rest = line.strip().partition(" ")
-        if key == "newmtl":
-            current = materials[rest.strip()] = [np.array([0.8, 0.8, 0.8, 1]), None]
-        elif key == "Kd":
-            current[0][:3] = [float(x) for x in rest.split()[:3]]
-        elif key == "d":
-            current[0][3] = float(rest.split()[-1])
-        elif key == "map_Kd":
-            for place in (path.parent, path.parent.parent / "materials" / "textures"):
-                picture = place / rest.strip().replace("\\", "/").split("/")[-1]
-                if picture.is_file():
-                    current[1] = small(Image.open(picture))
-                    break
-    for colour, picture in materials.values():
-        if picture is not None:
-            colour[:3] = 1  # many files have a grey or even black one beside a picture
-    return materials
-
-
-def read_obj(path, texture):
-    """As read() gives it; trimesh mixes up files in which only some faces have texture coordinates."""
-    lists, faces, looks = {"v": [], "vt": [], "vn": []}, [], []
-    materials, current = {}, ""
-    if texture:
-        materials[""] = (np.ones(4), small(Image.open(texture)))
-    for line in path.read_text("latin-1").splitlines():
-        key, _, rest = line.strip().partition(" ")
-        if key in lists:
-            numbers = [float(x) for x in rest.split()[: 2 if key == "vt" else 3]]
-            lists[key].append(numbers)
-        elif key == "f":
-            corners = []
-            for corner in rest.split():
-                index = [int(i) if i else 0 for i in corner.split("/")] + [0, 0]
-                # From 1 on, or counted back from the end; 0 is none.
-                corners.append([i - 1 if i > 0 else len(lists[k]) + i if i < 0 else -1 for i, k in zip(index, lists)])
-            for i in range(1, len(corners) - 1):
-                faces.append((corners[0], corners[i], corners[i + 1]))
-                looks.append(current)
-        elif key == "usemtl" and not texture:
-            current = rest.strip()
-        elif key == "mtllib" and not texture:
-            materials.update(read_mtl(path.parent / rest.strip()))
-    faces = np.array(faces)
-    v, vt, vn = (np.array(lists[k] or [[0.0] * n]) for k, n in (("v", 3), ("vt", 2), ("vn", 3)))
-    corners = v[faces[..., 0]]
-    if (faces[..., 2] >= 0).all():
-        normals = vn[faces[..., 2]]
-    else:
-        flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        normals = np.zeros_like(v)
-        for k in range(3):
-            np.add.at(normals, faces[:, k, 0], flat)
-        normals = normals[faces[..., 0]]
-    normals = normals / (np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-20)
-    names = sorted(set(looks))
-    plain = (np.array([0.8, 0.8, 0.8, 1]), None)
-    colours = np.array([materials.get(n, plain)[0] for n in names])
-    pictures = [materials.get(n, plain)[1] for n in names]
-    material = np.searchsorted(names, looks)
-    pictures = [np.full((1, 1, 4), 255, np.uint8) if p is None else p for p in pictures]
-    return corners, crease(corners, normals), vt[faces[..., 1]], colours[material], material, pictures
-
-
-def with_samplers(text):
-    """COLLADA whose effects name an image itself, as one exporter writes it, made as the format wants it."""
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.S)  # pycollada stumbles over them
-    images = set(re.findall(r'<image id="([^"]+)"', text)) & set(re.findall(r'<texture texture="([^"]+)"', text))
-    params = ""
-    for i in images:
-        text = text.replace(f'texture="{i}"', f'texture="{i}-sampler"')
-        params += f'<newparam sid="{i}-surface"><surface type="2D"><init_from>{i}</init_from></surface></newparam>'
-        params += f'<newparam sid="{i}-sampler"><sampler2D><source>{i}-surface</source></sampler2D></newparam>'
-    return text.replace("<profile_COMMON>", "<profile_COMMON>" + params)
-
-
-def read_scene(path):
-    """COLLADA and glTF, as read() gives them."""
-    file, rotation = path, None
-    if path.suffix.lower() == ".dae":
-        text = path.read_text()
-        file = io.BytesIO(with_samplers(text).encode())
-        if "<up_axis>Z_UP" in text:
-            rotation = Z_UP
-    scene = trimesh.load_scene(file, file_type=path.suffix[1:].lower(), resolver=Resolver(path), process=False)
-    parts, pictures = [], []
-    for mesh in scene.dump():
-        if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
-            continue
-        colour, picture, uv = np.ones((len(mesh.faces), 4)), None, None
-        if mesh.visual.kind == "texture":
-            material, uv = mesh.visual.material, mesh.visual.uv
-            picture = material.baseColorTexture if uv is not None else None
-            if material.baseColorFactor is not None and not (picture is not None and path.suffix.lower() == ".dae"):
-                colour[:] = material.baseColorFactor / 255
-            if path.suffix.lower() == ".dae" or material.alphaMode in (None, "OPAQUE"):
-                colour[:, 3] = 1  # exporters don't agree on which way round transparency is
-            if picture is not None and path.suffix.lower() != ".dae" and material.alphaMode in (None, "OPAQUE"):
-                picture = picture.convert("RGB")
-        elif mesh.visual.kind in ("vertex", "face"):
-            colour = mesh.visual.face_colors / 255
-        corners = mesh.vertices[mesh.faces]
-        uv = np.zeros((len(mesh.vertices), 2)) if uv is None else uv
-        parts.append((corners, crease(corners, mesh.vertex_normals[mesh.faces]), uv[mesh.faces], colour, np.full(len(corners), len(pictures))))
-        pictures.append(np.full((1, 1, 4), 255, np.uint8) if picture is None else small(picture.copy()))
-    if all(p.shape[:2] == (1, 1) for p in pictures):
-        # Gazebo has scripts of its own for materials: where there is one picture, that is it.
-        found = [p for p in (path.parent.parent / "materials" / "textures").glob("*") if not re.search("normal|spec|occl", p.name.lower())]
-        if len(found) == 1:
-            pictures = [small(Image.open(found[0]))] * len(pictures)
-    corners, normals, *rest = (np.concatenate(p) for p in zip(*parts))
-    if rotation is not None:
-        corners, normals = corners @ rotation.T, normals @ rotation.T
-    return corners, normals, *rest, pictures
-
-
-def read(path, texture, rotation):
-    """Corners, normals and texture coordinates of each face (F, 3, .), its colour and material, the materials' pictures."""
-    corners, normals, *rest = read_obj(path, texture) if path.suffix.lower() == ".obj" else read_scene(path)
-    if rotation is not None:
-        corners, normals = corners @ rotation.T, normals @ rotation.T
-    return corners, normals, *rest
-
-
-# --- rendering --------------------------------------------------------------------------------------------------------
-
-
-@njit
-def rasterise(xyw, normals, uv, colour, material, texels, start, shape, light, side, rgb, alpha, depth, glass):
-    """Draws the faces in their order; `glass` ones, which let the ground through, only over what is behind them."""
-    for f in range(len(xyw)):
-        x0, y0, x1, y1, x2, y2 = xyw[f, 0, 0], xyw[f, 0, 1], xyw[f, 1, 0], xyw[f, 1, 1], xyw[f, 2, 0], xyw[f, 2, 1]
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if abs(area) < 1e-9:
-            continue
-        left, right = max(int(min(x0, x1, x2)), 0), min(int(max(x0, x1, x2)) + 1, side - 1)
-        top, bottom = max(int(min(y0, y1, y2)), 0), min(int(max(y0, y1, y2)) + 1, side - 1)
-        m = material[f]
-        h, w = shape[m, 0], shape[m, 1]
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                px, py = x + 0.5, y + 0.5
-                b0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) / area
-                b1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) / area
-                b2 = 1 - b0 - b1
-                if b0 < 0 or b1 < 0 or b2 < 0:
-                    continue
-                # The third coordinate is one over the distance, which is what interpolates linearly.
-                b0, b1, b2 = b0 * xyw[f, 0, 2], b1 * xyw[f, 1, 2], b2 * xyw[f, 2, 2]
-                near = b0 + b1 + b2
-                if near <= depth[y, x]:
-                    continue
-                b0, b1, b2 = b0 / near, b1 / near, b2 / near
-                u = b0 * uv[f, 0, 0] + b1 * uv[f, 1, 0] + b2 * uv[f, 2, 0]
-                v = 1 - (b0 * uv[f, 0, 1] + b1 * uv[f, 1, 1] + b2 * uv[f, 2, 1])
-                i = start[m] + min(int((v - np.floor(v)) * h), h - 1) * w + min(int((u - np.floor(u)) * w), w - 1)
-                a = colour[f, 3] * texels[i, 3] / 255
-                if glass:
-                    a = max(a, 0.35)  # a pane is part of the thing
-                elif a < 0.5:
-                    continue
-                else:
-                    a = 1.0
-                nx = b0 * normals[f, 0, 0] + b1 * normals[f, 1, 0] + b2 * normals[f, 2, 0]
-                ny = b0 * normals[f, 0, 1] + b1 * normals[f, 1, 1] + b2 * normals[f, 2, 1]
-                nz = b0 * normals[f, 0, 2] + b1 * normals[f, 1, 2] + b2 * normals[f, 2, 2]
-                n = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
-                if nz < 0:
-                    n = -n  # seen from behind
-                # Light from all sides, more of it from above, and some from one.
-                lambert = max((nx * light[0] + ny * light[1] + nz * light[2]) / n, 0.0)
-                shade = 0.55 + 0.13 * ny / n + 0.42 * lambert
-                for c in range(3):
-                    value = min(texels[i, c] * colour[f, c] * shade + 10 * lambert**8, 255.0)
-                    rgb[y, x, c] = a * value + (1 - a) * rgb[y, x, c]
-                alpha[y, x] = a + (1 - a) * alpha[y, x]
-                if not glass:
-                    depth[y, x] = near
-
-
-@njit
-def shrink(rgb, alpha):
-    """RGBA of SIZE. `rgb` has been multiplied by alpha, which is undone, or edges and glass would go dark."""
-    out = np.zeros((SIZE, SIZE, 4), np.uint8)
-    for y in range(SIZE):
-        for x in range(SIZE):
-            block = alpha[y * SCALE : (y + 1) * SCALE, x * SCALE : (x + 1) * SCALE]
-            whole = block.sum()
-            if whole > 0:
-                for c in range(3):
-                    out[y, x, c] = round(rgb[y * SCALE : (y + 1) * SCALE, x * SCALE : (x + 1) * SCALE, c].sum() / whole)
-                out[y, x, 3] = round(255 * whole / SCALE**2)
-    return out
-
-
-def turn(angle, up):
-    c, s, cu, su = np.cos(angle), np.sin(angle), np.cos(up), np.sin(up)
-    return np.array([[1, 0, 0], [0, cu, -su], [0, su, cu]]) @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-
-
-def render(model, rng):
-    """The views as (VIEWS, SIZE, SIZE, 4), or None of what has no size."""
-    corners, normals, uv, colour, material, pictures = model
-    low, high = corners.min((0, 1)), corners.max((0, 1))
-    radius = np.linalg.norm(high - low) / 2
-    if not 0 < radius < np.inf:
-        return None
-    corners = (corners - (low + high) / 2) / radius
-    up, first = np.radians(rng.uniform(10, 35)), rng.uniform(0, 2 * np.pi)
-    distance, sun = rng.uniform(3.5, 6), rng.uniform(-1.2, 1.2)
-    light = np.array([np.sin(sun), 0.9, np.cos(sun)]) / np.hypot(1, 0.9)
-    shape = np.array([p.shape[:2] for p in pictures])
-    start = np.concatenate([[0], np.cumsum(shape.prod(1))[:-1]])
-    texels = np.concatenate([p.reshape(-1, 4) for p in pictures])
-    clear = colour[:, 3] < 0.95
-
-    seen = []
-    for k in range(VIEWS):
-        matrix = turn(first + k * 2 * np.pi / VIEWS, up)
-        at = corners @ matrix.T
-        w = 1 / (distance - at[..., 2])
-        seen.append((np.stack([at[..., 0] * w, -at[..., 1] * w, w], -1), normals @ matrix.T))
-    # One square for all views, so that the thing stays where it is.
-    reach = max(np.abs(s[0][..., 0]).max() for s in seen)
-    top, bottom = min(s[0][..., 1].min() for s in seen), max(s[0][..., 1].max() for s in seen)
-    half = 1.04 * max(reach, (bottom - top) / 2)
-    side = SIZE * SCALE
-    out = []
-    for xyw, turned in seen:
-        xyw[..., 0] = (xyw[..., 0] / half + 1) * side / 2
-        xyw[..., 1] = ((xyw[..., 1] - (top + bottom) / 2) / half + 1) * side / 2
-        rgb, alpha, depth = np.zeros((side, side, 3), np.float32), np.zeros((side, side), np.float32), np.zeros((side, side))
-        far_first = np.argsort(xyw[..., 2].sum(1))
-        for glass in (False, True):
-            order = far_first[clear[far_first]] if glass else np.nonzero(~clear)[0]
-            rasterise(xyw[order], turned[order], uv[order], colour[order], material[order], texels, start, shape, light, side, rgb, alpha, depth, glass)
-        out.append(shrink(rgb, alpha))
-    return np.stack(out)
 
 
 def poor(views):
