@@ -1,17 +1,21 @@
 """Muon for the weight matrices (orthogonalised momentum), AdamW for everything else; both take AdamW's learning rate."""
 import torch
 
+import half
+
 
 def orthogonalise(g):
     """Newton-Schulz iteration towards the nearest orthogonal matrix, for a stack of matrices."""
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = g.shape[-2] <= g.shape[-1]
     x = g if wide else g.mT
+    if half.AMX:  # the direction is all that counts
+        x = x.bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(5):
         s = x @ x.mT
         x = a * x + (b * s + c * s @ s) @ x
-    return x if wide else x.mT
+    return (x if wide else x.mT).float()
 
 
 class Muon(torch.optim.Optimizer):

@@ -13,10 +13,12 @@ from sources import IGNORE
 # How often a photograph of each source is taken. Crowded, uniform sources are held down.
 PHOTO_WEIGHTS = {
     "openimages_animals": 0.22,
-    "coco_full": 0.19,
+    "coco_full": 0.2,
     "coco_ccby": 0.16,
-    "coco_person": 0.11,
-    "coco_partial": 0.04,
+    "coco_boxes": 0.14,
+    "coco_people": 0.05,
+    "coco_person": 0.04,
+    "coco_partial": 0.02,
     "taco_litter": 0.13,
     "kuih_food": 0.03,
     "microcontrollers": 0.02,

@@ -9,7 +9,8 @@ import split
 
 IGNORE = 255
 # Photographs whose instances are worth pasting elsewhere.
-CUT_FROM = ("openimages_animals", "coco_full", "coco_ccby", "coco_person", "taco_litter")
+CUT_FROM = ("openimages_animals", "coco_full", "coco_ccby", "coco_person", "coco_people", "taco_litter")
+COCO = ("coco_ccby", "coco_full", "coco_partial", "coco_person", "coco_people", "coco_boxes")
 
 
 @dataclass

@@ -17,6 +17,7 @@ import torch
 
 import batches
 import evaluate
+import half
 import losses
 import memory
 import model as nano
@@ -217,6 +218,7 @@ def main():
     mix = scenes.OPENED if args.as_opened else scenes.LONG
     queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts, mix, args.video_part, video_size)
     torch.set_num_threads(args.threads)
+    half.use()
     torch.manual_seed(step)
     rng = np.random.default_rng([7, step])
 
