@@ -107,7 +107,7 @@ def make_clips(rng, src, size, count, frames, most=2):
 
 def work(data, seed, size, pictures, per_picture, mix, video_part, clips_size, queue):
     cv2.setNumThreads(1)
-    src = sources.load(data)
+    src = sources.shared(data)
     count = 0
     while os.getppid() != 1:  # ends with its parent
         rng = np.random.default_rng([seed, count])

@@ -16,6 +16,7 @@ PHOTO_WEIGHTS = {
     "coco_full": 0.2,
     "coco_ccby": 0.16,
     "coco_boxes": 0.14,
+    "openimages_boxes": 0.08,
     "coco_people": 0.05,
     "coco_person": 0.04,
     "coco_partial": 0.02,

@@ -1,5 +1,11 @@
 """The training data in memory: everything is decoded once, and what val_split.json lists is left out."""
+import hashlib
+import mmap
+import os
+import pickle
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -88,3 +94,29 @@ def load(data, video=True):
             out.cuts.extend(cut_instances(photo))
     out.backgrounds = [read_rgb(p) for p in sorted((data / "backgrounds").glob("*/*.jpg"))]
     return out
+
+
+def shared(data):
+    """What load() gives, read-only from a file in the temporary folder, so that runs side by side hold it once. Made where it isn't there."""
+    names = sorted(str(p) for folder in ("images", "sprites", "backgrounds", "video") for p in (data / folder).glob("*/*"))
+    key = hashlib.sha256("\n".join([*names, split.FILE.read_text(), Path(__file__).read_text()]).encode()).hexdigest()
+    path = Path(tempfile.gettempdir()) / f"nano-{key[:16]}.sources"
+    if not path.exists():
+        buffers = []
+        head = pickle.dumps(load(data), protocol=5, buffer_callback=buffers.append)
+        raw = [b.raw() for b in buffers]
+        making = path.with_suffix(f".{os.getpid()}")
+        with making.open("wb") as f:
+            pickle.dump((head, [len(r) for r in raw]), f)
+            for r in raw:
+                f.write(r)
+        making.replace(path)
+        del buffers, raw
+    with path.open("rb") as f:
+        head, sizes = pickle.load(f)
+        at, whole = f.tell(), memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
+    parts = []
+    for size in sizes:
+        parts.append(whole[at : at + size])
+        at += size
+    return pickle.loads(head, buffers=parts)

@@ -51,11 +51,21 @@ def label_map(masks, ignored, height, width):
     return labels
 
 
+def overlap(a, b):
+    """IoU of two boxes (x0, y0, x1, y1)."""
+    w, h = (max(0, min(a[k + 2], b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
+    return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h + 1e-6)
+
+
+def shrunk(width, height):
+    """The size of a photograph as it is kept, and the factor to it."""
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    return (max(1, round(width * scale)), max(1, round(height * scale))), scale
+
+
 def write(out, source, name, rgb, labels=None, folder="images"):
     """Shrunk to LONG_SIDE; without labels only the photograph."""
-    h, w = rgb.shape[:2]
-    scale = min(1.0, LONG_SIDE / max(h, w))
-    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    size, _ = shrunk(rgb.shape[1], rgb.shape[0])
     path = out / folder / source
     path.mkdir(parents=True, exist_ok=True)
     Image.fromarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)).save(path / f"{name}.jpg", quality=88)
