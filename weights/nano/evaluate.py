@@ -14,6 +14,7 @@ the instances. The predictor has the official build's settings, but fills no hol
 """
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -39,13 +40,18 @@ class Predictor(SAM2ImagePredictor):
 
 
 def held_out(data, names):
-    """(photo, id) of the validation split."""
+    """(photo, id) of the validation split. Says what of it is not there: not all of it can be made again from public repositories."""
     listed = split.read()
-    out = []
+    out, missing = [], []
     for name in names:
         for i in sorted(listed[f"images/{name}"]):
             path = data / "images" / name / f"{i}.jpg"
+            if not path.exists():
+                missing.append(f"{name}/{i}")
+                continue
             out.append((sources.Photo(sources.read_rgb(path), sources.read_labels(path.with_suffix(".png")), name), i))
+    if missing:
+        print(f"{len(missing)} held-out photographs are not in {data}:", *missing, file=sys.stderr)
     return out
 
 
