@@ -13,7 +13,7 @@ from sam2.modeling.sam2_utils import MLP
 AMX = Path("/proc/cpuinfo").exists() and "amx_bf16" in Path("/proc/cpuinfo").read_text()
 SMALLEST = 1 << 20  # multiplications: below, the conversions cost more than they bring
 linear, mlp_forward = F.linear, MLP.forward
-backward_of = torch.ops.aten
+aten = torch.ops.aten
 
 
 class Product(torch.autograd.Function):
@@ -53,7 +53,7 @@ class Mlp(torch.autograd.Function):
         half = grad.bfloat16()
         for_weight2 = (half.t() @ active).float()
         inner = half @ weight2
-        inner = backward_of.gelu_backward(inner, hidden) if ctx.gelu else backward_of.threshold_backward(inner, hidden, 0)
+        inner = aten.gelu_backward(inner, hidden) if ctx.gelu else aten.threshold_backward(inner, hidden, 0)
         for_x = (inner @ weight1).float() if ctx.needs_input_grad[0] else None
         return for_x, (inner.t() @ x).float(), inner.sum(0, dtype=torch.float32), for_weight2, grad.sum(0), None
 
