@@ -63,11 +63,15 @@ def iou(a, b, valid):
     return float((a & b & valid).sum() / max(1, ((a | b) & valid).sum()))
 
 
+def three_masks(predictor, **prompt):
+    """Masks (N,3,H,W), scores (N,3) and low logits of a batch of prompts, also of one, which the official code drops."""
+    masks, scores, logits = predictor.predict(multimask_output=True, **prompt)
+    return (masks, scores, logits) if masks.ndim == 4 else (masks[None], scores[None], logits[None])
+
+
 def best_masks(predictor, **prompt):
     """The mask and logits of highest predicted score for each prompt of a batch."""
-    masks, scores, logits = predictor.predict(multimask_output=True, **prompt)
-    if masks.ndim == 3:  # the official code drops a batch of one
-        masks, scores, logits = masks[None], scores[None], logits[None]
+    masks, scores, logits = three_masks(predictor, **prompt)
     rows, best = np.arange(len(scores)), scores.argmax(1)
     return masks[rows, best] > 0, logits[rows, best][:, None], scores[rows, best]
 

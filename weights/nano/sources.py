@@ -67,8 +67,7 @@ def cut_instances(photo):
 def load(data, video=True):
     held_out = split.read()
     out = Sources()
-    # A photograph of COCO may be in several of its folders.
-    held_out_coco = set().union(*(ids for name, ids in held_out.items() if name.startswith("images/coco")))
+    held_out_coco = split.ids_under("images/coco")
     for folder in sorted((data / "images").iterdir()):
         skip = held_out_coco if folder.name.startswith("coco") else held_out.get(f"images/{folder.name}", ())
         out.photos[folder.name] = [

@@ -36,6 +36,11 @@ def read():
     return {k: set(v) for k, v in json.loads(FILE.read_text()).items()}
 
 
+def ids_under(prefix):
+    """The held-out ids of all sources whose name begins so: a photograph of COCO may be in several of its folders."""
+    return set().union(*(ids for source, ids in read().items() if source.startswith(prefix)))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)

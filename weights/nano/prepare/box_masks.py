@@ -35,9 +35,7 @@ def answer(predictor, rgb, boxes):
     predictor.set_image(rgb)
     masks, scores = [], []
     for k in range(0, len(boxes), evaluate.CHUNK):
-        logits, s, _ = predictor.predict(box=np.array(boxes[k : k + evaluate.CHUNK]), multimask_output=True, return_logits=True)
-        if logits.ndim == 3:  # the official code drops a batch of one
-            logits, s = logits[None], s[None]
+        logits, s, _ = evaluate.three_masks(predictor, box=np.array(boxes[k : k + evaluate.CHUNK]), return_logits=True)
         p = torch.from_numpy(logits).sigmoid().numpy()
         masks.append((p * (s / s.sum(1, keepdims=True))[..., None, None]).sum(1))
         scores.append(s.max(1))

@@ -117,7 +117,9 @@ def main():
     collect(doc["images"], doc["annotations"], person)
 
     # What is held out as one person stays so, though some of them have all masks by now.
-    one_person = {int(i) for i in split.read()["images/coco_person"]}
+    for i in split.read()["images/coco_person"]:
+        for masks in (complete, panoptic, partial):
+            masks.pop(int(i), None)
     counts = {}
     for i, where in sorted(photographs.items()):
         if licences.get(i) not in FREE or i in there:
@@ -125,15 +127,15 @@ def main():
         rgb = layout.picture(layout.read(args.clones, *where))
         h, w = rgb.shape[:2]
         labels = None
-        if i in complete and i not in one_person:
+        if i in complete:
             source, labels = "coco_full", layout.label_map(*masks_of(complete[i], h, w), h, w)
-        elif i in panoptic and i not in one_person:
+        elif i in panoptic:
             repository, path, a = panoptic[i]
             ids = layout.picture(layout.read(args.clones, repository, f"{path}/{a['file_name']}")).astype(np.int32) @ [1, 256, 65536]
             things = [s for s in a["segments_info"] if s["category_id"] in THINGS]
             masks = [[ids == s["id"] for s in things if bool(s["iscrowd"]) == crowd] for crowd in (False, True)]
             source, labels = "coco_full", layout.label_map(*masks, h, w)
-        elif i in partial and i not in one_person:
+        elif i in partial:
             source, labels = "coco_partial", layout.label_map(*masks_of(partial[i], h, w), h, w)
         elif i in person:
             source, labels = "coco_person", layout.label_map(*masks_of(person[i], h, w), h, w)

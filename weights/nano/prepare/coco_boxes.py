@@ -47,7 +47,7 @@ def main():
     written = {s: {int(p.stem): p for d in [args.data, *args.also] for p in d.glob(f"images/{s}/*.jpg")} for s in sources.COCO}
     whole = set(written["coco_ccby"]) | set(written["coco_full"])
     part = written["coco_people"] | written["coco_partial"] | written["coco_person"]
-    held_out = {int(i) for source, ids in split.read().items() if source.startswith("images/coco") for i in ids}
+    held_out = {int(i) for i in split.ids_under("images/coco")}
     boxes, photographs = boxes_of(args.clones), coco.find_photographs(args.clones)
     predictor = box_masks.load(args.weights)
     counts = dict(photographs=0, things=0)

@@ -33,7 +33,7 @@ def main():
         people.setdefault(a["image_id"], []).append(a)
     free = {i["id"] for i in doc["images"] if i["license"] in coco.FREE}
     there = {int(p.stem) for d in [args.data, *args.also] for p in d.glob("images/coco_*/*.jpg")}
-    held_out = {int(i) for source, ids in split.read().items() if source.startswith("images/coco") for i in ids}
+    held_out = {int(i) for i in split.ids_under("images/coco")}
     photographs = coco.find_photographs(args.clones)
     count = 0
     for i in sorted(free & set(people) & set(photographs) - there - held_out):

@@ -54,7 +54,7 @@ def label_map(masks, ignored, height, width):
 def overlap(a, b):
     """IoU of two boxes (x0, y0, x1, y1)."""
     w, h = (max(0, min(a[k + 2], b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
-    return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h + 1e-6)
+    return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h + 1e-9)
 
 
 def shrunk(width, height):

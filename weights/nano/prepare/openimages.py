@@ -86,7 +86,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    left_out = {i for ids in split.read().values() for i in ids}
+    left_out = split.ids_under("images/")
     left_out |= {p.stem for p in args.data.glob("images/openimages_animals/*.jpg")}
     found, boxes = {}, {}
     for sets, read in ((COCO, from_coco), (OFFICIAL, from_official), (AUTOML, from_automl), (CUT_OUT, from_cut_out)):
