@@ -199,10 +199,17 @@ def warp(rgba, size, side, centre, angle, aspect, mirror):
     while scale < 0.5:
         rgba = cv2.resize(rgba, ((rgba.shape[1] + 1) // 2, (rgba.shape[0] + 1) // 2), interpolation=cv2.INTER_AREA)
         m, scale = m * 2, scale * 2
-    matrix = np.hstack([m, t[:, None]]).astype(np.float32)
-    # The colour is smeared outwards by replication so that soft edges don't go dark.
-    canvas = cv2.warpAffine(rgba[..., :3], matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(np.ascontiguousarray(rgba[..., 3]), matrix, (size, size), flags=cv2.INTER_LINEAR)
+    canvas, alpha = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
+    # Only where it lands, with a margin for a blur.
+    h, w = rgba.shape[:2]
+    corners = np.array([[0, 0], [w, 0], [0, h], [w, h]]) @ m.T + t
+    x0, y0 = np.clip(np.floor(corners.min(0)) - 8, 0, size).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(0)) + 8, 0, size).astype(int)
+    if x1 > x0 and y1 > y0:
+        matrix = np.hstack([m, (t - [x0, y0])[:, None]]).astype(np.float32)
+        # The colour is smeared outwards by replication so that soft edges don't go dark.
+        canvas[y0:y1, x0:x1] = cv2.warpAffine(rgba[..., :3], matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        alpha[y0:y1, x0:x1] = cv2.warpAffine(np.ascontiguousarray(rgba[..., 3]), matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
     return canvas, alpha
 
 
@@ -212,9 +219,15 @@ def place(rng, rgba, size, side, centre):
     return warp(rgba, size, side, centre, angle, aspect, rng.random() < 0.5)
 
 
+def where(alpha):
+    x, y, w, h = cv2.boundingRect(alpha)
+    return slice(y, y + h), slice(x, x + w)
+
+
 def blend(scene, canvas, alpha):
-    a = cv2.merge([alpha] * 3).astype(np.float32) / 255
-    scene.rgb = (scene.rgb * (1 - a) + canvas * a).astype(np.uint8)
+    at = where(alpha)
+    a = cv2.merge([alpha[at]] * 3).astype(np.float32) / 255 if alpha.any() else 0
+    scene.rgb[at] = scene.rgb[at] * (1 - a) + canvas[at] * a
 
 
 def shadow(rng, scene, alpha):
@@ -222,8 +235,9 @@ def shadow(rng, scene, alpha):
     dx, dy = rng.normal(0, 0.03 * size, 2)
     moved = cv2.warpAffine(alpha, np.float32([[1, 0, dx], [0, 1, dy]]), (size, size))
     k = int(size * rng.uniform(0.01, 0.06)) * 2 + 1
-    dark = cv2.GaussianBlur(moved, (k, k), 0).astype(np.float32)[..., None] / 255 * rng.uniform(0.2, 0.6)
-    scene.rgb = (scene.rgb * (1 - dark)).astype(np.uint8)
+    blurred = cv2.GaussianBlur(moved, (k, k), 0)
+    at = where(blurred)
+    scene.rgb[at] = scene.rgb[at] * (1 - blurred[at].astype(np.float32)[..., None] / 255 * rng.uniform(0.2, 0.6))
 
 
 def paste(rng, scene, rgba, side, centre, inside=None):
