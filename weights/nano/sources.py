@@ -4,6 +4,7 @@ import mmap
 import os
 import pickle
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+import pack
 import split
 
 IGNORE = 255
+VIEWS = 12  # of each object on a turntable
 # Photographs whose instances are worth pasting elsewhere.
 CUT_FROM = ("openimages_animals", "coco_full", "coco_ccby", "coco_person", "coco_people", "taco_litter")
 COCO = ("coco_ccby", "coco_full", "coco_partial", "coco_person", "coco_people", "coco_boxes")
@@ -64,7 +67,8 @@ def cut_instances(photo):
             yield crop_to_alpha(np.dstack([photo.rgb, alpha]))
 
 
-def load(data, video=True):
+def read(data, video=True):
+    """What the folder `data` holds, as it is in the files: photos, clips, sprites with their empty border, backgrounds. Held out is left out."""
     held_out = split.read()
     out = Sources()
     held_out_coco = split.ids_under("images/coco")
@@ -84,20 +88,31 @@ def load(data, video=True):
     # Cut-outs carry the id of the photo they come from.
     photo_ids = held_out["images/clothing_cc0"] | held_out["images/trashnet_photos"]
     for folder in sorted((data / "sprites").iterdir()):
-        rgba = [np.array(Image.open(p).convert("RGBA")) for p in sorted(folder.glob("*.webp")) if p.stem not in photo_ids]
-        out.sprites[folder.name] = [crop_to_alpha(s) for s in rgba if (s[..., 3] > 127).sum() > 400]
-        if folder.name.endswith("_turntable"):
-            out.turntables += [v for v in (rgba[i : i + 12] for i in range(0, len(rgba), 12)) if all((s[..., 3] > 127).sum() > 400 for s in v)]
-    for name in CUT_FROM:
-        for photo in out.photos.get(name, ()):
-            out.cuts.extend(cut_instances(photo))
+        out.sprites[folder.name] = [np.array(Image.open(p).convert("RGBA")) for p in sorted(folder.glob("*.webp")) if p.stem not in photo_ids]
     out.backgrounds = [read_rgb(p) for p in sorted((data / "backgrounds").glob("*/*.jpg"))]
+    return out
+
+
+def whole(rgba):
+    return (rgba[..., 3] > 127).sum() > 400
+
+
+def load(data, video=True):
+    """The sources of a folder or of a file of pack.py, with turntables and cut instances made of them."""
+    out = read(data, video) if data.is_dir() else pack.read(data)
+    for name, rgba in out.sprites.items():
+        if name.endswith("_turntable"):
+            out.turntables += [v for v in (rgba[i : i + VIEWS] for i in range(0, len(rgba), VIEWS)) if all(map(whole, v))]
+        out.sprites[name] = [crop_to_alpha(s) for s in rgba if whole(s)]
+    with ThreadPoolExecutor() as pool:
+        photos = [p for name in CUT_FROM for p in out.photos.get(name, ())]
+        out.cuts = [cut for cuts in pool.map(lambda p: list(cut_instances(p)), photos) for cut in cuts]
     return out
 
 
 def shared(data):
     """What load() gives, read-only from a file in the temporary folder, so that runs side by side hold it once. Made where it isn't there."""
-    names = sorted(str(p) for folder in ("images", "sprites", "backgrounds", "video") for p in (data / folder).glob("*/*"))
+    names = [str(data), str(data.stat().st_size)] if data.is_file() else sorted(str(p) for folder in ("images", "sprites", "backgrounds", "video") for p in (data / folder).glob("*/*"))
     key = hashlib.sha256("\n".join([*names, split.FILE.read_text(), Path(__file__).read_text()]).encode()).hexdigest()
     path = Path(tempfile.gettempdir()) / f"nano-{key[:16]}.sources"
     if not path.exists():
