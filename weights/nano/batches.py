@@ -1,9 +1,10 @@
-"""Turns scenes into training batches in a process of its own, so that the network never waits for pictures."""
-import multiprocessing
+"""Turns scenes into training batches in processes of their own, so that the network never waits for pictures."""
 import os
 
 import cv2
 import numpy as np
+import torch
+import torch.multiprocessing as multiprocessing
 
 import clips
 import prompts
@@ -105,21 +106,24 @@ def make_clips(rng, src, size, count, frames, most=2):
     return out
 
 
-def work(data, seed, size, pictures, per_picture, mix, video_part, clips_size, queue):
+def work(src, seed, size, pictures, per_picture, mix, video_part, clips_size, clips_count, queue):
     cv2.setNumThreads(1)
-    src = sources.shared(data)
+    torch.set_num_threads(1)
     count = 0
     while os.getppid() != 1:  # ends with its parent
-        rng = np.random.default_rng([seed, count])
+        rng = np.random.default_rng([*seed, count])
         if rng.random() < video_part:
-            queue.put(make_clips(rng, src, clips_size, 2, int(rng.integers(4, 8))))
+            batch = make_clips(rng, src, clips_size, clips_count, int(rng.integers(4, 8)))
         else:
-            queue.put(make(rng, src, size, pictures, per_picture, mix))
+            batch = make(rng, src, size, pictures, per_picture, mix)
+        queue.put({k: torch.from_numpy(v) for k, v in batch.items()})
         count += 1
 
 
-def start(data, seed, size, pictures, per_picture, mix, video_part, clips_size):
+def start(data, seed, workers, *what):
+    """A queue of batches, dicts of tensors; pictures and clips in turns, in no fixed order where there are several `workers`."""
+    src = sources.shared(data)
     queue = multiprocessing.Queue(maxsize=6)
-    args = (data, seed, size, pictures, per_picture, mix, video_part, clips_size, queue)
-    multiprocessing.Process(target=work, args=args, daemon=True).start()
+    for k in range(workers):
+        multiprocessing.Process(target=work, args=(src, [seed, k] if k else [seed], *what, queue), daemon=True).start()
     return queue

@@ -88,7 +88,7 @@ def masks_for(predictor, wanted, valid, prompt, feed=True):
     for r in range(count):
         found, logits, _ = best_masks(predictor, point_coords=points, point_labels=labels, mask_input=mask_input)
         if r + 1 < count:
-            more = np.array([prompts.correction(None, f, w, valid, deepest=True) for f, w in zip(found, wanted)], np.float32)
+            more = np.array([prompts.correction(f, w, valid) for f, w in zip(found, wanted)], np.float32)
             points = np.concatenate([points, more[:, None, :2]], 1)
             labels = np.concatenate([labels, more[:, None, 2].astype(np.int32)], 1)
             mask_input = torch.from_numpy(logits) if feed else None

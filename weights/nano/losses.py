@@ -56,12 +56,5 @@ def total(logits, predicted_ious, objects, wanted, valid, present, sure=False):
     loss = loss + OBJECT * F.binary_cross_entropy_with_logits(objects[:, 0], present)
     with torch.no_grad():
         chosen = actual[:, 1:].gather(1, seen)[:, 0]
-        figures = dict(
-            single=((actual[:, 0] * present).sum() / count).item(),
-            best=((actual[:, 1:].max(1).values * present).sum() / count).item(),
-            chosen=((chosen * present).sum() / count).item(),
-            score=((score * present).sum() / count).item(),
-            focal=((focal[:, 0] * present).sum() / count).item(),
-            dice=((dice[:, 0] * present).sum() / count).item(),
-        )
+        figures = {k: (v * present).sum() / count for k, v in dict(single=actual[:, 0], best=actual[:, 1:].max(1).values, chosen=chosen, score=score).items()}
     return loss, figures

@@ -9,7 +9,7 @@ def orthogonalise(g):
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = g.shape[-2] <= g.shape[-1]
     x = g if wide else g.mT
-    if half.AMX:  # the direction is all that counts
+    if half.AMX or g.is_cuda:  # the direction is all that counts
         x = x.bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(5):
@@ -30,17 +30,16 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     by_shape.setdefault(p.shape, []).append(p)
             for shape, params in by_shape.items():
-                updates = []
                 for p in params:
-                    state = self.state[p]
-                    if not state:
-                        state["momentum"] = torch.zeros_like(p)
-                    state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(p.grad.lerp(state["momentum"], group["momentum"]))
+                    if not self.state[p]:
+                        self.state[p]["momentum"] = torch.zeros_like(p)
+                grads, momenta = [p.grad for p in params], [self.state[p]["momentum"] for p in params]
+                torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
+                updates = torch.stack(torch._foreach_lerp(grads, momenta, group["momentum"]))
                 # Scaled so that an entry moves as far as AdamW would move it.
-                updates = orthogonalise(torch.stack(updates)) * (0.2 * max(shape) ** 0.5)
-                for p, update in zip(params, updates):
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+                updates = orthogonalise(updates) * (0.2 * max(shape) ** 0.5)
+                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(params, updates.unbind(), alpha=-group["lr"])
 
 
 def make(model, lr, weight_decay, muon=True, slow=(), slowness=0.1):

@@ -86,7 +86,7 @@ def teach_masks(model, encoded, rounds, steps=200, lr=2e-3):
             for group in o.param_groups:
                 group["lr"] = lr * min(1.0, (step + 1) / 30)
         features, batch = encoded[step % len(encoded)]
-        rows = torch.from_numpy(batch["present"] > 0).nonzero()[:, 0]
+        rows = (batch["present"] > 0).nonzero()[:, 0]
         turn = (torch.arange(len(rows)) + step) % 3
         total = 0.0
         for kind, part in (("mask", rows[turn > 0]), ("click", rows[turn == 0])):

@@ -83,7 +83,7 @@ def main():
             valid = torch.from_numpy(batches.shrink(scene.labels >= 0, low) > 127).float()
             points = torch.tensor([prompts.click(rng, m) for m in masks], dtype=torch.float32)[:, None]
             with torch.no_grad():
-                features = [f.expand(len(masks), -1, -1, -1) for f in nano.image_features(model, normalise(scene.rgb[None]))]
+                features = [f.expand(len(masks), -1, -1, -1) for f in nano.image_features(model, normalise(torch.from_numpy(scene.rgb[None])))]
             logits, ious, _ = nano.decode(model, features, points, torch.ones(len(masks), 1, dtype=torch.int32))
             actual = losses.true_ious(logits, wanted, valid.expand_as(wanted))
             total = total + (ious - actual).square().mean(1).sum()

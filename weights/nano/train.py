@@ -4,7 +4,7 @@
     python train.py --data DIR --out RUN --size 512 --batch 4 --minutes 20 --decay-minutes 10
 
 The learning rate warms up once, stays constant, and falls in the last --decay-minutes. RUN/last.pt is always before
-the fall, so a later run goes on from there; RUN/final.pt is after it, the one to export.
+the fall, so a later run goes on from there; RUN/final.pt is after it, the one to export (RUN/falling.pt: on the way, should the run be cut off).
 """
 import argparse
 import csv
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import batches
+import corrections
 import evaluate
 import half
 import losses
@@ -24,7 +25,6 @@ import model as nano
 import optimizer
 import pictures
 import places
-import prompts
 import scenes
 import video
 
@@ -47,38 +47,23 @@ def draw(rng, table):
 
 
 def normalise(rgb):
-    return (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
-
-
-def correct(rng, logits, wanted, valid, present):
-    """One more click for each prompt, from where its mask is wrong. In picture pixels."""
-    stride = batches.LOGIT_STRIDE
-    points, labels = [], []
-    for p, w, v in zip((logits > 0).numpy(), (wanted >= 0.5).numpy(), (valid > 0.5).numpy()):
-        x, y, label = prompts.correction(rng, p, w, v)
-        points.append([x * stride + (stride - 1) / 2, y * stride + (stride - 1) / 2])
-        labels.append(label)
-    return torch.tensor(points)[:, None], torch.tensor(labels, dtype=torch.int32)[:, None]
+    return (rgb.permute(0, 3, 1, 2).float() / 255 - MEAN.to(rgb.device)) / STD.to(rgb.device)
 
 
 def rounds(rng, model, features, batch, rows, kind, count):
     """The prompt rounds of some rows of the batch: click, box or rough mask, then corrections. Returns loss and figures."""
     per_picture = len(batch["click"]) // len(batch["rgb"])
     features = [f[rows // per_picture] for f in features]
-    wanted = torch.from_numpy(batch["wanted"])[rows].float() / 255
-    valid = torch.from_numpy(batch["valid"])[rows // per_picture].float()
-    present = torch.from_numpy(batch["present"])[rows].float()
+    wanted = batch["wanted"][rows].float() / 255
+    valid = batch["valid"][rows // per_picture].float()
+    present = batch["present"][rows].float()
     mask_input = None
-    if kind == "box":
-        points = torch.from_numpy(batch["box"])[rows].view(-1, 2, 2)
-        labels = torch.tensor([[2, 3]], dtype=torch.int32).repeat(len(rows), 1)
-    elif kind == "mask":  # with the empty point that goes with a mask, and with a memory
-        points = torch.zeros(len(rows), 1, 2)
-        labels = -torch.ones(len(rows), 1, dtype=torch.int32)
-        mask_input = torch.from_numpy(np.stack([prompts.rough(rng, w) for w in wanted.numpy()]))[:, None]
+    if kind == "mask":  # with the empty point that goes with a mask, and with a memory
+        points, label = batch["click"].new_zeros(len(rows), 1, 2), [-1]
+        mask_input = corrections.rough(wanted)
     else:
-        points = torch.from_numpy(batch["click"])[rows].view(-1, 1, 2)
-        labels = torch.ones(len(rows), 1, dtype=torch.int32)
+        points, label = batch[kind][rows].view(len(rows), -1, 2), [2, 3] if kind == "box" else [1]
+    labels = torch.tensor([label], dtype=torch.int32, device=rows.device).repeat(len(rows), 1)
     total, figures = 0.0, {}
     for r in range(count):
         logits, ious, objects = nano.decode(model, features, points, labels, mask_input)
@@ -92,24 +77,30 @@ def rounds(rng, model, features, batch, rows, kind, count):
             best = 1 + ious[:, 1:].argmax(1)
             if r > 0 and rng.random() < 0.5:
                 best = torch.zeros_like(best)
-            seen = logits[torch.arange(len(rows)), best]
-            more_points, more_labels = correct(rng, seen, wanted, valid, present)
+            seen = logits[torch.arange(len(rows), device=rows.device), best]
+            more_points, more_labels = corrections.clicks(seen, wanted, valid)
             points, labels = torch.cat([points, more_points], 1), torch.cat([labels, more_labels], 1)
             # With and without the mask as a prompt: people use both.
             mask_input = seen[:, None].clamp(-32, 32) if rng.random() < 0.5 else None
     return total, figures
 
 
+def moved(batch, device):
+    return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+
+
 def step_loss(rng, model, batch, box_part, mask_part):
+    present = batch["present"].numpy() > 0
+    batch = moved(batch, next(model.parameters()).device)
     with torch.set_grad_enabled(next(model.image_encoder.parameters()).requires_grad):
         features = nano.image_features(model, normalise(batch["rgb"]))
     recalled = nano.recalled(model, features)
     n = len(batch["click"])
-    u, present = rng.random(n), batch["present"] > 0
+    u = rng.random(n)
     is_box, is_mask = present & (u < box_part), present & (u >= box_part) & (u < box_part + mask_part)
     total, figures = 0.0, {}
     for kind, chosen in (("click", ~is_box & ~is_mask), ("box", is_box), ("mask", is_mask)):
-        rows = torch.from_numpy(np.flatnonzero(chosen))
+        rows = torch.from_numpy(np.flatnonzero(chosen)).to(batch["rgb"].device)
         if len(rows):
             seen = recalled if rng.random() < RECALLED[kind] else features
             loss, f = rounds(rng, model, seen, batch, rows, kind, draw(rng, ROUNDS[kind]))
@@ -136,7 +127,7 @@ class Log:
                 s[1] += 1
 
     def write(self, step, size, lr, seconds):
-        mean = {k: s / n for k, (s, n) in self.sums.items()}
+        mean = {k: float(s) / n for k, (s, n) in self.sums.items()}
         new = not self.path.exists()
         with self.path.open("a") as f:
             out = csv.writer(f)
@@ -181,7 +172,7 @@ def restore(optimizers, model, moments):
             for p in group["params"]:
                 kept = moments.get(names[p], {})
                 if kept and ("momentum" in kept) == isinstance(o, optimizer.Muon):
-                    o.state[p] = kept
+                    o.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in kept.items()}
 
 
 def main():
@@ -196,6 +187,7 @@ def main():
     parser.add_argument("--video-part", type=float, default=0.3, help="of the steps are on clips")
     parser.add_argument("--video-size", type=int, help="default: as --size")
     parser.add_argument("--as-opened", action="store_true", help="mostly whole photographs with nothing pasted on, for the last steps")
+    parser.add_argument("--clips", type=int, default=2, help="in a step on clips")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--decay-minutes", type=float, default=0.0)
     parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
@@ -207,6 +199,8 @@ def main():
     parser.add_argument("--begin-memory", type=int, metavar="STEPS", help="once the pictures go well: a lesson on masks of so many steps, and start values for the memory")
     parser.add_argument("--freeze-encoder", action="store_true", help="the memory learns on features that hold still")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that make pictures; a GPU keeps 15 busy")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     video_size = args.video_size or args.size
 
@@ -216,9 +210,12 @@ def main():
     step, seconds = (start["step"], start["seconds"]) if start else (0, 0.0)
     cold = step if start and not start["moments"] else 0  # from where the rate warms up
     mix = scenes.OPENED if args.as_opened else scenes.LONG
-    queue = batches.start(args.data, 1000 + step, args.size, args.batch, args.prompts, mix, args.video_part, video_size)
+    queue = batches.start(args.data, 1000 + step, args.workers, args.size, args.batch, args.prompts, mix, args.video_part, video_size, args.clips)
     torch.set_num_threads(args.threads)
-    half.use()
+    if args.device == "cpu":
+        half.use()
+    else:
+        torch.set_float32_matmul_precision("high")  # TensorFloat32
     torch.manual_seed(step)
     rng = np.random.default_rng([7, step])
 
@@ -241,6 +238,8 @@ def main():
     for name, p in model.named_parameters():
         if args.freeze_encoder and (name.startswith("image_encoder") or "conv_s" in name):
             p.requires_grad_(False)
+    model.to(args.device)
+    tracker.to(args.device)
     share(model, tracker)
     optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw, slow=memory.SLOW)
     if start:
@@ -248,7 +247,7 @@ def main():
         if args.begin_memory is not None:
             kept = {k: v for k, v in kept.items() if not k.startswith(memory.PARTS)}
         restore(optimizers, model, kept)
-    ema = start["ema"] if start else {k: v.clone() for k, v in model.state_dict().items()}
+    ema = moved(start["ema"], args.device) if start else {k: v.clone() for k, v in model.state_dict().items()}
     if args.begin_memory is not None:
         ema.update({k: v.clone() for k, v in model.state_dict().items() if k.startswith(memory.PARTS + ("sam_",))})
     trainable = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
@@ -269,11 +268,11 @@ def main():
         threads.adapt()
         batch = queue.get()
         if "clip" in batch:
-            loss, values = video.step_loss(rng, tracker, batch, normalise)
-            values["clip_loss"] = loss.item()
+            loss, values = video.step_loss(rng, tracker, moved(batch, args.device), normalise)
+            values["clip_loss"] = loss.detach()
         else:
             loss, values = step_loss(rng, model, batch, args.box_part, args.mask_part)
-            values["loss"] = loss.item()
+            values["loss"] = loss.detach()
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for _, p in trainable], 1.0)
         for o in optimizers:
@@ -289,8 +288,8 @@ def main():
             seconds += time.time() - mark
             mark = time.time()
             log.write(step, args.size, lr, seconds)
-        if not decaying and time.time() - saved > 120:
-            save(last, model, ema, optimizers, step, seconds)
+        if time.time() - saved > 120:
+            save(args.out / "falling.pt" if decaying else last, model, ema, optimizers, step, seconds)
             saved = time.time()
         if time.time() - checked > args.check_minutes * 60:
             check(args, ema, step, seconds)
@@ -330,7 +329,9 @@ def share(model, tracker):
 
 
 def check(args, ema, step, seconds):
-    """Validation on a part of the held-out photographs, curves and overlays as pictures."""
+    """Validation on a part of the held-out photographs, curves and overlays as pictures; nothing where they were left behind (pack.py)."""
+    if not args.data.is_dir():
+        return
     begin = time.time()
     model = nano.build(args.size, postprocessing=True).eval()
     model.load_state_dict(ema)

@@ -3,12 +3,10 @@
 The first frame's prompt is a mask, a click or a box; later frames get none, or now and then a correcting click. The
 image encoder is left to the picture steps: its features are taken as they are, so that a clip costs a third.
 """
-import numpy as np
 import torch
 
-import batches
+import corrections
 import losses
-import prompts
 
 PROMPTS = [("mask", 0.5), ("click", 0.25), ("box", 0.25)]
 CORRECTION = 0.3  # part of the steps that have a correcting click on some frame
@@ -41,23 +39,10 @@ class Heads:
 def first_prompt(batch, kind):
     """(point_inputs, mask_inputs) of all things on the first frame."""
     if kind == "mask":
-        return None, torch.from_numpy(batch["mask"])[:, None].float()
-    n = len(batch["clip"])
-    if kind == "box":
-        labels = torch.tensor([[2, 3]], dtype=torch.int32).repeat(n, 1)
-        return dict(point_coords=torch.from_numpy(batch["box"]).view(n, 2, 2), point_labels=labels), None
-    return dict(point_coords=torch.from_numpy(batch["click"]).view(n, 1, 2), point_labels=torch.ones(n, 1, dtype=torch.int32)), None
-
-
-def correcting(rng, seen, wanted, valid):
-    """A click for each thing, where its mask `seen` (N,1,h,w) is wrong."""
-    stride = batches.LOGIT_STRIDE
-    points, labels = [], []
-    for p, w, v in zip((seen[:, 0] > 0).numpy(), (wanted >= 0.5).numpy(), (valid > 0.5).numpy()):
-        x, y, label = prompts.correction(rng, p, w, v)
-        points.append([[x * stride + (stride - 1) / 2, y * stride + (stride - 1) / 2]])
-        labels.append([label])
-    return torch.tensor(points), torch.tensor(labels, dtype=torch.int32)
+        return None, batch["mask"][:, None].float()
+    points = batch[kind].view(len(batch["clip"]), -1, 2)
+    labels = torch.tensor([[2, 3] if kind == "box" else [1]], dtype=torch.int32, device=points.device)
+    return dict(point_coords=points, point_labels=labels.repeat(len(points), 1)), None
 
 
 def step_loss(rng, model, batch, normalise):
@@ -65,10 +50,8 @@ def step_loss(rng, model, batch, normalise):
     with torch.no_grad():
         encoded = model.forward_image(normalise(batch["rgb"].reshape(frames * count, *batch["rgb"].shape[2:])))
     _, features, positions, sizes = model._prepare_backbone_features(encoded)
-    clip = torch.from_numpy(batch["clip"])
-    wanted = torch.from_numpy(batch["wanted"]).float() / 255
-    valid = torch.from_numpy(batch["valid"]).float()
-    present = torch.from_numpy(batch["present"]).float()
+    clip, wanted = batch["clip"], batch["wanted"].float() / 255
+    valid, present = batch["valid"].float(), batch["present"].float()
     kind = PROMPTS[rng.choice(len(PROMPTS), p=[p for _, p in PROMPTS])][0]
     corrected = int(rng.integers(frames)) if rng.random() < CORRECTION else -1
     if corrected == 0 and kind == "mask":
@@ -92,7 +75,7 @@ def step_loss(rng, model, batch, normalise):
                     later.append(figures["chosen"])
             if t == corrected:
                 seen = sam[3].detach().clamp(-32, 32)
-                more, labels = correcting(rng, seen, wanted[t], valid[t][clip])
+                more, labels = corrections.clicks(seen[:, 0], wanted[t], valid[t][clip])
                 if points:
                     more = torch.cat([points["point_coords"], more], 1)
                     labels = torch.cat([points["point_labels"], labels], 1)
@@ -104,4 +87,4 @@ def step_loss(rng, model, batch, normalise):
             model._encode_memory_in_output(now, sizes, points, t + 1 < frames, sam[4], sam[6], out)
             # As the predictor does by default: only what was prompted first is a conditioning frame.
             outputs["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = out
-    return total / rounds, {f"clip_{kind}": float(np.mean(later))}
+    return total / rounds, {f"clip_{kind}": torch.stack(later).mean()}
