@@ -15,12 +15,12 @@ PHOTO_WEIGHTS = {
     "openimages_animals": 0.22,
     "coco_full": 0.2,
     "coco_ccby": 0.16,
-    "coco_boxes": 0.14,
-    "openimages_boxes": 0.08,
+    "coco_boxes": 0.08,
+    "openimages_boxes": 0.06,
     "coco_people": 0.05,
     "coco_person": 0.04,
     "coco_partial": 0.02,
-    "taco_litter": 0.13,
+    "taco_litter": 0.11,
     "kuih_food": 0.03,
     "microcontrollers": 0.02,
     "iot_boards": 0.01,
@@ -322,7 +322,7 @@ def from_photo(rng, photo, size, smallest):
     if rng.random() < (0.5 if photo.source in ("nuclei_dsb2018", "screws_bolts", "mushroom_bed") else 0.03):
         turn = rng.integers(1, 4)
         rgb, labels = np.rot90(rgb, turn), np.rot90(labels, turn)
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         m = cv2.getRotationMatrix2D((size / 2, size / 2), rng.normal(0, 12), rng.uniform(1.0, 1.3))
         rgb = cv2.warpAffine(np.ascontiguousarray(rgb), m, (size, size), borderMode=cv2.BORDER_REFLECT)
         labels = cv2.warpAffine(np.ascontiguousarray(labels), m, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
@@ -350,6 +350,21 @@ def add_facade_whole(scene):
                 group.add(i)
     if len(group) > 1:
         scene.targets += [group, group]
+
+
+def mosaic(rng, src, size, smallest):
+    """Four photographs in one picture, so that things are as small and as many as in a crowded room."""
+    x, y = (size * rng.uniform(0.35, 0.65, 2)).astype(int)
+    out = Scene(np.empty((size, size, 3), np.uint8), np.empty((size, size), np.int16), next_label=0)
+    for rows, columns in ((r, c) for r in (slice(0, y), slice(y, size)) for c in (slice(0, x), slice(x, size))):
+        h, w = rows.stop - rows.start, columns.stop - columns.start
+        part = from_photo(rng, any_photo(rng, src), max(h, w), smallest)
+        out.rgb[rows, columns] = cv2.resize(part.rgb, (w, h), interpolation=cv2.INTER_AREA)
+        labels = cv2.resize(part.labels, (w, h), interpolation=cv2.INTER_NEAREST)
+        out.labels[rows, columns] = np.where(labels > 0, labels + out.next_label, labels)
+        out.targets += [{i + out.next_label for i in target} for target in part.targets]
+        out.next_label += part.next_label
+    return out
 
 
 def blank(rng, src, size):
@@ -389,11 +404,12 @@ class Mix:
     clips: float  # part that are frames of clips; the rest are compositions
     smallest: float  # a crop is at least so much of its photograph
     pasted: float  # part of the photographs that get things pasted on
+    mosaics: float = 0.0  # part of the scenes that are four photographs
 
 
-LONG = Mix(photos=0.55, clips=0.08, smallest=0.25, pasted=0.3)
+LONG = Mix(photos=0.5, clips=0.06, smallest=0.25, pasted=0.3, mosaics=0.12)
 # As people open them: photographs, nearly whole, mostly with nothing pasted on.
-OPENED = Mix(photos=0.8, clips=0.04, smallest=0.6, pasted=0.1)
+OPENED = Mix(photos=0.75, clips=0.04, smallest=0.6, pasted=0.1, mosaics=0.06)
 
 
 def make(rng, src, size, mix=LONG):
@@ -405,6 +421,8 @@ def make(rng, src, size, mix=LONG):
             paste_some(rng, src, scene, int(rng.integers(1, 4)), high=0.5)
     elif kind < mix.photos + mix.clips and src.clips:
         scene = from_photo(rng, one(rng, one(rng, src.clips)), size, 0.3)
+    elif kind < mix.photos + mix.clips + mix.mosaics:
+        scene = mosaic(rng, src, size, mix.smallest)
     else:
         scene = blank(rng, src, size)
         paste_some(rng, src, scene, int(rng.integers(2, 8)))
