@@ -20,6 +20,8 @@ COCO = {
 YOLO = {
     "kuih_food": ("Alobster49/KuihCaloriesEstimation", "", 300),
     "maize_kernels": ("justbiraj/yolo_maize", "data_mz/", 50),
+    "meal_trays": ("Charladinna9/mbg-nutrition-detection-system", "dataset/", 200),
+    "pills": ("Profianton/AIMediCheck", "training_data/", 50),
 }
 
 
