@@ -122,6 +122,10 @@ def work(src, seed, size, pictures, per_picture, mix, video_part, clips_size, cl
 
 def start(data, seed, workers, *what):
     """A queue of batches, dicts of tensors; pictures and clips in turns, in no fixed order where there are several `workers`."""
+    # Made in a process of its own: where OpenCV's threads have run, a fork's OpenCV waits for them for ever.
+    making = multiprocessing.Process(target=sources.shared, args=(data,))
+    making.start()
+    making.join()
     src = sources.shared(data)
     queue = multiprocessing.Queue(maxsize=6)
     for k in range(workers):
