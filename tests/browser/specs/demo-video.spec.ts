@@ -409,6 +409,17 @@ test("the camera's things are followed live", async ({ page, context }) => {
   await eventually(page, (now) => now.frame).toBeGreaterThan(frame + 2);
 });
 
+test("what is opened before the samples are there stays", async ({ page, context }) => {
+  await context.grantPermissions(["camera"]);
+  await page.route("**/samples.json", async (route) => {
+    await page.locator("#camera").click();
+    await route.continue();
+  });
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
+  await expect(page.locator("#samples button")).not.toHaveCount(0);
+  await eventually(page, ({ frame, width }) => width && frame).toBeGreaterThan(3);
+});
+
 test("bedroom: two children are followed", async ({ page }) => {
   test.skip(!samples, "SAM2_SAMPLES is not set");
   test.setTimeout(200_000 + bedroomFrames * 15_000); // on a machine that does much else

@@ -122,6 +122,7 @@ if (query.has("test")) {
   Object.defineProperty(window, "__sam2demo", { get: () => ({ sam, ...mode.state }) });
 }
 
+const untouched = opening;
 const openFirst = await showSamples((sample) => void open(sample));
-openFirst();
+if (opening === untouched) openFirst(); // not over what a quick visitor has opened meanwhile
 await useModel(query.get("model") ?? undefined);
