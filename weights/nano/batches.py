@@ -106,6 +106,13 @@ def make_clips(rng, src, size, count, frames, most=2):
     return out
 
 
+def points(batch, kind, rows=slice(None)):
+    """The "click" or "box" of some rows of a batch of tensors as points (N,P,2) in pixels and SAM's labels (N,P)."""
+    at = batch[kind][rows]
+    label = torch.tensor([[2, 3] if kind == "box" else [1]], dtype=torch.int32, device=at.device)
+    return at.view(len(at), -1, 2), label.repeat(len(at), 1)
+
+
 def work(src, seed, size, pictures, per_picture, mix, video_part, clips_size, clips_count, queue):
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -14,6 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import scenes
+import sources
+
 
 def shrunk(image, side, how=cv2.INTER_AREA):
     scale = side / max(image.shape[:2])
@@ -49,8 +52,6 @@ def spread(items, most, group=1):
 
 def read(path):
     """sources.Sources as sources.read gives them."""
-    import sources
-
     packed = pickle.loads(Path(path).read_bytes())
     with ThreadPoolExecutor() as pool:
 
@@ -66,9 +67,6 @@ def read(path):
 
 
 def main():
-    import scenes
-    import sources
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

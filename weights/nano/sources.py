@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-import pack
 import split
 
 IGNORE = 255
@@ -93,17 +92,22 @@ def read(data, video=True):
     return out
 
 
-def whole(rgba):
+def large_enough(rgba):
     return (rgba[..., 3] > 127).sum() > 400
 
 
 def load(data, video=True):
     """The sources of a folder or of a file of pack.py, with turntables and cut instances made of them."""
-    out = read(data, video) if data.is_dir() else pack.read(data)
+    if data.is_dir():
+        out = read(data, video)
+    else:
+        import pack  # which needs this module
+
+        out = pack.read(data)
     for name, rgba in out.sprites.items():
         if name.endswith("_turntable"):
-            out.turntables += [v for v in (rgba[i : i + VIEWS] for i in range(0, len(rgba), VIEWS)) if all(map(whole, v))]
-        out.sprites[name] = [crop_to_alpha(s) for s in rgba if whole(s)]
+            out.turntables += [v for v in (rgba[i : i + VIEWS] for i in range(0, len(rgba), VIEWS)) if all(map(large_enough, v))]
+        out.sprites[name] = [crop_to_alpha(s) for s in rgba if large_enough(s)]
     with ThreadPoolExecutor() as pool:
         photos = [p for name in CUT_FROM for p in out.photos.get(name, ())]
         out.cuts = [cut for cuts in pool.map(lambda p: list(cut_instances(p)), photos) for cut in cuts]

@@ -59,11 +59,10 @@ def rounds(rng, model, features, batch, rows, kind, count):
     present = batch["present"][rows].float()
     mask_input = None
     if kind == "mask":  # with the empty point that goes with a mask, and with a memory
-        points, label = batch["click"].new_zeros(len(rows), 1, 2), [-1]
+        points, labels = batch["click"].new_zeros(len(rows), 1, 2), -torch.ones(len(rows), 1, dtype=torch.int32, device=rows.device)
         mask_input = corrections.rough(wanted)
     else:
-        points, label = batch[kind][rows].view(len(rows), -1, 2), [2, 3] if kind == "box" else [1]
-    labels = torch.tensor([label], dtype=torch.int32, device=rows.device).repeat(len(rows), 1)
+        points, labels = batches.points(batch, kind, rows)
     total, figures = 0.0, {}
     for r in range(count):
         logits, ious, objects = nano.decode(model, features, points, labels, mask_input)

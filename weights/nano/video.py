@@ -5,6 +5,7 @@ image encoder is left to the picture steps: its features are taken as they are, 
 """
 import torch
 
+import batches
 import corrections
 import losses
 
@@ -40,9 +41,8 @@ def first_prompt(batch, kind):
     """(point_inputs, mask_inputs) of all things on the first frame."""
     if kind == "mask":
         return None, batch["mask"][:, None].float()
-    points = batch[kind].view(len(batch["clip"]), -1, 2)
-    labels = torch.tensor([[2, 3] if kind == "box" else [1]], dtype=torch.int32, device=points.device)
-    return dict(point_coords=points, point_labels=labels.repeat(len(points), 1)), None
+    points, labels = batches.points(batch, kind)
+    return dict(point_coords=points, point_labels=labels), None
 
 
 def step_loss(rng, model, batch, normalise):

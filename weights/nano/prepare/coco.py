@@ -5,7 +5,6 @@
 CLONES holds a `git clone` of each repository below as owner+name. What DIR/images/coco_ccby already has is left out. Writes
 images/coco_full (all masks), images/coco_partial (some of them), images/coco_person (one person) and backgrounds/coco (no masks).
 """
-import argparse
 import json
 import re
 import sys
@@ -82,11 +81,7 @@ def masks_of(annotations, height, width):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clones", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    args = layout.parser(__doc__, data=True).parse_args()
     photographs = find_photographs(args.clones)
     there = {int(p.stem) for p in (args.data / "images" / "coco_ccby").glob("*.jpg")}
     licences, complete, panoptic, partial, person = {}, {}, {}, {}, {}

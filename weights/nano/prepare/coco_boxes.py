@@ -6,7 +6,6 @@ CLONES is that of coco.py and has a clone of hunglc007/tensorflow-yolov4-tflite,
 coco_full) is left out, and so is what is held out; masks that they have of a photograph (coco_person, coco_people, coco_partial) are
 kept and the others' boxes added, as box_masks.py tells. Flickr licences 4 and 7 only. Writes images/coco_boxes.
 """
-import argparse
 import sys
 from pathlib import Path
 
@@ -34,12 +33,9 @@ def boxes_of(clones):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clones", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = layout.parser(__doc__, data=True)
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="what coco.py and coco_people.py wrote")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors, or a checkpoint of train.py")
-    parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
     images, _ = coco.truncated(layout.read(args.clones, *coco.CUT_SHORT).decode())

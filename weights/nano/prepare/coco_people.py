@@ -5,7 +5,6 @@
 CLONES is that of coco.py and has a clone of manhph2211/HRNet-Pose-Estimation, too. Left out are the photographs of images/coco_* in DATA
 and in --also (what coco.py wrote) and what is held out of any of COCO's sources. Writes images/coco_people.
 """
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -21,10 +20,7 @@ PEOPLE = ("manhph2211/HRNet-Pose-Estimation", "data/coco/annotations/person_keyp
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clones", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = layout.parser(__doc__, data=True)
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="what coco.py wrote")
     args = parser.parse_args()
     doc = json.loads(layout.read(args.clones, *PEOPLE))

@@ -1,6 +1,8 @@
 """Writes a photograph and its masks as the recipe reads them: images/<source>/<id>.jpg and .png (0 nothing, 1.. things, 255 ignored)."""
+import argparse
 import io
 import subprocess
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,6 +10,14 @@ from PIL import Image
 
 LONG_SIDE = 512
 IGNORE = 255
+
+
+def parser(description, data=False):
+    """The arguments that these scripts share; `data` where they ask what is there already."""
+    out = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("--clones", *(["--data"] if data else []), "--out"):
+        out.add_argument(name, type=Path, required=True)
+    return out
 
 
 def git(clones, repository, *arguments):

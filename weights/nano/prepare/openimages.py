@@ -6,7 +6,6 @@ CLONES holds a `git clone` of each repository below as owner+name. Only files na
 what DATA has in images/openimages_animals and what is held out is left out, and so are boxes of groups, where that is told.
 Writes boxes/openimages/<id>.jpg and boxes/openimages/boxes.json, {id: [[x0, y0, x1, y1], ...]}.
 """
-import argparse
 import csv
 import io
 import json
@@ -79,15 +78,15 @@ def from_cut_out(clones, repository, folder, path):
             yield photograph, (x / w, y / h, (x + u) / w, (y + v) / h)
 
 
+def known(data):
+    """Ids of what is held out and of what openimages_animals has already, with real masks."""
+    return split.ids_under("images/") | {p.stem for p in data.glob("images/openimages_animals/*.jpg")}
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clones", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    args = layout.parser(__doc__, data=True).parse_args()
     cv2.setNumThreads(1)
-    left_out = split.ids_under("images/")
-    left_out |= {p.stem for p in args.data.glob("images/openimages_animals/*.jpg")}
+    left_out = known(args.data)
     found, boxes = {}, {}
     for sets, read in ((COCO, from_coco), (OFFICIAL, from_official), (AUTOML, from_automl), (CUT_OUT, from_cut_out)):
         for repository, folder, path in sets:

@@ -5,18 +5,13 @@
 CLONES holds a `git clone` of each repository below as owner+name. What DATA has in images/openimages_animals and what is held out is left out.
 Writes images/openimages_masks.
 """
-import argparse
 import re
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 import layout
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import split
+import openimages
 
 REPOSITORIES = ["Efoks/OpenImages-Semantic-Segmentation"]
 
@@ -25,12 +20,8 @@ MASK = re.compile(r"(?:^|/)([0-9a-f]{16})_m0\w+_[0-9a-f]+\.png$")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clones", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
-    left_out = split.ids_under("images/openimages") | {p.stem for p in args.data.glob("images/openimages_animals/*.jpg")}
+    args = layout.parser(__doc__, data=True).parse_args()
+    left_out = openimages.known(args.data)
     count = 0
     for repository in REPOSITORIES:
         paths = layout.files(args.clones, repository)

@@ -4,7 +4,6 @@
 
 CLONES holds a `git clone` of each repository below as owner+name. Writes images/<source>.
 """
-import argparse
 import json
 from pathlib import Path
 
@@ -56,10 +55,7 @@ def from_yolo(clones, repository, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clones", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    args = layout.parser(__doc__).parse_args()
     for sets, pictures in ((COCO, from_coco), (YOLO, from_yolo)):
         for source, (repository, folder, most) in sets.items():
             seen = {}

@@ -5,7 +5,6 @@
 CLONES holds a `git clone` of pedropro/TACO and Artoriasnh/taco_yolov8 as owner+name. The copy dropped the folders' names, so
 a photograph is recognised by its boxes. Writes images/taco_litter/<batch>_<number>, and a closer crop where all litter is small.
 """
-import argparse
 import json
 import re
 import sys
@@ -48,10 +47,7 @@ def whole_boxes(image, annotations):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clones", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    args = layout.parser(__doc__).parse_args()
     doc = json.loads(layout.read(args.clones, MASKS, "data/annotations.json"))
     of = {}
     for a in doc["annotations"]:
