@@ -123,3 +123,23 @@ test("a file that is no picture says so, and the page goes on", async ({ page })
   await page.locator("#overlay").click();
   await page.waitForFunction(() => window.__sam2demo?.masks.length && !window.__sam2demo.busy);
 });
+
+test("of two models that are loading the one asked for last stays", async ({ page }) => {
+  let arrive = () => {};
+  const dropped = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  const isFirst = ({ pathname }: URL) => pathname === "/first.safetensors";
+  await page.route(isFirst, async (route) => {
+    await dropped;
+    await route.fulfill({ response: await page.request.get("/fixture/micro.safetensors") });
+  });
+  await page.goto("/?test&device=cpu&model=/first.safetensors");
+  const nano = new URL("../../../weights/nano.safetensors", import.meta.url);
+  await page.locator("#file").setInputFiles(fileURLToPath(nano));
+  await expect(page.locator("#model")).toHaveText("SAM 2.1 nano", { timeout: 60_000 });
+  arrive();
+  await expect(page.locator("#loading")).toBeHidden({ timeout: 60_000 });
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
+  await expect(page.locator("#model")).toHaveText("SAM 2.1 nano");
+});

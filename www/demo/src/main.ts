@@ -28,10 +28,21 @@ const firstModel = new Promise<void>((resolve) => {
   modelCame = resolve;
 });
 
+/** How many models were asked for, and which of them `sam` is. */
+let asked = 0;
+let used = 0;
+
+/** Of several that are loading the one asked for last stays, whichever comes first. */
 async function useModel(model: LoadOptions["model"]): Promise<void> {
+  const turn = ++asked;
   try {
-    const before = sam;
     const loaded = await loadModel(model, query);
+    if (turn < used) {
+      loaded.dispose();
+      return;
+    }
+    used = turn;
+    const before = sam;
     sam = loaded;
     byId("device").title = loaded.adapter;
     showFacts({
@@ -122,7 +133,7 @@ if (query.has("test")) {
   Object.defineProperty(window, "__sam2demo", { get: () => ({ sam, ...mode.state }) });
 }
 
+void useModel(query.get("model") ?? undefined);
 const untouched = opening;
 const openFirst = await showSamples((sample) => void open(sample));
 if (opening === untouched) openFirst(); // not over what a quick visitor has opened meanwhile
-await useModel(query.get("model") ?? undefined);

@@ -1,8 +1,11 @@
 import { type LoadOptions, type Progress, Sam2 } from "sam2-web";
 import { byId } from "./dom.js";
 
+let loading = 0;
+
 /** Loads a model as the page's address asks (`?device=`, `?precision=f16`, `?worker=0`) and shows how far it is. */
 export async function loadModel(model: LoadOptions["model"], query: URLSearchParams): Promise<Sam2> {
+  loading += 1;
   byId("loading").hidden = false;
   showProgress({ phase: "compile", loaded: 0, total: 1 });
   try {
@@ -14,7 +17,8 @@ export async function loadModel(model: LoadOptions["model"], query: URLSearchPar
       onProgress: showProgress,
     });
   } finally {
-    byId("loading").hidden = true;
+    loading -= 1;
+    byId("loading").hidden = loading === 0;
   }
 }
 
