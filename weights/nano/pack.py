@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 import scenes
 import sources
@@ -29,15 +28,6 @@ def webp(image, quality):
     return cv2.imencode(".webp", cv2.cvtColor(image, code), [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
 
-def colours(data):
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-
-
-def labels(data):
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-
-
 def photo(p, side, quality):
     index = shrunk(p.labels, side, cv2.INTER_NEAREST)
     return webp(shrunk(p.rgb, side), quality), cv2.imencode(".png", index, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
@@ -48,22 +38,6 @@ def spread(items, most, group=1):
     groups = [items[i : i + group] for i in range(0, len(items), group)]
     count = max(1, min(len(groups), most // group))
     return [item for k in range(count) for item in groups[k * len(groups) // count]]
-
-
-def read(path):
-    """sources.Sources as sources.read gives them."""
-    packed = pickle.loads(Path(path).read_bytes())
-    with ThreadPoolExecutor() as pool:
-
-        def photos(items, name):
-            return list(pool.map(lambda p: sources.Photo(colours(p[0]), labels(p[1]), name), items))
-
-        return sources.Sources(
-            photos={name: photos(items, name) for name, items in packed["photos"].items()},
-            clips=[photos(frames, "ycb_synth") for frames in packed["clips"]],
-            sprites={name: list(pool.map(colours, items)) for name, items in packed["sprites"].items()},
-            backgrounds=list(pool.map(colours, packed["backgrounds"])),
-        )
 
 
 def main():

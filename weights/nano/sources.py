@@ -92,18 +92,37 @@ def read(data, video=True):
     return out
 
 
+def decoded(data):
+    """The picture of an encoded file's bytes: RGB, RGBA, or labels."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def read_packed(path):
+    """What read() gives, from a file of pack.py."""
+    packed = pickle.loads(path.read_bytes())
+    with ThreadPoolExecutor() as pool:
+
+        def photos(items, name):
+            return list(pool.map(lambda p: Photo(decoded(p[0]), decoded(p[1]), name), items))
+
+        return Sources(
+            photos={name: photos(items, name) for name, items in packed["photos"].items()},
+            clips=[photos(frames, "ycb_synth") for frames in packed["clips"]],
+            sprites={name: list(pool.map(decoded, items)) for name, items in packed["sprites"].items()},
+            backgrounds=list(pool.map(decoded, packed["backgrounds"])),
+        )
+
+
 def large_enough(rgba):
     return (rgba[..., 3] > 127).sum() > 400
 
 
 def load(data, video=True):
     """The sources of a folder or of a file of pack.py, with turntables and cut instances made of them."""
-    if data.is_dir():
-        out = read(data, video)
-    else:
-        import pack  # which needs this module
-
-        out = pack.read(data)
+    out = read(data, video) if data.is_dir() else read_packed(data)
     for name, rgba in out.sprites.items():
         if name.endswith("_turntable"):
             out.turntables += [v for v in (rgba[i : i + VIEWS] for i in range(0, len(rgba), VIEWS)) if all(map(large_enough, v))]
