@@ -10,7 +10,7 @@ import {
   WebMOutputFormat,
 } from "mediabunny";
 import type { Mask, Point, Video, VideoFrameMasks } from "sam2-web";
-import { decode, fixtureUrl, iou, largest, tools } from "./main.js";
+import { decode, fixtureUrl, iou, largest, tools } from "./tools.js";
 
 export interface ClipOptions {
   container?: "mp4" | "webm";
@@ -333,11 +333,5 @@ async function repeat(video: Video, call: VideoCall): Promise<VideoFrameMasks[]>
     case "reset":
       await video.reset();
       return [];
-  }
-}
-
-declare global {
-  interface Window {
-    clips: typeof clips;
   }
 }

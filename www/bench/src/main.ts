@@ -1,5 +1,6 @@
 // The bench page. By hand: the button. By pkg-scripts/bench: `window.bench(plan)`.
-import { manifest, measure, type Plan, type Report } from "./plan.js";
+import { manifest, measure } from "./measure.js";
+import type { Plan, Report } from "./plan.js";
 import { figure, type Row } from "./rows.js";
 import "./style.css";
 

@@ -19,7 +19,7 @@ export type {
   PropagateOptions,
   Rle,
   SetImageOptions,
-  VideoPrompt,
   VideoSource,
 } from "./types.js";
 export { Video, type VideoFrameMasks, type VideoMask } from "./video.js";
+export type { VideoPrompt } from "./video-prompt.js";

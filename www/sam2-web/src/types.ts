@@ -1,5 +1,3 @@
-import type { Mask } from "./mask.js";
-
 /** A picture the model can look at. Pixels are read as sRGB; EXIF orientation is applied; alpha is ignored. */
 export type PictureSource =
   | ImageData
@@ -142,23 +140,6 @@ export interface OpenVideoOptions {
   corrections?: "kept" | "official";
   /** How many frames of a stream, besides the newest, stay at hand for prompts. Default 0. */
   keepFrames?: number;
-}
-
-/** Which pixels of a frame are an object: points, a box, or a mask of the video's size. */
-export interface VideoPrompt {
-  /** Number of the frame, from 0. */
-  frame: number;
-  /** Any whole number of yours, from 0; a new one is a new object. */
-  object: number;
-  points?: readonly Point[];
-  box?: Readonly<Box>;
-  /**
-   * The object's mask: a {@link Mask}, an `ImageData` (the object is where neither red nor alpha is 0), or a byte a
-   * pixel (not 0 on the object). Neither points nor a box go with it.
-   */
-  mask?: Mask | ImageData | Uint8Array;
-  /** The points join those given earlier for this object on this frame, instead of replacing them. Default false. */
-  keepPoints?: boolean;
 }
 
 export interface PropagateOptions {

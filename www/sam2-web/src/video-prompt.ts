@@ -2,7 +2,24 @@ import { Sam2Error } from "./errors.js";
 import { Mask } from "./mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { ObjectPrompt } from "./protocol.js";
-import type { VideoPrompt } from "./types.js";
+import type { Box, Point } from "./types.js";
+
+/** Which pixels of a frame are an object: points, a box, or a mask of the video's size. */
+export interface VideoPrompt {
+  /** Number of the frame, from 0. */
+  frame: number;
+  /** Any whole number of yours, from 0; a new one is a new object. */
+  object: number;
+  points?: readonly Point[];
+  box?: Readonly<Box>;
+  /**
+   * The object's mask: a {@link Mask}, an `ImageData` (the object is where neither red nor alpha is 0), or a byte a
+   * pixel (not 0 on the object). Neither points nor a box go with it.
+   */
+  mask?: Mask | ImageData | Uint8Array;
+  /** The points join those given earlier for this object on this frame, instead of replacing them. Default false. */
+  keepPoints?: boolean;
+}
 
 /** The prompt as the engine takes it. What points and boxes may be is the engine's to say. */
 export function toObjectPrompt(prompt: VideoPrompt, size: { width: number; height: number }): ObjectPrompt {

@@ -3,9 +3,9 @@ import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
 import { Mask } from "./mask.js";
 import { cutOut } from "./pixels.js";
 import type { Calls, Connection, OnFrame } from "./protocol.js";
-import type { Box, FrameAtOptions, PredictOptions, PropagateOptions, VideoPrompt } from "./types.js";
+import type { Box, FrameAtOptions, PredictOptions, PropagateOptions } from "./types.js";
 import { check, until } from "./until.js";
-import { toObjectPrompt } from "./video-prompt.js";
+import { toObjectPrompt, type VideoPrompt } from "./video-prompt.js";
 import type { WasmFrameMasks } from "./wasm-module.js";
 
 /** One object on one frame. */

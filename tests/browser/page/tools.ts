@@ -1,0 +1,147 @@
+// What the specs share: the package, the fixture, and how far masks are from those expected.
+import { type LoadOptions, type Mask, type PictureSource, type Prompt, Sam2, Sam2Error } from "sam2-web";
+
+export interface Fixture {
+  picture: { file: string; width: number; height: number };
+  models: Record<string, { weights: string; cases: Case[] }>;
+}
+
+export interface Case {
+  name: string;
+  prompts: (Omit<Prompt, "mask"> & { mask?: number[] })[];
+  expected: { objectScore: number; masks: ExpectedMask[] }[];
+}
+
+interface ExpectedMask {
+  score: number;
+  area: number;
+  /** Base64 of little-endian f32. */
+  logits: string;
+  logitsSide: number;
+  /** Base64, a bit a pixel, the first pixel in the lowest bit. */
+  bits: string;
+}
+
+/** How far a case's masks are from the expected ones: the worst of them. */
+export interface Difference {
+  name: string;
+  logits: number;
+  score: number;
+  objectScore: number;
+  iou: number;
+}
+
+export const fixtureUrl = (file: string) => new URL(`../fixture/${file}`, document.baseURI);
+
+export const decode = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+
+export function iou(a: Uint8Array, b: Uint8Array): number {
+  if (a.length !== b.length) throw new Error(`masks of ${a.length} and ${b.length} bytes`);
+  const ones = (byte: number) => byte.toString(2).replaceAll("0", "").length;
+  let both = 0;
+  let either = 0;
+  for (let i = 0; i < a.length; i++) {
+    both += ones((a[i] ?? 0) & (b[i] ?? 0));
+    either += ones((a[i] ?? 0) | (b[i] ?? 0));
+  }
+  return either === 0 ? 1 : both / either;
+}
+
+export const largest = (values: Iterable<number>) =>
+  [...values].reduce((a, b) => (b > a || Number.isNaN(b) ? b : a), 0);
+
+export const tools = {
+  Sam2,
+  iou,
+
+  /** A file of tests/parity's browser fixture. */
+  async fixture(file: string): Promise<Blob> {
+    const response = await fetch(fixtureUrl(file));
+    if (!response.ok) throw new Error(`${file}: ${response.status}`);
+    return response.blob();
+  },
+
+  load(options: LoadOptions = {}): Promise<Sam2> {
+    return Sam2.load({ model: fixtureUrl("micro.safetensors"), device: "cpu", ...options });
+  },
+
+  /** The fixture's picture, as a canvas. */
+  async canvas(): Promise<HTMLCanvasElement> {
+    const bitmap = await createImageBitmap(await tools.fixture("picture.png"));
+    const canvas = document.createElement("canvas");
+    canvas.width = bitmap.width;
+    canvas.height = bitmap.height;
+    canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
+    return canvas;
+  },
+
+  /** Every case of a model, on a device, against what the native build answered. */
+  async compare(
+    model: string,
+    device: "cpu" | "webgpu",
+    worker = true,
+  ): Promise<{ device: string; version: string; differences: Difference[] }> {
+    const fixture: Fixture = JSON.parse(await (await tools.fixture("cases.json")).text());
+    const { weights, cases } = fixture.models[model] ?? { weights: "", cases: [] };
+    const sam = await tools.load({ model: fixtureUrl(weights), device, worker });
+    const image = await sam.setImage(await tools.fixture(fixture.picture.file));
+    const differences: Difference[] = [];
+    for (const { name, prompts, expected } of cases) {
+      const predictions = await image.predictBatch(
+        prompts.map(({ mask, ...rest }) => ({ ...rest, ...(mask && { mask: Float32Array.from(mask) }) })),
+      );
+      const pairs = predictions.flatMap(({ masks }, i) => {
+        const wanted = expected[i]?.masks ?? [];
+        if (masks.length !== wanted.length)
+          throw new Error(`${name}: ${masks.length} masks, not ${wanted.length}`);
+        return masks.map((mask, j) => [mask, wanted[j] as ExpectedMask] as const);
+      });
+      differences.push({
+        name,
+        logits: largest(pairs.map(([mask, wanted]) => logitsDifference(mask, wanted))),
+        score: largest(pairs.map(([mask, wanted]) => Math.abs(mask.score - wanted.score))),
+        objectScore: largest(
+          predictions.map(({ objectScore }, i) =>
+            Math.abs(objectScore - (expected[i]?.objectScore ?? Number.NaN)),
+          ),
+        ),
+        iou: Math.min(...pairs.map(([mask, wanted]) => iou(mask.bits, decode(wanted.bits)))),
+      });
+    }
+    const { adapter, encodes } = sam;
+    const { version } = sam.model;
+    if (encodes !== 1) throw new Error(`${encodes} encodes instead of 1`);
+    sam.dispose();
+    return { device: adapter, version, differences };
+  },
+
+  /** What a call that must fail failed with. */
+  async failure(
+    call: () => unknown,
+  ): Promise<{ code: string; name: string; message: string; typed: boolean }> {
+    try {
+      await call();
+    } catch (error) {
+      const { code, name, message } = error as Sam2Error;
+      return { code, name, message, typed: error instanceof Sam2Error };
+    }
+    return { code: "NONE", name: "", message: "the call went well", typed: false };
+  },
+
+  /** One click in the middle, for calls that must go well. */
+  async click(sam: Sam2, picture: PictureSource): Promise<Mask> {
+    const image = await sam.setImage(picture);
+    const { masks } = await image.predict({
+      points: [{ x: image.width / 2, y: image.height / 2, label: 1 }],
+    });
+    image.dispose();
+    const best = masks.reduce((a, b) => (b.score > a.score ? b : a));
+    return best;
+  },
+};
+
+function logitsDifference(mask: Mask, wanted: ExpectedMask): number {
+  const values = new Float32Array(decode(wanted.logits).buffer);
+  if (mask.logits.length !== values.length) return Number.NaN;
+  return largest(values.map((value, i) => Math.abs(value - (mask.logits[i] ?? Number.NaN))));
+}
