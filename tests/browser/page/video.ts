@@ -163,6 +163,24 @@ export const clips = {
     return new Blob([target.buffer as ArrayBuffer], { type: `video/${container}` });
   },
 
+  /** Overwrites the picture of a frame of a WebM that {@link clips.make} made: the block's head stays. */
+  damageFrame(webm: Uint8Array, frame: number): void {
+    const time = Math.round((frame / 25) * 1000);
+    // SimpleBlock 0xA3, a length of some bytes, track 1 (0x81), the time in its cluster, flags.
+    for (let at = 0; at + 12 < webm.length; at++) {
+      if (webm[at] !== 0xa3) continue;
+      const first = webm[at + 1] ?? 0;
+      const head = at + 1 + Math.clz32(first) - 23;
+      if (webm[head] !== 0x81 || ((webm[head + 1] ?? 0) << 8) + (webm[head + 2] ?? 0) !== time) continue;
+      let size = first & (0xff >> (head - at - 1));
+      for (let i = at + 2; i < head; i++) size = size * 256 + (webm[i] ?? 0);
+      // VP8: a first partition that is longer than the packet.
+      webm.fill(0xff, head + 5, head + size);
+      return;
+    }
+    throw new Error(`there is no frame ${frame}`);
+  },
+
   /** A file that is only heard. */
   async sound(): Promise<Blob> {
     const target = new BufferTarget();

@@ -11,6 +11,8 @@ export interface FrameSource {
   /** Seconds, where it is known. */
   readonly duration: number | undefined;
   readonly times: FrameTimes;
+  /** Frames at a file's start that cannot be decoded. */
+  readonly leftOut: number;
   /** The earliest frame still at hand. */
   readonly earliest: number;
   /** A picture for the engine: the caller's, who posts or closes it. */

@@ -25,6 +25,7 @@ export class StreamSource implements FrameSource {
   readonly height: number;
   readonly frameCount = undefined;
   readonly duration = undefined;
+  readonly leftOut = 0;
   readonly times = new StreamTimes();
   readonly #stream: FrameStream;
   readonly #kept: (VideoFrame | ImageBitmap)[] = [];

@@ -149,6 +149,8 @@ export interface PropagateOptions {
   frames?: number;
   /** Default `"forward"`. */
   direction?: "forward" | "backward";
+  /** Whether a file's frame that cannot be read is passed over (default), or ends the run with its error. */
+  unreadable?: "skip" | "stop";
   signal?: AbortSignal;
 }
 

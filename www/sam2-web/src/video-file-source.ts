@@ -41,14 +41,16 @@ class FileSource implements FrameSource {
   readonly frameCount: number;
   readonly duration: number;
   readonly times: FrameTimes;
+  readonly leftOut: number;
   readonly earliest = 0;
   readonly #connection: Connection<FileCalls>;
 
-  constructor(connection: Connection<FileCalls>, { width, height, duration, timestamps }: FileInfo) {
+  constructor(connection: Connection<FileCalls>, { width, height, duration, timestamps, leftOut }: FileInfo) {
     this.#connection = connection;
     this.width = width;
     this.height = height;
     this.duration = duration;
+    this.leftOut = leftOut;
     this.times = new FileTimes(timestamps);
     this.frameCount = timestamps.length;
   }

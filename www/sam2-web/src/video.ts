@@ -25,6 +25,8 @@ export interface VideoFrameMasks {
   /** In seconds; NaN where a stream's time is no longer kept. */
   timestamp: number;
   masks: VideoMask[];
+  /** Why the file's frame could not be read, where {@link Video.propagate} passed over it; there are no masks then. */
+  unreadable?: Sam2Error;
 }
 
 /**
@@ -43,6 +45,11 @@ export class Video {
   readonly frameCount: number | undefined;
   /** A file's length in seconds. */
   readonly duration: number | undefined;
+  /**
+   * How many frames at a file's start could not be decoded, because the key frame that they need is not in the file:
+   * it was cut. They are not counted, and frame 0 is the first that can.
+   */
+  readonly framesLeftOut: number;
   readonly #connection: Connection;
   readonly #id: number;
   readonly #source: FrameSource;
@@ -63,6 +70,7 @@ export class Video {
     this.height = source.height;
     this.frameCount = source.frameCount;
     this.duration = source.duration;
+    this.framesLeftOut = source.leftOut;
     modelGone.addEventListener("abort", () => source.close(), { signal: this.#disposed.signal });
   }
 
@@ -129,17 +137,23 @@ export class Video {
    *
    * Forward along a stream, every step takes the stream's newest frame.
    *
+   * A file's frame that cannot be read is passed over, and reported as {@link VideoFrameMasks.unreadable} once a later
+   * one can be; `unreadable: "stop"` ends there instead.
+   *
    * @throws {@link Sam2Error} as {@link Video.prompt}; `INVALID_PROMPT` if an object has no prompt; `VIDEO_CORRUPT`
    * or `NETWORK` where the file cannot be read further. The steps before that stand.
    */
   async *propagate(options: PropagateOptions = {}): AsyncGenerator<VideoFrameMasks, void, undefined> {
     const { from, frames = Number.POSITIVE_INFINITY, direction = "forward", signal } = options;
+    const { unreadable = "skip" } = options;
     if (direction !== "forward" && direction !== "backward") {
       throw new Sam2Error(
         "UNSUPPORTED_INPUT",
         `direction must be "forward" or "backward", not "${direction}".`,
       );
     }
+    if (unreadable !== "skip" && unreadable !== "stop")
+      throw new Sam2Error("UNSUPPORTED_INPUT", `unreadable must be "skip" or "stop", not "${unreadable}".`);
     if (!(frames >= 0)) throw new Sam2Error("UNSUPPORTED_INPUT", `frames must be a number, not ${frames}.`);
     check(...this.#gone, signal);
     if (from !== undefined) this.#checkFrame(from);
@@ -152,13 +166,27 @@ export class Video {
     const abort = () => run.abort(signal?.reason);
     signal?.addEventListener("abort", abort);
     const backward = direction === "backward";
+    const passedOver: VideoFrameMasks[] = [];
     try {
       let next: number | undefined = from ?? (await this.#firstFrame(run.signal));
       for (let left = frames; left > 0 && next !== undefined; left--) {
         const frame: number = next;
-        yield await this.#turn(run.signal, (live) => this.#onFrame("track", frame, { backward }, live));
+        try {
+          const found = await this.#turn(run.signal, (live) =>
+            this.#onFrame("track", frame, { backward }, live),
+          );
+          yield* passedOver.splice(0);
+          yield found;
+        } catch (error) {
+          const skips = unreadable === "skip" && this.frameCount !== undefined;
+          if (!(skips && error instanceof Sam2Error && error.code === "VIDEO_CORRUPT")) throw error;
+          passedOver.push({ frame, timestamp: this.timestamp(frame), masks: [], unreadable: error });
+        }
         next = left > 1 ? await this.#after(frame, backward, run.signal) : undefined;
+        // Nothing more can be read: that is the end, and not some frames passed over.
+        if (next === undefined && left > 1 && passedOver[0]?.unreadable) throw passedOver[0].unreadable;
       }
+      yield* passedOver;
     } finally {
       signal?.removeEventListener("abort", abort);
       if (this.#running === run) this.#running = undefined;

@@ -49,7 +49,7 @@ function serveFile(port: Port): void {
   serve(
     async (method: string, args: { frame?: number }) => {
       asked.push(method === "open" ? method : `${method} ${args.frame}`);
-      if (method === "open") return { width, height, duration: 1.04, timestamps: times.slice() };
+      if (method === "open") return { width, height, duration: 1.04, timestamps: times.slice(), leftOut: 0 };
       if (args.frame === failAt) throw new Sam2Error("VIDEO_CORRUPT", "It is damaged, or was cut.");
       return { data: new Uint8ClampedArray(width * height * 4), width, height };
     },
@@ -284,13 +284,38 @@ describe("a file", () => {
     sam.dispose();
   });
 
+  it("passes over a frame that cannot be read and reports it, unless nothing after it can be", async () => {
+    const { sam, video } = await openFile();
+    await video.prompt({ frame: 0, object: 1, points: [point] });
+    failAt = 2;
+    const seen: [number, number, string | undefined][] = [];
+    for await (const { frame, masks, unreadable } of video.propagate())
+      seen.push([frame, masks.length, unreadable?.code]);
+    expect(seen).toEqual(
+      [0, 1, 2, 3, 4, 5].map((i) => [i, i === 2 ? 0 : 1, i === 2 ? "VIDEO_CORRUPT" : undefined]),
+    );
+    const backward: number[] = [];
+    for await (const { frame } of video.propagate({ from: 4, direction: "backward" })) backward.push(frame);
+    expect(backward).toEqual([4, 3, 2, 1, 0]);
+    failAt = 5;
+    const upToDamage: number[] = [];
+    const cut = (async () => {
+      for await (const { frame } of video.propagate({ from: 3 })) upToDamage.push(frame);
+    })();
+    expect(await codeOf(cut)).toBe("VIDEO_CORRUPT");
+    expect(upToDamage).toEqual([3, 4]);
+    expect(await codeOf(run(video, { unreadable: "often" as never }))).toBe("UNSUPPORTED_INPUT");
+    failAt = undefined;
+    sam.dispose();
+  });
+
   it("goes on after damage, sending the frame again", async () => {
     const { sam, video } = await openFile();
     await video.prompt({ frame: 0, object: 1, points: [point] });
     failAt = 2;
     const order: number[] = [];
     const cut = (async () => {
-      for await (const { frame } of video.propagate()) order.push(frame);
+      for await (const { frame } of video.propagate({ unreadable: "stop" })) order.push(frame);
     })();
     expect(await codeOf(cut)).toBe("VIDEO_CORRUPT");
     expect(order).toEqual([0, 1]);

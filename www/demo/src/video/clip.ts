@@ -93,6 +93,11 @@ export class ClipMode implements Mode {
     });
     this.#showState();
     say("Click a thing to follow it. Any frame will do.");
+    const { framesLeftOut } = video;
+    if (framesLeftOut)
+      toast(
+        `The clip was cut where no key frame is: its first ${framesLeftOut} ${framesLeftOut === 1 ? "frame" : "frames"} cannot be shown.`,
+      );
     void this.#viewer.seek(0);
   }
 
@@ -255,6 +260,10 @@ export class ClipMode implements Mode {
   }
 
   async #found(masks: VideoFrameMasks): Promise<void> {
+    if (masks.unreadable) {
+      toast(`${masks.unreadable.message} It is passed over.`);
+      return;
+    }
     await this.#keep(masks);
     if (this.#ended.signal.aborted) return;
     this.#run.frames++;
