@@ -107,7 +107,7 @@ export class Engine {
         // Loading will fail for the same reason, and say so.
         warm = started.then(() => this.#wasm.Model.warmUp(header)).catch(() => {});
       };
-      const bytes = await readWeights(weights, { signal, onProgress, onHeader });
+      const file = await readWeights(weights, { signal, onProgress, onHeader });
       step("verify", 1);
       check(signal);
       step("compile", 0);
@@ -116,7 +116,12 @@ export class Engine {
       step("compile", 1);
       check(signal);
       step("upload", 0);
-      const model = await this.#wasm.Model.load(bytes);
+      const model = await this.#wasm.Model.load(file.bytes).catch(async (error) => {
+        // A page that answers for a missing file must not be kept, and what was kept and is bad must go.
+        if (toSam2Error(error).code.startsWith("WEIGHTS_")) await file.drop();
+        throw error;
+      });
+      await file.keep();
       step("upload", 1);
       this.#model = model;
       step("ready", 1);

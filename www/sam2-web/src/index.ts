@@ -23,3 +23,4 @@ export type {
 } from "./types.js";
 export { Video, type VideoFrameMasks, type VideoMask } from "./video.js";
 export type { VideoPrompt } from "./video-prompt.js";
+export type { CachedWeights } from "./weights-cache.js";

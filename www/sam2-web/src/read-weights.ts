@@ -1,7 +1,6 @@
 import { Sam2Error } from "./errors.js";
 import type { CallContext, WeightsSource } from "./protocol.js";
-
-const CACHE_NAME = "sam2-web-weights";
+import { dropCached, findCached, keepCached } from "./weights-cache.js";
 
 /** Longest header that is waited for; other kinds of files seem to claim far more. */
 const MAX_HEADER = 16 << 20;
@@ -11,23 +10,32 @@ interface Context extends CallContext {
   onHeader?: ((header: Uint8Array) => void) | undefined;
 }
 
-/** The whole file. */
-export async function readWeights(source: WeightsSource, context: Context): Promise<Uint8Array> {
-  if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
-  const store = source.cache ? await openCache() : undefined;
-  const kept = await store?.match(source.url).catch(() => undefined);
-  if (kept) return readBody(kept, source.url, context);
-  const bytes = await readBody(await request(source.url, context.signal), source.url, context);
-  // A full disk or a private window must not stop the model from running.
-  await store
-    ?.put(source.url, new Response(bytes, { headers: { "Content-Length": `${bytes.length}` } }))
-    .catch(() => {});
-  return bytes;
+/** A file's bytes, and what becomes of them in the browser's cache. */
+export interface Weights {
+  bytes: Uint8Array;
+  /** Keeps the file for the next visit, if it was downloaded and may be kept: once it is known to be good. */
+  keep(): Promise<void>;
+  /** Forgets the file: it is no good. */
+  drop(): Promise<void>;
 }
 
-async function openCache(): Promise<Cache | undefined> {
-  return globalThis.caches?.open(CACHE_NAME).catch(() => undefined);
+/** The whole file. */
+export async function readWeights(source: WeightsSource, context: Context): Promise<Weights> {
+  const nothing = async () => {};
+  if (source instanceof ArrayBuffer) return { bytes: new Uint8Array(source), keep: nothing, drop: nothing };
+  if (source instanceof Blob) {
+    return { bytes: new Uint8Array(await source.arrayBuffer()), keep: nothing, drop: nothing };
+  }
+  const { url, cache } = source;
+  const kept = cache ? await findCached(url) : undefined;
+  const bytes = await readBody(kept ?? (await request(url, context.signal)), url, context);
+  return {
+    bytes,
+    keep: () => (cache && !kept ? keepCached(url, bytes) : nothing()),
+    drop: async () => {
+      if (cache) await dropCached(url);
+    },
+  };
 }
 
 async function request(url: string, signal: AbortSignal | undefined): Promise<Response> {

@@ -17,6 +17,7 @@ import type {
 import { check, until } from "./until.js";
 import { Video } from "./video.js";
 import { openSource } from "./video-source.js";
+import { type CachedWeights, dropCached, findCached, listCached } from "./weights-cache.js";
 import { weightsSource } from "./weights-source.js";
 
 /** A model, loaded and ready. */
@@ -74,6 +75,24 @@ export class Sam2 {
       }
     }
     throw new Sam2Error("DEVICE_UNAVAILABLE", "No device could run the model.");
+  }
+
+  /** Whether the model that these options name is kept in this browser, so that loading it needs no download. */
+  static async isCached(options: Pick<LoadOptions, "model" | "baseUrl"> = {}): Promise<boolean> {
+    const source = weightsSource(options);
+    return "url" in source && (await findCached(source.url)) !== undefined;
+  }
+
+  /** The model files that are kept in this browser. */
+  static listCached(): Promise<CachedWeights[]> {
+    return listCached();
+  }
+
+  /** Deletes the model that these options name from this browser's cache, or all that are kept there. */
+  static async clearCache(options?: Pick<LoadOptions, "model" | "baseUrl">): Promise<void> {
+    const source = options && weightsSource(options);
+    const urls = source ? ("url" in source ? [source.url] : []) : (await listCached()).map(({ url }) => url);
+    await Promise.all(urls.map(dropCached));
   }
 
   /** How many pictures have been encoded so far. Prompts never add to it. */

@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { readWeights } from "../src/read-weights.js";
+import { Sam2 } from "../src/index.js";
+import { readWeights as read } from "../src/read-weights.js";
 import type { Progress } from "../src/types.js";
 import { weightsSource } from "../src/weights-source.js";
+
+const readWeights = async (...args: Parameters<typeof read>) => (await read(...args)).bytes;
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -113,16 +116,56 @@ describe("readWeights", () => {
     });
   });
 
-  it("fetches once when it may cache", async () => {
+  /** A browser's cache. */
+  function fakeCache(): Map<string, Response> {
     const kept = new Map<string, Response>();
     const cache = {
       match: async (key: string) => kept.get(key)?.clone(),
       put: async (key: string, r: Response) => void kept.set(key, r),
+      delete: async (key: string) => kept.delete(key),
+      keys: async () => [...kept.keys()].map((url) => ({ url })),
     };
     vi.stubGlobal("caches", { open: async () => cache });
+    return kept;
+  }
+
+  it("keeps a download only when told that it is good, and fetches it once", async () => {
+    const kept = fakeCache();
     answer(new Response(body(9)));
-    await readWeights({ url, cache: true }, {});
+    const first = await read({ url, cache: true }, {});
+    expect(kept.size).toBe(0);
+    await first.keep();
     answer(new TypeError("offline"));
-    expect(await readWeights({ url, cache: true }, {})).toEqual(body(9));
+    const second = await read({ url, cache: true }, {});
+    expect(second.bytes).toEqual(body(9));
+    await second.drop();
+    expect(kept.size).toBe(0);
+    answer(new Response(body(9)));
+    await (await read({ url, cache: false }, {})).keep();
+    expect(kept.size).toBe(0);
+  });
+
+  it("Sam2.load keeps what has loaded and forgets what is bad; what is kept is listed and cleared", async () => {
+    const kept = fakeCache();
+    const load = () => Sam2.load({ model: url, cache: "cache-api", device: "cpu", worker: false });
+    // A pointer of Git LFS, or a page of a captive portal, answered with 200.
+    answer(new Response(body(5)));
+    await expect(load()).rejects.toMatchObject({ code: "WEIGHTS_CORRUPT" });
+    expect(kept.size).toBe(0);
+    answer(new Response(body(64)));
+    (await load()).dispose();
+    expect(await Sam2.isCached({ model: url })).toBe(true);
+    expect(await Sam2.isCached({ model: "large" })).toBe(false);
+    expect(await Sam2.listCached()).toEqual([{ url, bytes: 64 }]);
+    // Kept by an older version, which did not look first.
+    kept.set(url, new Response(body(5)));
+    await expect(load()).rejects.toMatchObject({ code: "WEIGHTS_CORRUPT" });
+    expect(kept.size).toBe(0);
+    answer(new Response(body(64)));
+    (await load()).dispose();
+    await Sam2.clearCache({ model: "tiny" });
+    expect(kept.size).toBe(1);
+    await Sam2.clearCache();
+    expect(kept.size).toBe(0);
   });
 });
