@@ -11,6 +11,20 @@ export function connectLocal(wasm: WasmModule): Connection {
   };
 }
 
+/** A worker, of `make`'s making. From another origin browsers refuse it at once. */
+export function startWorker(make: () => Worker): Worker {
+  try {
+    return make();
+  } catch (cause) {
+    throw new Sam2Error(
+      "NETWORK",
+      `The worker could not be started: ${(cause as Error).message} Serve the package from the page's own origin, or ` +
+        "load it with worker: false.",
+      { cause },
+    );
+  }
+}
+
 interface Pending {
   context: CallContext;
   resolve(result: never): void;
@@ -72,7 +86,19 @@ export function connectWorker<C extends CallTable<keyof C & string> = Calls>(
       return new Promise((resolve, reject) => {
         if (dead) return reject(dead);
         const id = nextId++;
-        worker.postMessage({ id, method, args } satisfies Request, transfer);
+        try {
+          worker.postMessage({ id, method, args } satisfies Request, transfer);
+        } catch (cause) {
+          reject(
+            new Sam2Error(
+              "UNSUPPORTED_INPUT",
+              `What was passed cannot be sent to the worker (${(cause as Error).message}). Pass plain data: not a ` +
+                "framework's proxy, nor a buffer or picture that was handed over before.",
+              { cause },
+            ),
+          );
+          return;
+        }
         // The worker drops the call if it has not begun; otherwise its result comes and is discarded.
         const abort = () => worker.postMessage({ id, abort: true } satisfies Request);
         const { signal } = context;

@@ -33,7 +33,10 @@ interface Adapter {
 }
 
 async function requestAdapter(): Promise<Adapter | null> {
-  const gpu = (navigator as { gpu?: { requestAdapter(options: object): Promise<Adapter | null> } }).gpu;
+  // (There is no navigator in some workers' hosts, nor in older Nodes.)
+  const gpu = (
+    globalThis.navigator as { gpu?: { requestAdapter(options: object): Promise<Adapter | null> } } | undefined
+  )?.gpu;
   return (await gpu?.requestAdapter({ powerPreference: "high-performance" }).catch(() => null)) ?? null;
 }
 

@@ -134,7 +134,7 @@ export class Engine {
       const { data, width, height } = await toRgba(picture);
       check(signal);
       const start = performance.now();
-      const embedding = await model.setImage(new Uint8Array(data.buffer), width, height);
+      const embedding = await model.setImage(bytesOf(data), width, height);
       const encodeMs = performance.now() - start;
       const image = this.#nextId++;
       this.#images.set(image, { embedding, picture });
@@ -237,7 +237,7 @@ export class Engine {
       const { data, width, height } = await toRgba(picture);
       closePicture(picture);
       check(signal);
-      await video.setFrame(frame, new Uint8Array(data.buffer), width, height);
+      await video.setFrame(frame, bytesOf(data), width, height);
     }
     return video;
   }
@@ -272,6 +272,10 @@ export class Engine {
     for (const reject of this.#rejects) reject(this.#fatal);
     return this.#fatal;
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint8ClampedArray): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** The picture of a call that failed: nobody else holds it. */

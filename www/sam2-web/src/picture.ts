@@ -14,7 +14,15 @@ export async function toPicture(
   if (isA(source, "ImageData")) {
     checkSize(source.width, source.height);
     const given = source.data as Uint8ClampedArray<ArrayBuffer>;
-    const data = transfer ? given : given.slice();
+    if (given.length !== source.width * source.height * 4) {
+      throw new Sam2Error(
+        "INVALID_IMAGE",
+        "The ImageData's pixels are gone: they were handed over before, by transfer. Pass it anew.",
+      );
+    }
+    // Handing over a part of a larger buffer would take the rest with it.
+    const whole = given.byteLength === given.buffer.byteLength;
+    const data = transfer && whole ? given : given.slice();
     return { picture: { data, width: source.width, height: source.height }, transfer: [data.buffer] };
   }
 

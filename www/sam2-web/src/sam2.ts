@@ -1,6 +1,6 @@
-import { connectLocal, connectWorker } from "./connect.js";
+import { connectLocal, connectWorker, startWorker } from "./connect.js";
 import { chooseDevices } from "./device.js";
-import { Sam2Error } from "./errors.js";
+import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
 import { toPicture } from "./picture.js";
@@ -29,6 +29,8 @@ export class Sam2 {
   readonly model: ModelInfo;
   /** What matrices are multiplied in. */
   readonly precision: Precision;
+  /** Why `device: "auto"` went on to the CPU although there is a GPU. */
+  readonly fallback: Sam2Error | undefined;
   readonly #connection: Connection;
   readonly #worker: boolean;
   readonly #disposed = new AbortController();
@@ -39,6 +41,7 @@ export class Sam2 {
     device: "webgpu" | "cpu",
     worker: boolean,
     loaded: Calls["load"]["result"],
+    fallback: Sam2Error | undefined,
   ) {
     const { device: adapter, precision, ...model } = loaded;
     this.#connection = connection;
@@ -46,6 +49,7 @@ export class Sam2 {
     this.device = device;
     this.adapter = adapter;
     this.precision = precision;
+    this.fallback = fallback;
     this.model = model;
   }
 
@@ -62,16 +66,18 @@ export class Sam2 {
       throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
     const weights = weightsSource(options);
     const devices = await until(chooseDevices(device), [signal]);
+    let fallback: Sam2Error | undefined;
     for (const [index, chosen] of devices.entries()) {
       const connection = await connect(chosen, worker);
       try {
         const context = { signal, onProgress: muted(onProgress, signal) };
         const call = connection.call("load", { weights, precision }, context);
-        return new Sam2(connection, chosen, worker, await until(call, [signal]));
+        return new Sam2(connection, chosen, worker, await until(call, [signal]), fallback);
       } catch (error) {
         connection.close();
         const another = index + 1 < devices.length;
-        if (!(another && error instanceof Sam2Error && error.code === "DEVICE_UNAVAILABLE")) throw error;
+        if (!(another && error instanceof Sam2Error && OF_THE_DEVICE.includes(error.code))) throw error;
+        fallback = error;
       }
     }
     throw new Sam2Error("DEVICE_UNAVAILABLE", "No device could run the model.");
@@ -206,12 +212,33 @@ async function connect(device: "webgpu" | "cpu", inWorker: boolean): Promise<Con
     return connectLocal(wasm);
   }
   return connectWorker(
-    device === "webgpu"
-      ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module" })
-      : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module" }),
+    startWorker(() =>
+      device === "webgpu"
+        ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module" })
+        : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module" }),
+    ),
   );
 }
 
+/** Silent once the load was aborted. What the page's own function throws is the page's, and does not end the load. */
 function muted(onProgress: LoadOptions["onProgress"], signal?: AbortSignal): LoadOptions["onProgress"] {
-  return onProgress && ((progress) => signal?.aborted || onProgress(progress));
+  return (
+    onProgress &&
+    ((progress) => {
+      if (signal?.aborted) return;
+      try {
+        onProgress(progress);
+      } catch (error) {
+        globalThis.reportError?.(error);
+      }
+    })
+  );
 }
+
+/** Faults of a GPU or its driver, which the CPU does not share. */
+const OF_THE_DEVICE: readonly Sam2ErrorCode[] = [
+  "DEVICE_UNAVAILABLE",
+  "DEVICE_LOST",
+  "OUT_OF_MEMORY",
+  "INTERNAL",
+];

@@ -1,4 +1,4 @@
-import { connectWorker } from "./connect.js";
+import { connectWorker, startWorker } from "./connect.js";
 import type { FrameSource } from "./frame-source.js";
 import { FileTimes, type FrameTimes } from "./frame-times.js";
 import type { Connection, RawPicture } from "./protocol.js";
@@ -24,7 +24,9 @@ export async function openVideoFile(
 // The worker is written out as bundlers recognise it. Only this file's users pay for the demuxer.
 async function connect(inWorker: boolean): Promise<Connection<FileCalls>> {
   if (inWorker) {
-    const worker = new Worker(new URL("./worker-video.js", import.meta.url), { type: "module" });
+    const worker = startWorker(
+      () => new Worker(new URL("./worker-video.js", import.meta.url), { type: "module" }),
+    );
     return connectWorker<FileCalls>(worker, "Call openVideo again.");
   }
   const { VideoFile } = await import("./video-file.js");

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type LoadOptions, Sam2, Sam2Error } from "../src/index.js";
-import { alive, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
+import { alive, Model as fakeModel, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
 import { FakeWorker } from "./fake-worker.js";
 
 const weights = new ArrayBuffer(64);
@@ -277,5 +277,80 @@ describe("Sam2", () => {
     expect((await Sam2.load({ model: weights })).device).toBe("cpu");
     withAdapter({ info: { isFallbackAdapter: false, architecture: "swiftshader" } });
     expect((await Sam2.load({ model: weights })).device).toBe("cpu");
+  });
+
+  it("auto goes on to the CPU for any fault of the GPU, and says why; not for one of the file's", async () => {
+    const gpu = { requestAdapter: async () => ({ info: { architecture: "ampere" } }) };
+    vi.stubGlobal("navigator", { gpu });
+    for (const code of ["DEVICE_UNAVAILABLE", "DEVICE_LOST", "OUT_OF_MEMORY"]) {
+      let first = true;
+      const failing = {
+        ...fakeWasm,
+        Model: class extends fakeModel {
+          static override async load(): Promise<never> {
+            throw Object.assign(new Error("the driver says no"), { code });
+          }
+        },
+      };
+      makeWorker = () => {
+        const worker = new FakeWorker(first ? failing : fakeWasm);
+        first = false;
+        return worker;
+      };
+      const sam = await Sam2.load({ model: weights });
+      expect(sam.device).toBe("cpu");
+      expect(sam.fallback).toMatchObject({ code, message: expect.stringMatching(/driver says no/) });
+      sam.dispose();
+      first = true;
+      expect(await codeOf(Sam2.load({ model: weights, device: "webgpu" }))).toBe(code);
+    }
+    makeWorker = () => new FakeWorker(fakeWasm);
+    const made = workers.length;
+    expect(await codeOf(Sam2.load({ model: new ArrayBuffer(3) }))).toBe("WEIGHTS_CORRUPT");
+    expect(workers.length).toBe(made + 1);
+    expect((await Sam2.load({ model: weights })).fallback).toBeUndefined();
+  });
+
+  it("lets only its own errors out", async () => {
+    vi.stubGlobal("navigator", undefined);
+    const sam = await Sam2.load({ model: weights });
+    expect(sam.device).toBe("cpu");
+    const image = await sam.setImage(picture());
+    const proxied = [new Proxy({ x: 20, y: 15, label: 1 as const }, {})];
+    expect(await codeOf(image.predict({ points: proxied }))).toBe("UNSUPPORTED_INPUT");
+    expect((await image.predict(click)).masks).toHaveLength(3);
+
+    makeWorker = () => {
+      throw new DOMException("Script at another origin cannot be accessed.", "SecurityError");
+    };
+    const refused = await errorOf(Sam2.load({ model: weights, device: "cpu" }));
+    expect(refused).toMatchObject({ code: "NETWORK", message: expect.stringMatching(/own origin/) });
+
+    const reported: unknown[] = [];
+    vi.stubGlobal("reportError", (error: unknown) => reported.push(error));
+    const mistake = new TypeError("the page's own");
+    const onProgress = () => {
+      throw mistake;
+    };
+    (await Sam2.load({ model: weights, device: "cpu", worker: false, onProgress })).dispose();
+    expect(reported.length).toBeGreaterThan(0);
+    expect(new Set(reported)).toEqual(new Set([mistake]));
+  });
+
+  it("takes a picture that is a part of a larger buffer, and refuses one that was handed over", async () => {
+    for (const worker of [true, false]) {
+      const sam = await Sam2.load({ model: weights, device: "cpu", worker });
+      const large = new Uint8ClampedArray(100 + 40 * 30 * 4 + 7).fill(9);
+      const part = Object.assign(picture(), { data: large.subarray(100, 100 + 40 * 30 * 4) });
+      for (const transfer of [true, false]) {
+        const image = await sam.setImage(part, { transfer });
+        expect([image.width, image.height]).toEqual([40, 30]);
+      }
+      expect(large.length).toBe(100 + 40 * 30 * 4 + 7);
+      const whole = picture();
+      await sam.setImage(whole, { transfer: true });
+      if (worker) expect(await codeOf(sam.setImage(whole))).toBe("INVALID_IMAGE");
+      sam.dispose();
+    }
   });
 });
