@@ -4,13 +4,17 @@ import { test as base, expect, type Page } from "@playwright/test";
 export { expect };
 
 export const test = base.extend<{ watched: { urls: string[] } }>({
-  // For every test, asked for or not: no request may leave the origin, and nothing may go against the policy.
+  // For every test, asked for or not: no request may leave the origin, nothing may go against the policy, and every
+  // error must have been caught.
   watched: [
     async ({ context, request, baseURL }, use) => {
       const urls: string[] = [];
       context.on("request", (sent) => urls.push(sent.url()));
+      const uncaught: string[] = [];
+      context.on("weberror", (error) => uncaught.push(String(error.error())));
       await use({ urls });
       const strangers = urls.filter((url) => !url.startsWith(`${baseURL}/`) && !/^(blob|data):/.test(url));
+      expect(uncaught, "errors and rejections that nothing caught").toEqual([]);
       expect(strangers, "requests to other places").toEqual([]);
       expect(await (await request.get("/csp-reports")).json(), "violations of the policy").toEqual([]);
     },

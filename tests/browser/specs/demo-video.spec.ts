@@ -446,3 +446,22 @@ test("bedroom: two children are followed", async ({ page }) => {
     console.log(`${name}: visible in ${segmentations.filter(Boolean).length} of ${known.length} frames`);
   expect(masks.annotations.length).toBe(2);
 });
+
+test("an object whose clicks were taken back does not keep the others from being followed", async ({
+  page,
+}) => {
+  test.setTimeout(400_000);
+  await open(page, "&model=/fixture/micro.safetensors", sample("flower"));
+  await addObjects(page, [0.47, 0.48], [0.7, 0.3]);
+  await page.locator("#undo").click();
+  await eventually(page, ({ busy }) => busy).toBe(false);
+  await page.locator("#track").click();
+  await eventually(page, ({ count }) => count).toBeGreaterThanOrEqual(3);
+  await expect(page.locator("#toasts .toast")).toHaveCount(0);
+  await page.locator("#track").click();
+  await expect(page.locator("#track")).toHaveText("Resume", SLOW);
+  // Clicked again, it is followed with the other.
+  await clickAt(page, page.locator("#overlay"), 0.7, 0.3);
+  await eventually(page, ({ busy }) => busy).toBe(false);
+  await expect(page.locator(".object")).toHaveCount(2);
+});

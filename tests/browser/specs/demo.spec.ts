@@ -143,3 +143,57 @@ test("of two models that are loading the one asked for last stays", async ({ pag
   await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
   await expect(page.locator("#model")).toHaveText("SAM 2.1 nano");
 });
+
+test("Escape gives a drag up; quick clicks do not refine another prompt's mask; a bad model leaves the old one", async ({
+  page,
+}) => {
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
+  const prompts = () =>
+    page.evaluate(() => {
+      const { prompts } = window.__sam2demo as unknown as {
+        prompts: { points: unknown[]; box?: unknown; mask?: unknown };
+      };
+      return { points: prompts.points.length, box: !!prompts.box, mask: !!prompts.mask };
+    });
+  const settled = () => page.waitForFunction(() => !window.__sam2demo?.busy);
+  const area = await page.locator("#overlay").boundingBox();
+  if (!area) throw new Error("no picture is shown");
+  const at = (x: number, y: number) => [area.x + x * area.width, area.y + y * area.height] as const;
+  await page.mouse.click(...at(0.5, 0.5));
+  await settled();
+  await page.mouse.move(...at(0.2, 0.2));
+  await page.mouse.down();
+  await page.mouse.move(...at(0.6, 0.6));
+  await page.keyboard.press("Escape");
+  await page.mouse.move(...at(0.7, 0.7));
+  await page.mouse.up();
+  await settled();
+  expect(await prompts()).toEqual({ points: 1, box: false, mask: false });
+
+  await page.mouse.click(...at(0.4, 0.5));
+  await settled();
+  expect(await prompts()).toEqual({ points: 2, box: false, mask: true });
+  await page.keyboard.press("Escape");
+  await settled();
+  // Both before the first has been answered: there is no mask of the first one yet.
+  await page.evaluate(() => {
+    const overlay = document.querySelector("#overlay") as HTMLElement;
+    overlay.focus();
+    for (const key of ["ArrowLeft", "Enter", "ArrowLeft", "Enter"])
+      overlay.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  });
+  expect(await prompts()).toEqual({ points: 2, box: false, mask: false });
+  await settled();
+
+  await page.locator("#file").setInputFiles({
+    name: "model.torch",
+    mimeType: "",
+    buffer: Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+  });
+  await expect(page.locator("#toasts .toast")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await settled();
+  await page.mouse.click(...at(0.5, 0.5));
+  await page.waitForFunction(() => window.__sam2demo?.masks.length && !window.__sam2demo.busy);
+});

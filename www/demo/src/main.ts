@@ -1,5 +1,6 @@
 import type { LoadOptions, Sam2 } from "sam2-web";
 import { byId } from "./dom.js";
+import { kindOf } from "./kind.js";
 import type { Mode } from "./mode.js";
 import { loadModel } from "./model.js";
 import { showFacts } from "./panel.js";
@@ -44,6 +45,16 @@ async function useModel(model: LoadOptions["model"]): Promise<void> {
     used = turn;
     const before = sam;
     sam = loaded;
+    try {
+      await picture.useModel(loaded);
+    } catch (error) {
+      // The one before still works, and has seen the picture.
+      if (before) {
+        sam = before;
+        loaded.dispose();
+      }
+      throw error;
+    }
     byId("device").title = loaded.adapter;
     showFacts({
       device: loaded.device === "webgpu" ? "WebGPU" : "CPU",
@@ -52,7 +63,6 @@ async function useModel(model: LoadOptions["model"]): Promise<void> {
     modelCame();
     if (mode !== picture && opened) await open(opened);
     before?.dispose();
-    await picture.useModel(loaded);
   } catch (error) {
     report(error);
     if (!sam) say("The model could not be loaded.");
@@ -111,22 +121,22 @@ addEventListener("keydown", (event) => {
   const typing = (event.target as HTMLElement).matches("input.name");
   if (typing) return;
   if (command && !event.shiftKey && event.key.toLowerCase() === "z") mode.undo();
-  else if (event.key === "Escape") mode.clear();
-  else if (!mode.key(event)) return;
+  else if (event.key === "Escape") {
+    if (!stage.cancelDrag()) mode.clear();
+  } else if (!mode.key(event)) return;
   event.preventDefault();
 });
 listenForFiles(
   (file) => {
-    if (/\.(pt|safetensors)$/i.test(file.name)) void useModel(file);
-    else
-      void open({ kind: isVideo(file) ? "clip" : "picture", file: Promise.resolve(file), name: file.name });
+    void openFile(file);
   },
   () => void open({ kind: "camera" }),
 );
 
-/** By its type, or by its name where the system knows no type for it. */
-function isVideo({ type, name }: File): boolean {
-  return type.startsWith("video/") || (!type && /\.(mp4|m4v|mov|webm|mkv)$/i.test(name));
+async function openFile(file: File): Promise<void> {
+  const kind = await kindOf(file);
+  if (kind === "model") await useModel(file);
+  else await open({ kind, file: Promise.resolve(file), name: file.name });
 }
 
 if (query.has("test")) {

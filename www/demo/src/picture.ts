@@ -4,7 +4,7 @@ import { download } from "./download.js";
 import type { Mode } from "./mode.js";
 import { Newest } from "./newest.js";
 import { type Candidate, Candidates, milliseconds, showFacts } from "./panel.js";
-import { Prompts, toPrompt } from "./prompts.js";
+import { Prompts, type Step, toPrompt } from "./prompts.js";
 import { silhouette } from "./silhouette.js";
 import { markSample } from "./sources.js";
 import type { Stage } from "./stage.js";
@@ -36,6 +36,8 @@ export class PictureMode implements Mode {
   #shown: Shown | undefined;
   #opening = new AbortController();
   #candidates: Candidate[] = [];
+  /** The prompts whose answer the candidates are. */
+  #candidatesOf: Step | undefined;
   #chosen = 0;
   #preview: ImageBitmap | undefined;
   #pointer: { x: number; y: number } | undefined;
@@ -57,8 +59,14 @@ export class PictureMode implements Mode {
   }
 
   async useModel(sam: Sam2): Promise<void> {
+    const before = this.#sam;
     this.#sam = sam;
-    if (this.#shown) await this.#encode(this.#shown, this.#opening.signal);
+    try {
+      if (this.#shown) await this.#encode(this.#shown, this.#opening.signal);
+    } catch (error) {
+      if (before) this.#sam = before;
+      throw error;
+    }
   }
 
   close(): void {
@@ -131,7 +139,9 @@ export class PictureMode implements Mode {
   // Prompts and masks
 
   point(point: Point): void {
-    this.#change(() => this.#prompts.addPoint(point, this.#candidates[this.#chosen]?.mask.logits));
+    // Of two quick clicks the second finds the mask of prompts before the first: that one is not what it corrects.
+    const shown = this.#candidatesOf === this.#prompts.now ? this.#candidates[this.#chosen] : undefined;
+    this.#change(() => this.#prompts.addPoint(point, shown?.mask.logits));
   }
 
   box(box: Box): void {
@@ -175,6 +185,7 @@ export class PictureMode implements Mode {
       if (step !== this.#prompts.now || image !== this.#shown?.image) return;
       this.#decodeMs = prediction.decodeMs;
       this.#candidates = found;
+      this.#candidatesOf = step;
       showFacts({ decode: milliseconds(this.#decodeMs) });
       this.#candidateList.show(found, this.#shown?.element);
       const scores = found.map(({ mask }) => mask.score);

@@ -144,6 +144,13 @@ export class Stage {
     this.#events.point({ ...this.#at(event), label: subtract ? 0 : 1 });
   }
 
+  /** Gives a drag up; false if there is none. */
+  cancelDrag(): boolean {
+    if (!this.#press) return false;
+    this.#cancel();
+    return true;
+  }
+
   #cancel(): void {
     this.#press = undefined;
     this.#draft = undefined;

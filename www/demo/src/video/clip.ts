@@ -186,10 +186,15 @@ export class ClipMode implements Mode {
       const { points, box } = prompts.now;
       const began = performance.now();
       try {
-        const masks = prompts.isEmpty
-          ? await this.#video.clearPrompts(frame, object)
-          : await this.#video.prompt({ frame, object, points, ...(box && { box }) });
-        await this.#keep(masks);
+        if (!prompts.isEmpty) {
+          await this.#keep(await this.#video.prompt({ frame, object, points, ...(box && { box }) }));
+        } else if (this.#promptedFrames(object).length) {
+          await this.#keep(await this.#video.clearPrompts(frame, object));
+        } else {
+          // An object of which nothing is said cannot be followed, and would keep the others from it.
+          for (const masks of await this.#video.removeObject(object)) await this.#keep(masks);
+          this.#masks.remove(object);
+        }
         this.#tracker.edited(frame);
         showFacts({ step: milliseconds(performance.now() - began) });
         const found = this.#masks.at(frame)?.get(object)?.visible;
