@@ -465,3 +465,29 @@ test("an object whose clicks were taken back does not keep the others from being
   await eventually(page, ({ busy }) => busy).toBe(false);
   await expect(page.locator(".object")).toHaveCount(2);
 });
+
+test("a camera that ends while things are followed ends that with a word", async ({ page, context }) => {
+  await context.grantPermissions(["camera"]);
+  await page.addInitScript(() => {
+    const { mediaDevices } = navigator;
+    const open = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = async (wanted) => {
+      const stream = await open(wanted);
+      Object.assign(window, { unplug: () => stream.getTracks().map((track) => track.stop()) });
+      return stream;
+    };
+  });
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
+  await page.locator("#camera").click();
+  await eventually(page, ({ frame, width }) => width && frame).toBeGreaterThan(3);
+  await clickAt(page, page.locator("#overlay"), 0.5, 0.5);
+  await eventually(page, ({ tracked }) => tracked).toBeGreaterThan(2);
+  await page.evaluate(() => (window as unknown as { unplug(): void }).unplug());
+  await expect(page.locator("#status")).toHaveText("The camera has stopped.");
+  const { tracked } = await state(page);
+  await page.waitForTimeout(500);
+  expect((await state(page)).tracked).toBe(tracked);
+  // The page goes on.
+  await sample("tortoise")(page);
+  await expect(page.locator("#candidates-title")).toBeVisible();
+});

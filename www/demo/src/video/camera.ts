@@ -134,8 +134,10 @@ export class CameraMode implements Mode {
     while (!signal.aborted) {
       try {
         await this.#answer();
-        if (this.#prompted.size) await this.#follow();
-        else if (!(await this.#watch())) break;
+        const goesOn = await (this.#prompted.size ? this.#follow() : this.#watch());
+        if (goesOn) continue;
+        say("The camera has stopped.");
+        break;
       } catch (error) {
         report(error);
         const { code } = error instanceof Sam2Error ? error : { code: undefined };
@@ -154,16 +156,13 @@ export class CameraMode implements Mode {
   /** Shows the camera as it is; false when it has ended. */
   async #watch(): Promise<boolean> {
     const frame = await this.#video.nextFrame({ signal: this.#ended.signal });
-    if (frame === undefined) {
-      say("The camera has stopped.");
-      return false;
-    }
+    if (frame === undefined) return false;
     await this.#show(frame, undefined);
     return true;
   }
 
-  /** Follows the objects until something is asked. */
-  async #follow(): Promise<void> {
+  /** Follows the objects until something is asked; false when the camera has ended. */
+  async #follow(): Promise<boolean> {
     let began = performance.now();
     for await (const masks of this.#video.propagate({ signal: this.#ended.signal })) {
       await this.#show(masks.frame, masks);
@@ -172,8 +171,9 @@ export class CameraMode implements Mode {
       showFacts({ step: milliseconds(now - began), tracked: `${this.#tracked} frames` });
       began = now;
       say("", true);
-      if (this.#asked.length) return;
+      if (this.#asked.length) return true;
     }
+    return false;
   }
 
   async #show(frame: number, masks: VideoFrameMasks | undefined): Promise<void> {
