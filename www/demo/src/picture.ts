@@ -182,9 +182,12 @@ export class PictureMode implements Mode {
       const found = await Promise.all(
         prediction.masks.map(async (mask) => ({ mask, shape: await silhouette(mask) })),
       );
-      if (step !== this.#prompts.now || image !== this.#shown?.image) return;
+      if (step !== this.#prompts.now || image !== this.#shown?.image) {
+        for (const { shape } of found) shape.close();
+        return;
+      }
       this.#decodeMs = prediction.decodeMs;
-      this.#candidates = found;
+      this.#setCandidates(found);
       this.#candidatesOf = step;
       showFacts({ decode: milliseconds(this.#decodeMs) });
       this.#candidateList.show(found, this.#shown?.element);
@@ -215,7 +218,7 @@ export class PictureMode implements Mode {
       const quick = !this.#jobs.busy && this.#decodeMs < PREVIEW_MS;
       if (this.#shown?.image && quick) void this.#jobs.run(() => this.#showPreview());
     } else if (this.#preview) {
-      this.#preview = undefined;
+      this.#setPreview(undefined);
       this.#showPrompts();
     }
   }
@@ -229,8 +232,11 @@ export class PictureMode implements Mode {
       this.#decodeMs = prediction.decodeMs;
       const best = prediction.masks.reduce((a, b) => (b.score > a.score ? b : a));
       const shape = await silhouette(best);
-      if (image !== this.#shown?.image || !this.#pointer || !this.#prompts.isEmpty) return;
-      this.#preview = shape;
+      if (image !== this.#shown?.image || !this.#pointer || !this.#prompts.isEmpty) {
+        shape.close();
+        return;
+      }
+      this.#setPreview(shape);
       this.#showPrompts();
       const moved = this.#pointer.x !== at.x || this.#pointer.y !== at.y;
       if (moved) void this.#jobs.run(() => this.#showPreview());
@@ -240,11 +246,23 @@ export class PictureMode implements Mode {
   }
 
   #showNothing(): void {
-    this.#candidates = [];
+    this.#setCandidates([]);
     this.#candidateList.show([], undefined);
-    this.#preview = undefined;
+    this.#setPreview(undefined);
     this.#showPrompts();
     say(this.#shown?.image ? READY : "");
+  }
+
+  // The stage paints later, from what it is shown last: call `#showPrompts` after these, or it would paint what is closed.
+
+  #setPreview(shape: ImageBitmap | undefined): void {
+    this.#preview?.close();
+    this.#preview = shape;
+  }
+
+  #setCandidates(found: Candidate[]): void {
+    for (const { shape } of this.#candidates) shape.close();
+    this.#candidates = found;
   }
 
   #showPrompts(): void {
