@@ -219,7 +219,9 @@ def main():
     parser.add_argument("--no-feed", action="store_true", help="don't give the mask so far as a prompt")
     parser.add_argument("--threads", type=int, default=1, help="two in step are slower than one on a busy machine")
     parser.add_argument("--out", type=Path)
+    nano.option(parser)
     args = parser.parse_args()
+    nano.use(args.config)
     torch.set_num_threads(args.threads)
     if args.video:
         quiet()

@@ -1,11 +1,14 @@
-"""Builds nano from its YAML with the official SAM 2 classes, at any picture size that is a multiple of 128."""
+"""Builds nano from its YAML with the official SAM 2 classes, at any picture size that is a multiple of 128.
+
+There are two editions, nano.yaml and second.yaml; the scripts take the other one by --config.
+"""
 from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-CONFIG = Path(__file__).with_name("nano.yaml")
+CONFIG = Path(__file__).with_name("nano.yaml")  # of the edition that build() builds; use() chooses another
 
 # What the official build_sam adds for inference (dynamic multimask by stability).
 POSTPROCESSING = dict(
@@ -13,6 +16,16 @@ POSTPROCESSING = dict(
     dynamic_multimask_stability_delta=0.05,
     dynamic_multimask_stability_thresh=0.98,
 )
+
+
+def option(parser):
+    """The argument by which a script chooses the edition, to be given to use()."""
+    parser.add_argument("--config", type=Path, default=CONFIG, help="second.yaml for the second edition")
+
+
+def use(config):
+    global CONFIG
+    CONFIG = config
 
 
 def build(image_size=None, postprocessing=False, video=False):
@@ -23,8 +36,9 @@ def build(image_size=None, postprocessing=False, video=False):
         grid = [image_size // 16] * 2
         model.memory_attention.layer.self_attention.feat_sizes = grid
         model.memory_attention.layer.cross_attention.feat_sizes = grid
-        # Smaller windows for small pictures, so that they need no padding either.
-        model.image_encoder.trunk.window_spec = [min(w, image_size // s) for w, s in zip(model.image_encoder.trunk.window_spec, (4, 8, 16, 32))]
+        trunk = model.image_encoder.trunk
+        if "window_spec" in trunk:  # smaller windows for small pictures, so that they need no padding either
+            trunk.window_spec = [min(w, image_size // s) for w, s in zip(trunk.window_spec, (4, 8, 16, 32))]
     if postprocessing:
         model.sam_mask_decoder_extra_args = POSTPROCESSING
     if video:

@@ -42,16 +42,16 @@ class Muon(torch.optim.Optimizer):
                 torch._foreach_add_(params, updates.unbind(), alpha=-group["lr"])
 
 
-def make(model, lr, weight_decay, muon=True, slow=(), slowness=0.1):
-    """The optimizers for the trainable parameters; those whose name begins with one of `slow` get a part of the rate.
+def make(model, lr, weight_decay, muon=True, slow={}):
+    """The optimizers for the trainable parameters; `slow` has the part of the rate for those whose name begins so.
 
-    `scale` of each group is to be multiplied with the rate by whoever sets it.
+    Convolutions, 1x1 and depthwise ones too, are no matrices here: AdamW has them. `scale` of each group is to be multiplied with the rate by whoever sets it.
     """
     adam, matrices = [], []
-    for scale in (1.0, slowness):
+    for scale in sorted({1.0, *slow.values()}):
         groups = dict(matrices=[], vectors=[], rest=[])
         for name, p in model.named_parameters():
-            if not p.requires_grad or name.startswith(tuple(slow)) != (scale != 1.0):
+            if not p.requires_grad or scale != next((s for prefix, s in slow.items() if name.startswith(prefix)), 1.0):
                 continue
             embedding = "embed" in name or "token" in name
             if p.ndim == 2 and min(p.shape) >= 16 and not embedding and muon:

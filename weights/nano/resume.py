@@ -19,7 +19,9 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, required=True, help="taken so far; also chooses the random numbers of what comes")
     parser.add_argument("--hours", type=float, required=True)
+    nano.option(parser)
     args = parser.parse_args()
+    nano.use(args.config)
     state = {k: v.float() for k, v in load_file(args.weights).items()}
     nano.build().load_state_dict(state, strict=True)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -191,6 +191,7 @@ def main():
     parser.add_argument("--decay-minutes", type=float, default=0.0)
     parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--trunk-rate", type=float, default=1.0, help="part of the rate for the image encoder's trunk, where it has learnt elsewhere")
     parser.add_argument("--warmup", type=int, default=80)
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--adamw", action="store_true", help="AdamW for the matrices too")
@@ -200,7 +201,9 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1, help="processes that make pictures; a GPU keeps 15 busy")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    nano.option(parser)
     args = parser.parse_args()
+    nano.use(args.config)
     video_size = args.video_size or args.size
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -240,7 +243,7 @@ def main():
     model.to(args.device)
     tracker.to(args.device)
     share(model, tracker)
-    optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw, slow=memory.SLOW)
+    optimizers = optimizer.make(model, args.lr, args.weight_decay, muon=not args.adamw, slow={**memory.SLOW, "image_encoder.trunk.": args.trunk_rate})
     if start:
         kept = start["moments"]
         if args.begin_memory is not None:
