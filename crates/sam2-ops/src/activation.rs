@@ -1,0 +1,12 @@
+//! Activations.
+
+/// What is applied to each value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(x, 0).
+    Relu,
+    /// x (1 + erf(x / √2)) / 2, the exact form (`nn.GELU`).
+    Gelu,
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+}

@@ -1,0 +1,63 @@
+//! The operations in which the networks are written. Each has one public signature, with its formula, its shapes and
+//! its source, and three implementations behind it:
+//!
+//! - *portable*: plain burn, differentiable, right on every backend. The others are tested against it;
+//! - *cpu* (feature `cpu`): in place on the memory of burn's CPU backend, with products by `sam2-matmul` where packed
+//!   weights are quicker;
+//! - *gpu* (feature `gpu`): the kernels of `sam2-kernels`.
+//!
+//! Which one computes is a value, [`Implementation`], made once when a model is loaded. An operation with parameters is
+//! *prepared* when it is loaded: the implementation lays the official parameters out as its device reads them.
+
+mod activation;
+mod attention;
+mod by_rows;
+mod choice;
+#[cfg(feature = "cpu")]
+mod cpu;
+mod depthwise_conv;
+#[cfg(feature = "gpu")]
+mod gpu;
+mod implementation;
+mod keys;
+mod layer_norm;
+mod linear;
+mod mask_down_sampler;
+mod mlp;
+mod operations;
+mod output_upscaling;
+mod patch_embed;
+mod patch_merge;
+mod portable;
+mod rotary_attention;
+mod weights;
+mod windowed_attention;
+
+pub use activation::Activation;
+pub use attention::{Attention, AttentionOperation, AttentionParameters, Picture, Projections};
+pub use by_rows::{by_rows, by_windows};
+pub use choice::{Choice, Hidden, Stability, choose, pick};
+#[cfg(feature = "cpu")]
+pub use cpu::Products;
+pub use depthwise_conv::{DepthwiseConv, DepthwiseConvOperation, DepthwiseConvParameters};
+pub use implementation::Implementation;
+pub use keys::{KeyGroup, KeyPositions, Keys};
+pub use layer_norm::LayerNorm;
+pub use linear::{Linear, LinearOperation, LinearOptions, LinearParameters, Residual};
+pub use mask_down_sampler::{
+    MaskDownSampler, MaskDownSamplerOperation, MaskDownSamplerParameters, MaskForMemory, StridedConvParameters,
+};
+pub use mlp::{GroupedMlp, GroupedMlpOperation, Mlp, MlpOperation, MlpParameters};
+pub use operations::Operations;
+pub use output_upscaling::{OutputUpscaling, OutputUpscalingOperation, OutputUpscalingParameters};
+pub use patch_embed::{PatchEmbed, PatchEmbedOperation, PatchEmbedParameters};
+pub use patch_merge::{PatchMerge, PatchMergeOperation, PatchMergeParameters};
+pub use rotary_attention::{
+    RotaryAttention, RotaryAttentionOperation, RotaryAttentionParameters, RotaryPositions,
+};
+#[cfg(feature = "gpu")]
+pub use sam2_kernels::{Adapter, AdapterClass};
+pub use weights::{
+    Parameter, ParameterSpec, Prepared, TensorSource, TrackedParameter, Weights, WeightsError, list_parameters,
+};
+pub use windowed_attention::{WindowedAttention, windowed_attention};

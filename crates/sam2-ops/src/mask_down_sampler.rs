@@ -1,0 +1,92 @@
+//! The memory encoder's way from a mask to the grid of the frame's features
+//! (`sam2.modeling.memory_encoder.MaskDownSampler`).
+
+use burn::tensor::Tensor;
+
+use crate::linear::rows;
+use crate::{LayerNorm, LinearParameters, Parameter, Prepared, Weights, WeightsError};
+
+/// Each of the strided convolutions has four times the channels of the one before.
+const CHANNELS: [usize; 5] = [1, 4, 16, 64, 256];
+const KERNEL: usize = 3;
+/// `LayerNorm2d`'s default.
+const EPS: f64 = 1e-6;
+
+/// Four convolutions of kernel 3 and stride 2, each with a normalisation and GELU after it, then one of kernel 1.
+#[derive(Debug)]
+pub struct MaskDownSampler {
+    operation: Prepared<dyn MaskDownSamplerOperation>,
+}
+
+/// What it is made of.
+#[derive(Debug)]
+pub struct MaskDownSamplerParameters {
+    /// The strided convolutions, in their order.
+    pub convs: Vec<StridedConvParameters>,
+    /// `[dim, 256]`.
+    pub out: LinearParameters,
+}
+
+/// A convolution of kernel 3 and stride 2 with a pixel of zeros around, and the normalisation after it.
+#[derive(Debug)]
+pub struct StridedConvParameters {
+    /// `[output, input, 3, 3]`.
+    pub weight: Parameter<4>,
+    /// `[output]`.
+    pub bias: Parameter<1>,
+    /// Of the output's channels.
+    pub norm: LayerNorm,
+}
+
+/// A frame's mask, and how it becomes what is sampled down (`SAM2Base._encode_new_memory`).
+#[derive(Clone, Debug)]
+pub struct MaskForMemory {
+    /// Logits `[1, s, s]`.
+    pub low_res_masks: Tensor<3>,
+    /// Side of the network's pictures, to which the logits are stretched bilinearly: 16 times the side of the features.
+    pub image_size: usize,
+    /// The mask is where stretched logits are positive, for masks that a person prompted; else their sigmoid.
+    pub binarize: bool,
+    /// `sigmoid_scale_for_mem_enc`: the mask is multiplied by it.
+    pub scale: f32,
+    /// `sigmoid_bias_for_mem_enc`: added to that.
+    pub bias: f32,
+}
+
+/// It as an implementation prepared it.
+pub trait MaskDownSamplerOperation: std::fmt::Debug + Send + Sync {
+    /// [`MaskDownSampler::forward_onto`], `residual` being `[h w, dim]`.
+    fn forward(&self, mask: MaskForMemory, residual: Tensor<2>) -> Tensor<2>;
+}
+
+impl MaskDownSampler {
+    /// Takes `encoder.0`, … `encoder.12`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
+        let mut encoder = weights.at("encoder");
+        let mut convs = Vec::new();
+        // A convolution, its normalisation and GELU have a number each in the official `nn.Sequential`.
+        for (i, channels) in CHANNELS.windows(2).enumerate() {
+            let mut conv = encoder.at(3 * i);
+            convs.push(StridedConvParameters {
+                weight: conv.parameter("weight", [channels[1], channels[0], KERNEL, KERNEL])?,
+                bias: conv.parameter("bias", [channels[1]])?,
+                norm: LayerNorm::load(encoder.at(3 * i + 1), channels[1], EPS)?,
+            });
+        }
+        let out = LinearParameters::load_conv_1x1(&mut encoder.at(12), CHANNELS[4], dim)?;
+        let parameters = MaskDownSamplerParameters { convs, out };
+        Ok(Self {
+            operation: weights
+                .prepare(parameters, |operations, parameters| operations.mask_down_sampler(parameters)),
+        })
+    }
+
+    /// A mask to the features' grid, added to `residual` `[1, h, w, dim]`.
+    pub fn forward_onto(&self, mask: MaskForMemory, residual: Tensor<4>) -> Tensor<4> {
+        let dims = residual.dims();
+        self.operation.forward(mask, rows(residual)).reshape(dims)
+    }
+}

@@ -1,0 +1,90 @@
+//! What an implementation gives.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::{
+    Activation, AttentionOperation, AttentionParameters, Choice, DepthwiseConvOperation, DepthwiseConvParameters,
+    GroupedMlpOperation, Hidden, KeyGroup, Keys, LayerNorm, LinearOperation, LinearParameters,
+    MaskDownSamplerOperation, MaskDownSamplerParameters, MlpOperation, MlpParameters, OutputUpscalingOperation,
+    OutputUpscalingParameters, PatchEmbedOperation, PatchEmbedParameters, PatchMergeOperation, PatchMergeParameters,
+    RotaryAttentionOperation, RotaryAttentionParameters, Stability, WindowedAttention,
+};
+
+/// All operations, as one implementation computes them. Networks call them by the types of this crate, which say what
+/// each one means; here is only what an implementation has to bring.
+pub trait Operations: std::fmt::Debug + Send + Sync {
+    /// Where tensors are.
+    fn device(&self) -> &Device;
+
+    /// What it is called: `portable`, `cpu`, `cpu, packed` or `gpu`.
+    fn name(&self) -> &'static str;
+
+    /// Prompts of a batch that are best decoded at once.
+    fn prompts_at_once(&self) -> usize;
+
+    /// Every width of a network must be a multiple of this.
+    fn width_multiple(&self) -> usize {
+        1
+    }
+
+    /// Whether a matrix `[output, input]` may stay f16.
+    fn keeps_f16(&self, _sides: [usize; 2]) -> bool {
+        false
+    }
+
+    /// Prepares [`Linear`](crate::Linear).
+    fn linear(&self, parameters: LinearParameters) -> Box<dyn LinearOperation>;
+    /// Prepares [`Mlp`](crate::Mlp).
+    fn mlp(&self, parameters: MlpParameters) -> Box<dyn MlpOperation>;
+    /// Prepares [`GroupedMlp`](crate::GroupedMlp).
+    fn grouped_mlp(&self, parameters: Vec<MlpParameters>) -> Box<dyn GroupedMlpOperation>;
+    /// Prepares [`Attention`](crate::Attention).
+    fn attention(&self, parameters: AttentionParameters) -> Box<dyn AttentionOperation>;
+    /// Prepares [`RotaryAttention`](crate::RotaryAttention).
+    fn rotary_attention(&self, parameters: RotaryAttentionParameters) -> Box<dyn RotaryAttentionOperation>;
+    /// Prepares [`PatchEmbed`](crate::PatchEmbed).
+    fn patch_embed(&self, parameters: PatchEmbedParameters) -> Box<dyn PatchEmbedOperation>;
+    /// Prepares [`PatchMerge`](crate::PatchMerge).
+    fn patch_merge(&self, parameters: PatchMergeParameters) -> Box<dyn PatchMergeOperation>;
+    /// Prepares [`DepthwiseConv`](crate::DepthwiseConv).
+    fn depthwise_conv(&self, parameters: DepthwiseConvParameters) -> Box<dyn DepthwiseConvOperation>;
+    /// Prepares [`MaskDownSampler`](crate::MaskDownSampler).
+    fn mask_down_sampler(&self, parameters: MaskDownSamplerParameters) -> Box<dyn MaskDownSamplerOperation>;
+    /// Prepares [`OutputUpscaling`](crate::OutputUpscaling).
+    fn output_upscaling(&self, parameters: OutputUpscalingParameters) -> Box<dyn OutputUpscalingOperation>;
+
+    /// [`LayerNorm::forward`] of rows `[n, c]`, then `activation`.
+    fn layer_norm(&self, norm: &LayerNorm, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2>;
+    /// [`windowed_attention`](crate::windowed_attention).
+    fn windowed_attention(&self, qkv: Tensor<4>, padding: Tensor<1>, attention: WindowedAttention) -> Tensor<4>;
+    /// 2x2 maximum: `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even.
+    fn max_pool(&self, x: Tensor<4>) -> Tensor<4>;
+    /// Two matrices or more below each other: each `[rows, c]`, `c` being the same.
+    fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2>;
+    /// [`Keys::new`].
+    fn keys(&self, groups: Vec<KeyGroup>) -> Keys;
+    /// [`choose`](crate::choose).
+    fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice;
+    /// [`pick`](crate::pick).
+    fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2>;
+    /// A memory `[n, c]`, `absent` `[c]` added where `score` `[1]` is not positive, rounded to bfloat16's numbers, in
+    /// which the official predictor keeps memories (`SAM2VideoPredictor._run_single_frame_inference`).
+    fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2>;
+
+    /// [`by_windows`](crate::by_windows).
+    fn by_windows(&self, x: Tensor<4>, _window: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+        work(x)
+    }
+    /// [`by_rows`](crate::by_rows).
+    fn by_rows(&self, x: Tensor<4>, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+        work(x)
+    }
+
+    /// Runs `work` so that what a device compiles on first use is compiled and nothing is computed. Nothing to do where
+    /// nothing is compiled: `work` is not run.
+    fn warm_up(&self, _work: &mut dyn FnMut()) {}
+    /// In [`Self::warm_up`]: what reading a tensor `[a, b]` back would compile.
+    fn before_reading_matrix(&self, _x: Tensor<2>) {}
+    /// In [`Self::warm_up`]: what reading a tensor `[b, n, h, w]` back would compile.
+    fn before_reading_maps(&self, _x: Tensor<4>) {}
+}

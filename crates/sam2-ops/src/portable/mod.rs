@@ -1,0 +1,160 @@
+//! Plain burn: differentiable, and right on every backend. The other implementations are tested against this one, and
+//! take from it what they do not do better.
+
+mod attention;
+mod convolutions;
+mod linear;
+mod mask_down_sampler;
+mod output_upscaling;
+mod rotary_attention;
+mod selection;
+mod windowed_attention;
+
+use burn::tensor::{Device, Tensor, activation, module};
+
+use crate::*;
+
+pub(crate) use linear::{GroupedMlp, add_residual, add_rows};
+#[cfg(feature = "cpu")]
+pub(crate) use mask_down_sampler::mask_for_memory;
+#[cfg(feature = "cpu")]
+pub(crate) use output_upscaling::{gather_pixels, expand_weight};
+pub(crate) use rotary_attention::join_projections;
+pub(crate) use windowed_attention::windowed_attention;
+
+/// Prompts of a batch at once.
+const PROMPTS: usize = 64;
+
+/// Plain burn on `device`.
+#[derive(Debug)]
+pub(crate) struct Portable {
+    pub device: Device,
+}
+
+/// `activation` of each value.
+pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
+    match activation {
+        None => x,
+        Some(Activation::Relu) => activation::relu(x),
+        Some(Activation::Gelu) => activation::gelu(x),
+        Some(Activation::Sigmoid) => activation::sigmoid(x),
+    }
+}
+
+/// 2x2 maximum: `[b, h, w, c]` to `[b, h/2, w/2, c]`.
+pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    // `[n, 2, c]` to `[n, c]`.
+    let pair_max = |x: Tensor<3>| x.clone().narrow(1, 0, 1).max_pair(x.narrow(1, 1, 1));
+    let columns = pair_max(x.reshape([b * h * w / 2, 2, c]));
+    pair_max(columns.reshape([b * h / 2, 2, w / 2 * c])).reshape([b, h / 2, w / 2, c])
+}
+
+/// To the nearest number with the 8 significant bits of bfloat16, still as f32: the official video predictor keeps
+/// memories so even where it computes in f32.
+///
+/// By Dekker's splitting, since not every device has the type. A compiler that reorders f32 sums would leave the numbers
+/// unrounded, which is harmless.
+pub(crate) fn round_to_bf16(x: Tensor<2>) -> Tensor<2> {
+    const SPLIT: f32 = 65_537.0;
+    let scaled = x.clone() * SPLIT;
+    scaled.clone() - (scaled - x)
+}
+
+/// A memory, `absent` `[c]` added where `score` is not positive.
+pub(crate) fn add_absent(memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
+    match absent {
+        Some(absent) => {
+            let is_gone = score.lower_equal_elem(0.0).float();
+            memory + absent.unsqueeze_dim(0) * is_gone.unsqueeze_dim(0)
+        }
+        None => memory,
+    }
+}
+
+impl Operations for Portable {
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+
+    fn prompts_at_once(&self) -> usize {
+        PROMPTS
+    }
+
+    fn linear(&self, parameters: LinearParameters) -> Box<dyn LinearOperation> {
+        Box::new(linear::Linear::new(parameters))
+    }
+
+    fn mlp(&self, parameters: MlpParameters) -> Box<dyn MlpOperation> {
+        Box::new(linear::Mlp::new(parameters))
+    }
+
+    fn grouped_mlp(&self, parameters: Vec<MlpParameters>) -> Box<dyn GroupedMlpOperation> {
+        Box::new(GroupedMlp(parameters.into_iter().map(|mlp| self.mlp(mlp)).collect()))
+    }
+
+    fn attention(&self, parameters: AttentionParameters) -> Box<dyn AttentionOperation> {
+        Box::new(attention::Attention::new(parameters))
+    }
+
+    fn rotary_attention(&self, parameters: RotaryAttentionParameters) -> Box<dyn RotaryAttentionOperation> {
+        Box::new(rotary_attention::RotaryAttention::new(parameters))
+    }
+
+    fn patch_embed(&self, parameters: PatchEmbedParameters) -> Box<dyn PatchEmbedOperation> {
+        Box::new(convolutions::PatchEmbed(parameters))
+    }
+
+    fn patch_merge(&self, parameters: PatchMergeParameters) -> Box<dyn PatchMergeOperation> {
+        Box::new(convolutions::PatchMerge(parameters))
+    }
+
+    fn depthwise_conv(&self, parameters: DepthwiseConvParameters) -> Box<dyn DepthwiseConvOperation> {
+        Box::new(convolutions::DepthwiseConv(parameters))
+    }
+
+    fn mask_down_sampler(&self, parameters: MaskDownSamplerParameters) -> Box<dyn MaskDownSamplerOperation> {
+        Box::new(mask_down_sampler::MaskDownSampler::new(parameters))
+    }
+
+    fn output_upscaling(&self, parameters: OutputUpscalingParameters) -> Box<dyn OutputUpscalingOperation> {
+        Box::new(output_upscaling::OutputUpscaling(parameters))
+    }
+
+    fn layer_norm(&self, norm: &LayerNorm, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
+        let (weight, bias) = (norm.weight.value(), Some(norm.bias.value()));
+        activate(module::layer_norm(x, weight, bias, norm.eps), activation)
+    }
+
+    fn windowed_attention(&self, qkv: Tensor<4>, padding: Tensor<1>, attention: WindowedAttention) -> Tensor<4> {
+        windowed_attention(qkv, padding, attention, attention::softmax_attention, max_pool)
+    }
+
+    fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
+        max_pool(x)
+    }
+
+    fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
+        Tensor::cat(parts, 0)
+    }
+
+    fn keys(&self, groups: Vec<KeyGroup>) -> Keys {
+        Keys { groups, joined: None }
+    }
+
+    fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
+        selection::choose(masks, ious, stability)
+    }
+
+    fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2> {
+        selection::pick(values, choice, hidden)
+    }
+
+    fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
+        round_to_bf16(add_absent(memory, absent, score))
+    }
+}

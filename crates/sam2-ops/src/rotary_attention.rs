@@ -1,0 +1,98 @@
+//! Attention with a rotary position encoding of the picture's two axes
+//! (`sam2.modeling.sam.transformer.RoPEAttention`).
+
+use burn::tensor::Tensor;
+
+use crate::{Keys, LinearParameters, Parameter, Prepared, Weights, WeightsError};
+
+/// One head whose queries and keys are rotated by their positions on the picture's grid:
+/// `out_proj(softmax(rotate(q_proj(x)) rotate(k_proj(keys))ᵀ / √dim) v_proj(values)) + residual`.
+#[derive(Debug)]
+pub struct RotaryAttention {
+    operation: Prepared<dyn RotaryAttentionOperation>,
+}
+
+/// What it is made of.
+#[derive(Clone, Debug)]
+pub struct RotaryAttentionParameters {
+    /// `[dim, dim]`.
+    pub q_proj: LinearParameters,
+    /// `[dim, kv_dim]`.
+    pub k_proj: LinearParameters,
+    /// `[dim, kv_dim]`.
+    pub v_proj: LinearParameters,
+    /// `[dim, dim]`.
+    pub out_proj: LinearParameters,
+    /// `[side², dim]`: of each position a cosine and a sine for each two neighbouring channels, those of x before those
+    /// of y ([`RotaryPositions::table`]).
+    pub table: Parameter<2>,
+}
+
+/// It as an implementation prepared it.
+pub trait RotaryAttentionOperation: std::fmt::Debug + Send + Sync {
+    /// [`RotaryAttention::forward`].
+    fn forward(&self, queries: Tensor<2>, keys: &Keys, residual: Tensor<2>) -> Tensor<2>;
+}
+
+/// A square grid's rotations.
+#[derive(Clone, Copy, Debug)]
+pub struct RotaryPositions {
+    /// Positions along each axis.
+    pub side: usize,
+    /// Channels.
+    pub dim: usize,
+    /// Base of the frequencies.
+    pub theta: f64,
+}
+
+impl RotaryPositions {
+    /// The rotation of every position, row by row (`compute_axial_cis`): `[side², dim]`, a cosine and a sine for each two
+    /// channels, a quarter of the channels' frequencies for x, then the same for y.
+    pub fn table(&self) -> Vec<f32> {
+        let Self { side, dim, theta } = *self;
+        let quarter = dim / 4;
+        let frequencies: Vec<f64> = (0..quarter)
+            .map(|i| theta.powf(-((4 * i) as f64) / dim as f64))
+            .collect();
+        // Of each row or column, once: positions share them.
+        let rotations: Vec<f32> = (0..side)
+            .flat_map(|at| frequencies.iter().map(move |frequency| at as f64 * frequency))
+            .flat_map(|angle| [angle.cos() as f32, angle.sin() as f32])
+            .collect();
+        let of_axis = |at: usize| &rotations[at * 2 * quarter..][..2 * quarter];
+        let mut table = Vec::with_capacity(side * side * dim);
+        for y in 0..side {
+            for x in 0..side {
+                table.extend_from_slice(of_axis(x));
+                table.extend_from_slice(of_axis(y));
+            }
+        }
+        table
+    }
+}
+
+impl RotaryAttention {
+    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`; keys and values come in `kv_dim` wide.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load(mut weights: Weights, kv_dim: usize, positions: RotaryPositions) -> Result<Self, WeightsError> {
+        let dim = positions.dim;
+        let parameters = RotaryAttentionParameters {
+            q_proj: LinearParameters::load(&mut weights.at("q_proj"), dim, dim)?,
+            k_proj: LinearParameters::load(&mut weights.at("k_proj"), kv_dim, dim)?,
+            v_proj: LinearParameters::load(&mut weights.at("v_proj"), kv_dim, dim)?,
+            out_proj: LinearParameters::load(&mut weights.at("out_proj"), dim, dim)?,
+            table: weights.table([positions.side * positions.side, dim], || positions.table()),
+        };
+        Ok(Self {
+            operation: weights
+                .prepare(parameters, |operations, parameters| operations.rotary_attention(parameters)),
+        })
+    }
+
+    /// `queries` `[n, dim]`, a whole picture, attend to `keys` and are added to `residual` `[n, dim]`.
+    pub fn forward(&self, queries: Tensor<2>, keys: &Keys, residual: Tensor<2>) -> Tensor<2> {
+        self.operation.forward(queries, keys, residual)
+    }
+}
