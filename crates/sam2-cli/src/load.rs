@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
 use image::{DynamicImage, ImageDecoder, ImageReader};
-use sam2::{ImageModel, Sam2Config, VideoModel};
+use sam2::{ImageModel, Implementation, Sam2Config, VideoModel};
+use sam2_ops::Products;
 use sam2_predict::PictureRef;
 use sam2_weights::Checkpoint;
 
@@ -19,6 +19,30 @@ pub struct ModelArgs {
     /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
     #[arg(long, value_name = "NAME|FILE.yaml")]
     config: Option<String>,
+    /// How the network is computed: `portable` and `packed` are for comparison, and slower
+    #[arg(long, value_enum, default_value = "cpu")]
+    implementation: Computed,
+}
+
+/// The implementations of the network's operations.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Computed {
+    /// In place, with burn's products
+    Cpu,
+    /// In place, with the products that browsers compute
+    Packed,
+    /// Plain burn
+    Portable,
+}
+
+impl Computed {
+    fn implementation(self) -> Implementation {
+        match self {
+            Self::Cpu => Implementation::cpu(Products::Burn),
+            Self::Packed => Implementation::cpu(Products::Packed),
+            Self::Portable => Implementation::portable(burn::tensor::Device::flex()),
+        }
+    }
 }
 
 /// Opens a `.pt` or safetensors file.
@@ -42,13 +66,13 @@ pub fn config(named: Option<&str>, checkpoint: &Checkpoint) -> Result<Sam2Config
 /// The image half of the network, on the CPU.
 pub fn image_model(args: &ModelArgs) -> Result<ImageModel> {
     let (mut checkpoint, config) = checked(args)?;
-    Ok(ImageModel::load(&config, &mut checkpoint, &Device::flex())?)
+    Ok(ImageModel::load(&config, &mut checkpoint, &args.implementation.implementation())?)
 }
 
 /// The whole network, on the CPU.
 pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
     let (mut checkpoint, config) = checked(args)?;
-    Ok(VideoModel::load(&config, &mut checkpoint, &Device::flex())?)
+    Ok(VideoModel::load(&config, &mut checkpoint, &args.implementation.implementation())?)
 }
 
 /// A checkpoint that has all that its configuration asks for.

@@ -91,7 +91,8 @@ impl Linear {
         Ok(Self::new(&weights, parameters, output))
     }
 
-    fn new(weights: &Weights, parameters: LinearParameters, output: usize) -> Self {
+    /// From parameters that were taken, `output` being the output's width.
+    pub fn new(weights: &Weights, parameters: LinearParameters, output: usize) -> Self {
         Self {
             operation: weights.prepare(parameters, |operations, parameters| operations.linear(parameters)),
             output,

@@ -46,6 +46,11 @@ pub struct RotaryPositions {
 }
 
 impl RotaryPositions {
+    /// [`Self::table`] on the device: `[side², dim]`.
+    pub fn parameter(&self, weights: &Weights) -> Parameter<2> {
+        weights.table([self.side * self.side, self.dim], || self.table())
+    }
+
     /// The rotation of every position, row by row (`compute_axial_cis`): `[side², dim]`, a cosine and a sine for each two
     /// channels, a quarter of the channels' frequencies for x, then the same for y.
     pub fn table(&self) -> Vec<f32> {
@@ -72,18 +77,23 @@ impl RotaryPositions {
 }
 
 impl RotaryAttention {
-    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`; keys and values come in `kv_dim` wide.
+    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`; keys and values come in `kv_dim` wide. `table` is
+    /// [`RotaryPositions::parameter`], which all layers share.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
-    pub fn load(mut weights: Weights, kv_dim: usize, positions: RotaryPositions) -> Result<Self, WeightsError> {
-        let dim = positions.dim;
+    pub fn load(
+        mut weights: Weights,
+        dim: usize,
+        kv_dim: usize,
+        table: Parameter<2>,
+    ) -> Result<Self, WeightsError> {
         let parameters = RotaryAttentionParameters {
             q_proj: LinearParameters::load(&mut weights.at("q_proj"), dim, dim)?,
             k_proj: LinearParameters::load(&mut weights.at("k_proj"), kv_dim, dim)?,
             v_proj: LinearParameters::load(&mut weights.at("v_proj"), kv_dim, dim)?,
             out_proj: LinearParameters::load(&mut weights.at("out_proj"), dim, dim)?,
-            table: weights.table([positions.side * positions.side, dim], || positions.table()),
+            table,
         };
         Ok(Self {
             operation: weights

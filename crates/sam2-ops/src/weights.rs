@@ -95,6 +95,12 @@ impl<const D: usize> Parameter<D> {
         self.0.expect("a parameter that was loaded, not listed")
     }
 
+    /// Several below each other, along the first dimension.
+    pub fn stack(parts: Vec<Self>) -> Self {
+        let values: Option<Vec<_>> = parts.into_iter().map(|part| part.0).collect();
+        Self(values.map(|values| Tensor::cat(values, 0)))
+    }
+
     /// The parameter with its values in another shape or order.
     pub fn map<const E: usize>(self, change: impl FnOnce(Tensor<D>) -> Tensor<E>) -> Parameter<E> {
         Parameter(self.0.map(change))
@@ -157,8 +163,18 @@ impl<'a> Weights<'a> {
 
     /// The submodule `name` (dots allowed).
     pub fn at(&mut self, name: impl std::fmt::Display) -> Weights<'_> {
+        let prefix = format!("{}{name}.", self.prefix);
+        self.with_prefix(prefix)
+    }
+
+    /// The root of the tree.
+    pub fn root(&mut self) -> Weights<'_> {
+        self.with_prefix(String::new())
+    }
+
+    fn with_prefix(&mut self, prefix: String) -> Weights<'_> {
         Weights {
-            prefix: format!("{}{name}.", self.prefix),
+            prefix,
             source: match &mut self.source {
                 Source::Tensors(source) => Source::Tensors(&mut **source),
                 Source::List(list) => Source::List(list),

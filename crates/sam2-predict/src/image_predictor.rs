@@ -137,7 +137,7 @@ impl ImagePredictor {
 
         let mut predictions: Vec<Option<Prediction>> = vec![None; prompts.len()];
         for ((_, _, multimask), batch) in batches {
-            for chunk in batch.chunks(self.model.prompts_at_once()) {
+            for chunk in batch.chunks(self.model.implementation().prompts_at_once()) {
                 let points: Vec<Vec<Point>> = chunk.iter().map(|(_, points, _)| points.clone()).collect();
                 let masks: Vec<&[f32]> = chunk.iter().filter_map(|(_, _, mask)| *mask).collect();
                 let answers = self.decode(image, &points, &masks, multimask).await?;

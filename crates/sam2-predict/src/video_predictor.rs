@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, Transaction};
-use sam2::layers::bilinear_matrix;
+use sam2::resize::bilinear_matrix;
 use sam2::mask_decoder::ImageFeatures;
-use sam2::memory::{MemoryRules, ObjectPointer, SamOutput, SpatialMemory, VideoModel, recall};
+use sam2::memory::{MemoryRules, recall};
+use sam2::{ObjectPointer, SamOutput, SpatialMemory, VideoModel};
 use sam2::prompt_encoder::Point;
 
 use crate::holes::fill_holes;

@@ -1,34 +1,44 @@
 //! The one device of a build.
 
 #[cfg(feature = "webgpu")]
-pub use webgpu::{check, f16_products, open, set_f16_products, warm_up};
+pub use webgpu::{check, open, warm_up};
 
 #[cfg(not(feature = "webgpu"))]
-pub use cpu::{check, f16_products, open, set_f16_products, warm_up};
+pub use cpu::{check, open, warm_up};
+
+use sam2::Implementation;
+
+/// A device that is ready for a model.
+pub struct Opened {
+    /// How the model is computed on it.
+    pub implementation: Implementation,
+    /// What to call it.
+    pub name: String,
+    /// Whether matrices are multiplied in f16.
+    pub f16_products: bool,
+}
 
 /// The CPU, on one thread with SIMD.
 #[cfg(not(feature = "webgpu"))]
 mod cpu {
-    use burn::tensor::Device;
+    use sam2::Implementation;
+    use sam2_ops::Products;
 
+    use super::Opened;
     use crate::error::JsFailure;
 
-    /// The device and what to call it.
-    pub async fn open() -> Result<(Device, String), JsFailure> {
-        Ok((Device::flex(), "cpu".into()))
+    /// The CPU, where all is computed in f32.
+    pub async fn open(_f16_products: bool) -> Result<Opened, JsFailure> {
+        Ok(Opened {
+            implementation: Implementation::cpu(Products::Packed),
+            name: "cpu".into(),
+            f16_products: false,
+        })
     }
 
     /// There is nothing to ready.
-    pub async fn warm_up(_beginning: Vec<u8>) -> Result<bool, JsFailure> {
+    pub async fn warm_up(_beginning: Vec<u8>, _f16_products: bool) -> Result<bool, JsFailure> {
         Ok(false)
-    }
-
-    /// All is computed in f32.
-    pub fn set_f16_products(_wanted: bool) {}
-
-    /// It is not.
-    pub fn f16_products() -> bool {
-        false
     }
 
     /// The CPU tells of its failures at once.
@@ -45,25 +55,40 @@ mod webgpu {
 
     use burn::tensor::Device;
     use burn::tensor::wgpu::wgpu;
-    /// Whether matrices are multiplied in f16, in every model of the device.
-    pub use sam2_kernels::{f16_products, set_f16_products};
+    use sam2::Implementation;
+    use sam2_ops::{Adapter, AdapterClass};
     use sam2_weights::{Checkpoint, Dtype};
 
+    use super::Opened;
     use crate::error::JsFailure;
 
     thread_local! {
         // burn keeps a runtime for good, so later models share the first one's.
-        static OPENED: RefCell<Option<(Device, String)>> = const { RefCell::new(None) };
+        static OPENED: RefCell<Option<(Device, Adapter, String)>> = const { RefCell::new(None) };
     }
 
     /// What the GPU complained of outside any call: without this a broken kernel would give wrong masks silently.
     static TROUBLE: Mutex<Option<(&'static str, String)>> = Mutex::new(None);
 
-    /// The device and what to call it.
+    /// The GPU for one model: `f16_products` asks for products in f16, where the GPU has them.
     ///
     /// # Errors
     /// `DEVICE_UNAVAILABLE` where there is no WebGPU or no adapter.
-    pub async fn open() -> Result<(Device, String), JsFailure> {
+    pub async fn open(f16_products: bool) -> Result<Opened, JsFailure> {
+        let (device, adapter, name) = start().await?;
+        let adapter = Adapter {
+            f16_products,
+            ..adapter
+        };
+        Ok(Opened {
+            implementation: Implementation::gpu(device, adapter),
+            name,
+            f16_products: adapter.multiplies_in_f16(),
+        })
+    }
+
+    /// The device, what it is good at, and what to call it.
+    async fn start() -> Result<(Device, Adapter, String), JsFailure> {
         if let Some(opened) = OPENED.with(|slot| slot.borrow().clone()) {
             return Ok(opened);
         }
@@ -92,15 +117,18 @@ mod webgpu {
             }
         });
         let info = setup.adapter.get_info();
-        sam2_kernels::set_adapter_class(match info.device_type {
-            wgpu::DeviceType::Cpu => sam2_kernels::AdapterClass::Software,
-            _ => sam2_kernels::AdapterClass::Hardware,
-        });
-        sam2_kernels::set_f16(setup.device.features().contains(wgpu::Features::SHADER_F16));
+        let adapter = Adapter {
+            class: match info.device_type {
+                wgpu::DeviceType::Cpu => AdapterClass::Software,
+                _ => AdapterClass::Hardware,
+            },
+            f16: setup.device.features().contains(wgpu::Features::SHADER_F16),
+            f16_products: false,
+        };
         let name = [&info.name, &info.driver, &info.driver_info]
             .into_iter()
             .find(|text| !text.is_empty());
-        let opened = (device, name.cloned().unwrap_or_else(|| "webgpu".into()));
+        let opened = (device, adapter, name.cloned().unwrap_or_else(|| "webgpu".into()));
         OPENED.with(|slot| *slot.borrow_mut() = Some(opened.clone()));
         Ok(opened)
     }
@@ -109,13 +137,13 @@ mod webgpu {
     ///
     /// # Errors
     /// As [`open`].
-    pub async fn warm_up(beginning: Vec<u8>) -> Result<bool, JsFailure> {
+    pub async fn warm_up(beginning: Vec<u8>, f16_products: bool) -> Result<bool, JsFailure> {
         let Some((config, dtypes)) = Checkpoint::outline(beginning) else {
             return Ok(false);
         };
-        let (device, _) = open().await?;
+        let opened = open(f16_products).await?;
         // What is wrong with the file is said when it is loaded.
-        Ok(sam2::warm_up(&config, dtypes == [Dtype::F16], &device).is_ok())
+        Ok(sam2::warm_up(&config, dtypes == [Dtype::F16], &opened.implementation).is_ok())
     }
 
     /// # Errors

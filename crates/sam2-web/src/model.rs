@@ -25,6 +25,7 @@ pub struct Model {
     memory: RefCell<Memory>,
     parameters: usize,
     device: String,
+    f16_products: bool,
 }
 
 /// What only video needs.
@@ -52,11 +53,16 @@ impl Model {
 #[wasm_bindgen]
 impl Model {
     /// Loads a weights file's bytes (safetensors, or the official `.pt`). `config` is a variant's name or the official
-    /// configuration as JSON; without it the file says, or its tensors do. Resolves to a `Model`.
+    /// configuration as JSON; without it the file says, or its tensors do. `f16_products` asks a GPU with `shader-f16` to
+    /// multiply matrices in f16. Resolves to a `Model`.
     ///
     /// Rejects with `WEIGHTS_…` or `DEVICE_UNAVAILABLE`.
     #[wasm_bindgen(unchecked_return_type = "Promise<Model>")]
-    pub fn load(weights: Vec<u8>, config: Option<String>) -> Promise {
+    pub fn load(
+        weights: Vec<u8>,
+        config: Option<String>,
+        #[wasm_bindgen(js_name = f16Products)] f16_products: bool,
+    ) -> Promise {
         promise(async move {
             let mut checkpoint = Checkpoint::from_bytes(weights)?;
             let config = match config {
@@ -69,40 +75,34 @@ impl Model {
                 .iter()
                 .map(|p| p.shape.iter().product::<usize>())
                 .sum();
-            let (device, device_name) = device::open().await?;
-            let image = Arc::new(ImageModel::load(&config, &mut checkpoint, &device)?);
+            let opened = device::open(f16_products).await?;
+            let image = Arc::new(ImageModel::load(&config, &mut checkpoint, &opened.implementation)?);
             device::check()?;
             Ok(Model {
                 predictor: Rc::new(ImagePredictor::new(image.clone())),
                 image,
                 memory: RefCell::new(Memory::Stored(checkpoint.into_memory())),
                 parameters,
-                device: device_name,
+                device: opened.name,
+                f16_products: opened.f16_products,
             }
             .into())
         })
     }
 
-    /// Readies the device for a model while its file is still coming: `beginning` is a safetensors file's header. Resolves
-    /// to whether there was anything to do.
+    /// Readies the device for a model while its file is still coming: `beginning` is a safetensors file's header, and
+    /// `f16_products` as [`Model::load`] will be told. Resolves to whether there was anything to do.
     ///
     /// Rejects with `DEVICE_UNAVAILABLE`.
     #[wasm_bindgen(js_name = warmUp, unchecked_return_type = "Promise<boolean>")]
-    pub fn warm_up(beginning: Vec<u8>) -> Promise {
-        promise(async move { Ok(device::warm_up(beginning).await?.into()) })
+    pub fn warm_up(beginning: Vec<u8>, #[wasm_bindgen(js_name = f16Products)] f16_products: bool) -> Promise {
+        promise(async move { Ok(device::warm_up(beginning, f16_products).await?.into()) })
     }
 
-    /// Sets whether a GPU with `shader-f16` multiplies matrices in f16, before [`Model::warm_up`] and [`Model::load`]; it
-    /// holds for every model of this instance.
-    #[wasm_bindgen(js_name = setF16Products)]
-    pub fn set_f16_products(wanted: bool) {
-        device::set_f16_products(wanted);
-    }
-
-    /// Whether it does.
+    /// Whether matrices are multiplied in f16: it was asked for, and the device can.
     #[wasm_bindgen(getter, js_name = f16Products)]
     pub fn f16_products(&self) -> bool {
-        device::f16_products()
+        self.f16_products
     }
 
     /// `tiny`, `nano`, …

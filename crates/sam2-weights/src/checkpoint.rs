@@ -127,7 +127,7 @@ impl Checkpoint {
                     }
                     .into());
                 }
-                None if spec.is_memory() && !self.has_memory() => {}
+                None if is_memory(&spec.name) && !self.has_memory() => {}
                 None => {
                     return Err(WeightsError::Missing {
                         name: spec.name,

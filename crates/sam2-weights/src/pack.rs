@@ -1,6 +1,7 @@
 //! Writing: safetensors with official names, and the configuration in the metadata.
 
 use half::f16;
+use sam2::parameters::is_memory;
 use sam2::{Sam2Config, TensorSource};
 use serde_json::{Map, Value, json};
 
@@ -36,7 +37,7 @@ pub fn pack(
     let specs: Vec<_> = config
         .parameters()
         .into_iter()
-        .filter(|spec| with_memory || !spec.is_memory())
+        .filter(|spec| with_memory || !is_memory(&spec.name))
         .collect();
     let mut header = Map::new();
     header.insert(

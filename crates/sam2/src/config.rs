@@ -1,11 +1,12 @@
 //! A network's shape as data. The fields and their names are those of the official YAML files
 //! (facebookresearch/sam2, `sam2/configs`); what is equal in all of them is not a field.
 
-mod gpu_widths;
+pub(crate) mod decoder;
 mod official;
 
 pub use official::ConfigError;
 
+use sam2_ops::{ParameterSpec, WeightsError};
 use serde::{Deserialize, Serialize};
 
 /// Which release's semantics: they differ in how occlusion and object pointers enter the memory.
@@ -153,5 +154,65 @@ impl Sam2Config {
             },
             num_maskmem: 7,
         })
+    }
+
+    /// Side of the image embedding, in tokens: the picture's side / 16.
+    pub fn embedding_side(&self) -> usize {
+        self.image_size / 16
+    }
+
+    /// Side of the low-resolution masks, in pixels: the picture's side / 4.
+    pub fn mask_side(&self) -> usize {
+        self.image_size / 4
+    }
+
+    /// Every tensor of the official `state_dict` for this configuration, grouped by module.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        crate::parameters::of(self)
+    }
+
+    /// Whether an implementation can run the network whose widths must be multiples of `multiple`; every official model
+    /// passes on a GPU, where that is 4.
+    ///
+    /// # Errors
+    /// [`WeightsError::Width`] with the first width that is none.
+    pub fn check_widths(&self, multiple: usize) -> Result<(), WeightsError> {
+        // The decoder's cross-attention is a fraction as wide as the tokens, and its heads share that.
+        let of_heads = decoder::ATTENTION_DOWNSAMPLE_RATE * decoder::NUM_HEADS;
+        let widths = [
+            (
+                "image_encoder.trunk.embed_dim",
+                self.trunk.num_heads,
+                self.trunk.embed_dim,
+            ),
+            ("image_encoder.neck.d_model", of_heads, self.neck.d_model),
+            (
+                "memory_attention.layer.dim_feedforward",
+                1,
+                self.memory_attention.dim_feedforward,
+            ),
+            ("memory_encoder.out_dim", 1, self.memory_encoder.out_dim),
+        ];
+        for (key, parts, found) in widths {
+            let multiple = multiple * parts;
+            // One that is no multiple of its parts is refused by the configuration already.
+            if multiple > parts && !found.is_multiple_of(multiple) {
+                return Err(WeightsError::Width { key, multiple, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HieraConfig {
+    /// Index of each stage's last block.
+    pub fn stage_ends(&self) -> Vec<usize> {
+        self.stages
+            .iter()
+            .scan(0, |sum, &blocks| {
+                *sum += blocks;
+                Some(*sum - 1)
+            })
+            .collect()
     }
 }

@@ -1,15 +1,12 @@
 //! The image half of the network: what a picture needs (`SAM2Base` without its memory).
 
 use burn::tensor::{Device, Tensor};
+use sam2_ops::{Implementation, Parameter, TensorSource, Weights, WeightsError};
 
 use crate::config::Sam2Config;
 use crate::image_encoder::ImageEncoder;
-#[cfg(feature = "webgpu")]
-use crate::layers::is_gpu;
-use crate::layers::is_host;
 use crate::mask_decoder::{ImageFeatures, MaskDecoder, MaskDecoderOutput};
 use crate::prompt_encoder::PromptEncoder;
-use crate::weights::{TensorSource, Weights, WeightsError};
 
 /// Image encoder, prompt encoder and mask decoder.
 #[derive(Debug)]
@@ -23,45 +20,49 @@ pub struct ImageModel {
     /// Both to masks.
     pub mask_decoder: MaskDecoder,
     /// `[1, 1, 1, d]`, added to a picture's embedding where there is no memory to attend to.
-    pub no_mem_embed: Tensor<4>,
-    device: Device,
+    pub no_mem_embed: Parameter<4>,
+    implementation: Implementation,
 }
 
 impl ImageModel {
-    /// Builds the network on `device`.
+    /// Builds the network, which is computed by `implementation`.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape, or the device is a GPU and a width is none that its kernels can do.
+    /// A tensor is missing or has another shape, or a width is none that the implementation can do.
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
-        device: &Device,
+        implementation: &Implementation,
     ) -> Result<Self, WeightsError> {
-        #[cfg(feature = "webgpu")]
-        if is_gpu(device) {
-            config.check_gpu_widths()?;
-        }
-        let mut weights = Weights::new(source, device);
+        config.check_widths(implementation.width_multiple())?;
+        Self::load_from(config, Weights::new(source, implementation))
+    }
+
+    /// The same from the root of the official module tree.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load_from(config: &Sam2Config, mut weights: Weights) -> Result<Self, WeightsError> {
         let dim = config.neck.d_model;
+        let no_mem_embed = weights.parameter::<3>("no_mem_embed", [1, 1, dim])?;
         Ok(Self {
             image_encoder: ImageEncoder::load(config, weights.at("image_encoder"))?,
             prompt_encoder: PromptEncoder::load(config, weights.at("sam_prompt_encoder"))?,
             mask_decoder: MaskDecoder::load(config, weights.at("sam_mask_decoder"))?,
-            no_mem_embed: weights.tensor::<3>("no_mem_embed", [1, 1, dim])?.unsqueeze_dim(0),
+            no_mem_embed: no_mem_embed.map(|embed| embed.unsqueeze_dim(0)),
             config: config.clone(),
-            device: device.clone(),
+            implementation: weights.implementation().clone(),
         })
     }
 
-    /// Prompts of a batch that are best decoded at once. A GPU is then busy (more only cost memory: 64 x 4 masks of
-    /// 256 x 256 are 64 MB); on the CPU fewer stay in the cache.
-    pub fn prompts_at_once(&self) -> usize {
-        if is_host(&self.device) { 8 } else { 64 }
+    /// How the network is computed.
+    pub fn implementation(&self) -> &Implementation {
+        &self.implementation
     }
 
     /// Where the network computes.
     pub fn device(&self) -> &Device {
-        &self.device
+        self.implementation.device()
     }
 
     /// A normalised picture `[1, 3, s, s]` to its features, as both the decoder and the memory read them
@@ -73,10 +74,13 @@ impl ImageModel {
 
     /// The features of a picture on its own, without memory (`SAM2ImagePredictor.set_image`).
     pub fn without_memory(&self, features: ImageFeatures) -> ImageFeatures {
-        let embedding = features.embedding + self.no_mem_embed.clone();
+        let embedding = features.embedding + self.no_mem_embed.value();
         let (pe, dense) = (self.prompt_encoder.dense_pe(), self.prompt_encoder.dense(None));
         ImageFeatures {
-            without_mask: Some(self.mask_decoder.image_side(&embedding, pe, dense)),
+            without_mask: Some(
+                self.mask_decoder
+                    .picture_without_mask(embedding.clone(), pe, dense),
+            ),
             embedding,
             ..features
         }
@@ -92,17 +96,5 @@ impl ImageModel {
         let dense = (mask.is_some() || image.without_mask.is_none()).then(|| self.prompt_encoder.dense(mask));
         self.mask_decoder
             .forward(image, self.prompt_encoder.dense_pe(), sparse, dense)
-    }
-}
-
-impl Sam2Config {
-    /// Side of the image embedding, in tokens: the picture's side / 16.
-    pub fn embedding_side(&self) -> usize {
-        self.image_size / 16
-    }
-
-    /// Side of the low-resolution masks, in pixels: the picture's side / 4.
-    pub fn mask_side(&self) -> usize {
-        self.image_size / 4
     }
 }

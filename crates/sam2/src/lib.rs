@@ -1,27 +1,26 @@
-//! Segment Anything 2 as the paper draws it, in burn: no files, no browser, no pictures.
+//! Segment Anything 2 as the paper draws it: no files, no browser, no pictures.
 //!
-//! Every block of the paper's figure is in a file named after it, and every parameter keeps the name
-//! it has in the official checkpoints (facebookresearch/sam2).
+//! Every block of the paper's figure is in a file named after it, and every parameter keeps the name it has in the
+//! official checkpoints (facebookresearch/sam2). A block is written once, in the operations of `sam2-ops`; how these are
+//! computed is an [`Implementation`] that is chosen when a model is loaded.
 
 pub mod config;
 pub mod image_encoder;
 mod image_model;
-pub mod layers;
 pub mod mask_decoder;
 pub mod memory;
 pub mod parameters;
+pub mod position_encoding;
 pub mod prompt_encoder;
-#[cfg(feature = "webgpu")]
+pub mod resize;
+mod video_model;
 mod warm_up;
-pub mod weights;
 
 pub use config::{ConfigError, Sam2Config, Version};
 pub use image_encoder::ImageEncoder;
 pub use image_model::ImageModel;
 pub use mask_decoder::{ImageFeatures, MaskDecoder};
-pub use memory::VideoModel;
-pub use parameters::ParameterSpec;
 pub use prompt_encoder::PromptEncoder;
-#[cfg(feature = "webgpu")]
+pub use sam2_ops::{Implementation, ParameterSpec, TensorSource, Weights, WeightsError};
+pub use video_model::{ObjectPointer, SamOutput, SpatialMemory, VideoModel};
 pub use warm_up::warm_up;
-pub use weights::{TensorSource, Weights, WeightsError};

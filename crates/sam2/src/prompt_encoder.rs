@@ -2,13 +2,10 @@
 
 use std::f32::consts::TAU;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
+use sam2_ops::{Activation, Implementation, LayerNorm, Linear, Parameter, PatchMerge, Weights, WeightsError};
 
 use crate::config::Sam2Config;
-#[cfg(feature = "webgpu")]
-use crate::layers::is_gpu;
-use crate::layers::{Activation, LayerNorm, Linear, PatchMerge};
-use crate::weights::{Weights, WeightsError};
 
 /// Width of the mask's hidden convolutions, hard-coded in `sam2_base`.
 const MASK_IN_CHANS: usize = 16;
@@ -75,12 +72,12 @@ pub struct PromptEncoder {
     labels: Vec<f32>,
     mask_downscaling: MaskDownscaling,
     /// `[1, 1, 1, d]`.
-    no_mask_embed: Tensor<4>,
-    /// `[1, h, w, d]`: the position of each place of the image embedding, computed once.
-    dense_pe: Tensor<4>,
+    no_mask_embed: Parameter<4>,
+    /// `[1, h, w, d]`: the position of each token of the image embedding, computed once.
+    dense_pe: Parameter<4>,
     image_size: usize,
     dim: usize,
-    device: Device,
+    implementation: Implementation,
 }
 
 impl PromptEncoder {
@@ -98,20 +95,17 @@ impl PromptEncoder {
             let mut embedding = weights.at(format_args!("point_embeddings.{i}"));
             labels.extend(embedding.values("weight", &[1, dim])?);
         }
-        let no_mask_embed = weights.at("no_mask_embed").tensor::<2>("weight", [1, dim])?;
-
+        let no_mask_embed = weights.at("no_mask_embed").parameter::<2>("weight", [1, dim])?;
         let side = config.embedding_side();
-        let dense_pe = encode_grid(side, &gaussian);
-        let device = weights.device().clone();
         Ok(Self {
             mask_downscaling: MaskDownscaling::load(weights.at("mask_downscaling"), dim)?,
-            no_mask_embed: no_mask_embed.reshape([1, 1, 1, dim]),
-            dense_pe: Tensor::from_data(TensorData::new(dense_pe, [1, side, side, dim]), &device),
+            no_mask_embed: no_mask_embed.map(|embed| embed.reshape([1, 1, 1, dim])),
+            dense_pe: weights.table([1, side, side, dim], || encode_grid(side, &gaussian)),
             image_size: config.image_size,
             gaussian,
             labels,
             dim,
-            device,
+            implementation: weights.implementation().clone(),
         })
     }
 
@@ -131,28 +125,29 @@ impl PromptEncoder {
                 continue;
             }
             // To the pixel's centre, then to [0, 1].
-            let place = [point.x, point.y].map(|v| (v + 0.5) / self.image_size as f32);
+            let position = [point.x, point.y].map(|v| (v + 0.5) / self.image_size as f32);
             sparse.extend(
-                encode_position(place, &self.gaussian)
+                encode_position(position, &self.gaussian)
                     .into_iter()
                     .zip(label)
                     .map(|(p, l)| p + l),
             );
         }
-        Tensor::from_data(TensorData::new(sparse, [batch, n, self.dim]), &self.device)
+        let sparse = TensorData::new(sparse, [batch, n, self.dim]);
+        Tensor::from_data(sparse, self.implementation.device())
     }
 
     /// The dense embedding of mask logits `[b, 4h, 4w]`: `[b, h, w, d]`; without a mask `[1, 1, 1, d]`.
     pub fn dense(&self, mask: Option<Tensor<3>>) -> Tensor<4> {
         match mask {
             Some(mask) => self.mask_downscaling.forward(mask.unsqueeze_dim(3)),
-            None => self.no_mask_embed.clone(),
+            None => self.no_mask_embed.value(),
         }
     }
 
-    /// `[1, h, w, d]`: where each place of the image embedding is.
+    /// `[1, h, w, d]`: the position of each token of the image embedding (`get_dense_pe`).
     pub fn dense_pe(&self) -> Tensor<4> {
-        self.dense_pe.clone()
+        self.dense_pe.value()
     }
 }
 
@@ -180,14 +175,12 @@ impl MaskDownscaling {
 
     /// `[b, 4h, 4w, 1]` to `[b, h, w, d]`.
     fn forward(&self, mask: Tensor<4>) -> Tensor<4> {
-        #[cfg(feature = "webgpu")]
-        if is_gpu(&mask.device()) {
-            let gelu = Activation::Gelu.on_gpu();
-            let x = self.norm1.on_gpu(self.conv1.forward(mask), gelu);
-            return self.conv3.forward(self.norm2.on_gpu(self.conv2.forward(x), gelu));
-        }
-        let x = Activation::Gelu.forward(self.norm1.forward(self.conv1.forward(mask)));
-        let x = Activation::Gelu.forward(self.norm2.forward(self.conv2.forward(x)));
+        let x = self
+            .norm1
+            .forward_activated(self.conv1.forward(mask), Activation::Gelu);
+        let x = self
+            .norm2
+            .forward_activated(self.conv2.forward(x), Activation::Gelu);
         self.conv3.forward(x)
     }
 }
@@ -200,11 +193,11 @@ fn encode_position([x, y]: [f32; 2], gaussian: &[f32]) -> Vec<f32> {
     angles().map(f32::sin).chain(angles().map(f32::cos)).collect()
 }
 
-/// The same of the centres of a grid's `side` x `side` places, row by row: `[side, side, d]`. Sine and cosine of a sum
+/// The same of the centres of a grid's `side` x `side` cells, row by row: `[side, side, d]`. Sine and cosine of a sum
 /// follow from those of x and of y alone, which are a hundred times fewer.
 fn encode_grid(side: usize, gaussian: &[f32]) -> Vec<f32> {
     let (of_x, of_y) = gaussian.split_at(gaussian.len() / 2);
-    let turns = |of_axis: &[f32]| -> Vec<(f64, f64)> {
+    let rotations = |of_axis: &[f32]| -> Vec<(f64, f64)> {
         let centres = (0..side).map(|i| 2.0 * ((i as f64 + 0.5) / side as f64) - 1.0);
         centres
             .flat_map(|centre| {
@@ -214,7 +207,7 @@ fn encode_grid(side: usize, gaussian: &[f32]) -> Vec<f32> {
             })
             .collect()
     };
-    let (columns, rows) = (turns(of_x), turns(of_y));
+    let (columns, rows) = (rotations(of_x), rotations(of_y));
     let mut values = Vec::with_capacity(side * side * gaussian.len());
     for row in rows.chunks_exact(of_y.len()) {
         for column in columns.chunks_exact(of_x.len()) {
@@ -231,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grid_is_its_places_one_by_one() {
+    fn a_grid_is_its_cells_one_by_one() {
         let gaussian = [0.3, -1.7, 2.2, 0.01, 1.1, -0.4, 0.9, -3.0];
         let side = 5;
         let centre = |i: usize| (i as f32 + 0.5) / side as f32;

@@ -1,29 +1,27 @@
-//! A GPU's pipelines, made while a network's weights are still on their way.
+//! What a device compiles on first use, compiled while a network's weights are still on their way.
 
-use burn::tensor::{Device, Tensor, TensorData, f16};
-use sam2_kernels::tensors::{DryRun, before_reading};
+use burn::tensor::{Tensor, TensorData, f16};
+use sam2_ops::{Implementation, TensorSource, WeightsError};
 
+use crate::Sam2Config;
 use crate::image_model::ImageModel;
 use crate::prompt_encoder::{Point, PointLabel};
-use crate::{Sam2Config, TensorSource, WeightsError};
 
 /// Makes the pipelines that an [`ImageModel`] of `config` needs to encode a picture and to answer a click on it. Nothing
 /// is computed: kernels are compiled and left at that. `half`: the weights are f16.
 ///
 /// # Errors
-/// [`WeightsError::Width`] for a network that no GPU can run.
-pub fn warm_up(config: &Sam2Config, half: bool, device: &Device) -> Result<(), WeightsError> {
-    let done = compile(config, half, device);
-    // Buffers of these sizes would not all be used again.
-    device.memory_cleanup();
+/// [`WeightsError::Width`] for a network that the implementation cannot run.
+pub fn warm_up(config: &Sam2Config, half: bool, implementation: &Implementation) -> Result<(), WeightsError> {
+    let mut done = Ok(());
+    implementation.warm_up(&mut || done = run(config, half, implementation));
     done
 }
 
-fn compile(config: &Sam2Config, half: bool, device: &Device) -> Result<(), WeightsError> {
-    let _nothing_runs = DryRun::new();
-    let model = ImageModel::load(&shallow(config), &mut Zeros { half }, device)?;
+fn run(config: &Sam2Config, half: bool, implementation: &Implementation) -> Result<(), WeightsError> {
+    let model = ImageModel::load(&shallow(config), &mut Zeros { half }, implementation)?;
     let side = config.image_size;
-    let picture = Tensor::zeros([1, 3, side, side], device);
+    let picture = Tensor::zeros([1, 3, side, side], implementation.device());
     let features = model.without_memory(model.encode(picture));
     let click = Point {
         x: 0.0,
@@ -33,10 +31,10 @@ fn compile(config: &Sam2Config, half: bool, device: &Device) -> Result<(), Weigh
     let sparse = model.prompt_encoder.sparse(&[vec![click]]);
     let output = model.decode(&features, Some(sparse), None);
     let selected = output.select(true, None);
-    before_reading(features.probe());
-    before_reading(selected.masks);
-    before_reading(selected.ious);
-    before_reading(output.object_score_logits);
+    implementation.before_reading_maps(features.probe());
+    implementation.before_reading_maps(selected.masks);
+    implementation.before_reading_matrix(selected.ious);
+    implementation.before_reading_matrix(output.object_score_logits);
     Ok(())
 }
 

@@ -9,5 +9,5 @@ pub mod synthetic;
 
 pub use cases::PredictCase;
 pub use fixture::{Difference, Fixture};
-pub use network::{COMMITTED, block_on, cpu, nchw, networks};
+pub use network::{COMMITTED, block_on, cpu, implementations, natively, nchw, networks};
 pub use recipe::Recipe;

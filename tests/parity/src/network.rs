@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 use sam2::prompt_encoder::{Point, PointLabel};
-use sam2::{ImageModel, Sam2Config, Version};
+use sam2::{ImageModel, Implementation, Sam2Config, Version, VideoModel};
+use sam2_ops::{Adapter, AdapterClass, Products};
 use sam2_predict::{PictureRef, PixelFormat};
 
 use crate::{Fixture, PredictCase};
@@ -10,18 +11,49 @@ use crate::{Fixture, PredictCase};
 /// The fixtures that are in the repository: SAM 2.1 and SAM 2.0.
 pub const COMMITTED: [&str; 2] = ["micro", "micro20"];
 
-/// Where the tests compute.
+/// Where the fixtures' tensors are.
 pub fn cpu() -> Device {
     Device::flex()
 }
 
-/// Each committed fixture with its network.
+/// What the command-line tool computes with.
+pub fn natively() -> Implementation {
+    Implementation::cpu(Products::Burn)
+}
+
+/// Every implementation, the GPU's on whatever Vulkan offers (Debian's `mesa-vulkan-drivers` needs no GPU).
+///
+/// # Panics
+/// If there is no Vulkan adapter.
+pub fn implementations() -> Vec<Implementation> {
+    let mut all = vec![
+        Implementation::portable(cpu()),
+        natively(),
+        Implementation::cpu(Products::Packed),
+    ];
+    let (device, _) = block_on(Device::wgpu_options().init_with_setup_async())
+        .expect("a Vulkan adapter: install mesa-vulkan-drivers, which needs no GPU");
+    for class in [AdapterClass::Software, AdapterClass::Hardware] {
+        let adapter = Adapter {
+            class,
+            f16: false,
+            f16_products: false,
+        };
+        all.push(Implementation::gpu(device.clone(), adapter));
+    }
+    all
+}
+
+/// Each committed fixture with its network, computed in every way.
 pub fn networks() -> impl Iterator<Item = (Fixture, ImageModel)> {
-    COMMITTED.into_iter().map(|name| {
-        println!("-- {name}");
-        let fixture = Fixture::committed(name);
-        let model = fixture.image_model();
-        (fixture, model)
+    let implementations = implementations();
+    COMMITTED.into_iter().flat_map(move |name| {
+        implementations.clone().into_iter().map(move |implementation| {
+            println!("-- {name}, {}", implementation.name());
+            let fixture = Fixture::committed(name);
+            let model = fixture.image_model(&implementation);
+            (fixture, model)
+        })
     })
 }
 
@@ -60,8 +92,16 @@ impl Fixture {
     ///
     /// # Panics
     /// If a weight is missing.
-    pub fn image_model(&self) -> ImageModel {
-        ImageModel::load(&self.config(), &mut &self.recipe(), &cpu()).expect("all tensors")
+    pub fn image_model(&self, implementation: &Implementation) -> ImageModel {
+        ImageModel::load(&self.config(), &mut &self.recipe(), implementation).expect("all tensors")
+    }
+
+    /// The whole network, with the recipe's weights.
+    ///
+    /// # Panics
+    /// If a weight is missing.
+    pub fn video_model(&self, implementation: &Implementation) -> VideoModel {
+        VideoModel::load(&self.config(), &mut &self.recipe(), implementation).expect("all tensors")
     }
 
     /// Width and height of the picture.

@@ -131,7 +131,7 @@ impl TensorSource for &Recipe {
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The SplitMix64 stream of a name, as numbers in [-1, 1).
-fn uniform(name: &str, seed: u64) -> impl Iterator<Item = f64> {
+pub fn uniform(name: &str, seed: u64) -> impl Iterator<Item = f64> {
     let mut state = fnv1a64(name) ^ seed.wrapping_mul(GOLDEN);
     std::iter::repeat_with(move || {
         state = state.wrapping_add(GOLDEN);

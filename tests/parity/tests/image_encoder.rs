@@ -1,7 +1,8 @@
 //! Every stage of the image encoder against the official one, from the picture's pixels on.
 
+use burn::tensor::{Tensor, TensorData};
 use parity::{cpu, nchw, networks};
-use sam2::image_encoder::position_embedding_sine;
+use sam2::position_encoding::position_embedding_sine;
 
 /// In parts of each tensor's scale.
 const LIMIT: f64 = 1e-4;
@@ -9,14 +10,14 @@ const LIMIT: f64 = 1e-4;
 #[test]
 fn every_block_and_level() {
     for (fixture, model) in networks() {
-        let input = fixture.picture().to_tensor(model.config.image_size, &cpu());
+        let input = fixture.picture().to_tensor(model.config.image_size, model.device());
         fixture.assert_close("enc.input", input.clone(), LIMIT);
 
         let trunk = &model.image_encoder.trunk;
         let mut x = trunk.patch_embed.forward(input.clone());
-        fixture.assert_close("enc.patch_embed", x.clone(), LIMIT);
-        fixture.assert_close("enc.pos_embed", trunk.pos_embed.clone(), LIMIT);
-        x = x + trunk.pos_embed.clone();
+        let pos_embed = trunk.pos_embed.value();
+        fixture.assert_close("enc.patch_embed", x.clone() - pos_embed.clone(), LIMIT);
+        fixture.assert_close("enc.pos_embed", pos_embed, LIMIT);
         for (i, block) in trunk.blocks.iter().enumerate() {
             x = block.forward(x);
             fixture.assert_close(&format!("enc.block.{i}"), x.clone(), LIMIT);
@@ -30,7 +31,8 @@ fn every_block_and_level() {
             let [_, h, w, d] = level.dims();
             fixture.assert_close(&format!("enc.neck.{i}"), nchw(level), LIMIT);
             if fixture.has(&format!("enc.pos.{i}")) {
-                let position = position_embedding_sine(h, w, d, &cpu());
+                let position = TensorData::new(position_embedding_sine(h, w, d), [1, h, w, d]);
+                let position = Tensor::from_data(position, &cpu());
                 fixture.assert_close(&format!("enc.pos.{i}"), nchw(position), LIMIT);
             }
         }

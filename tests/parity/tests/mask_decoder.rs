@@ -1,6 +1,6 @@
 //! The mask decoder's raw answers (four masks a prompt) against the official ones.
 
-use parity::{cpu, networks};
+use parity::networks;
 
 /// In parts of each tensor's scale, which is at most 50: a thousandth of a logit.
 const LOGITS: f64 = 2e-5;
@@ -10,9 +10,9 @@ const SCORES: f64 = 1e-5;
 #[test]
 fn all_masks_scores_and_tokens() {
     for (fixture, model) in networks() {
-        let input = fixture.picture().to_tensor(model.config.image_size, &cpu());
+        let input = fixture.picture().to_tensor(model.config.image_size, model.device());
         let image = model.without_memory(model.encode(input));
-        let mask = fixture.tensor::<3>("pred.mask_input");
+        let mask = fixture.tensor::<3>("pred.mask_input").to_device(model.device());
         for case in fixture.predict_cases() {
             let of = |part: &str| format!("pred.{}.{part}", case.name);
             let sparse = fixture

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use parity::{block_on, cpu};
+use parity::{block_on, natively};
 use sam2::{ImageModel, Version};
 use sam2_predict::{BoxPrompt, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt};
 use sam2_weights::Checkpoint;
@@ -103,7 +103,7 @@ fn tiny_2_1(folder: &Path) -> Option<ImageModel> {
         let Ok(config) = checkpoint.config() else { continue };
         if config.name == "tiny" && config.version == Version::V2_1 {
             println!("{}", path.display());
-            return Some(ImageModel::load(&config, &mut checkpoint, &cpu()).expect("a whole checkpoint"));
+            return Some(ImageModel::load(&config, &mut checkpoint, &natively()).expect("a whole checkpoint"));
         }
     }
     None

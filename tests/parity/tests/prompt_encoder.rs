@@ -18,7 +18,7 @@ fn positions_points_and_masks() {
                 None => assert_eq!(fixture.shape(&of("sparse"))[1], 0),
             }
             if case.mask_input {
-                let mask = fixture.tensor("pred.mask_input");
+                let mask = fixture.tensor("pred.mask_input").to_device(model.device());
                 fixture.assert_close(&of("dense"), nchw(encoder.dense(Some(mask))), LIMIT);
             }
         }

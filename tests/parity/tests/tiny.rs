@@ -4,7 +4,7 @@
 //!
 //! `SAM2_SAMPLES` names the folder that holds the official repository's `truck.jpg`.
 
-use parity::{Fixture, block_on, cpu, nchw, synthetic};
+use parity::{Fixture, block_on, cpu, natively, nchw, synthetic};
 use sam2_predict::{ImagePredictor, Mask, PictureRef, PixelFormat};
 
 #[test]
@@ -42,13 +42,13 @@ fn truck() {
 fn check(fixture: &Fixture, pixels: &[u8], encoder: f64, logits: f64, scores: f64) {
     let [width, height] = fixture.picture_size();
     let picture = PictureRef::new(pixels, PixelFormat::Rgb, width, height).expect("a picture");
-    let mut predictor = ImagePredictor::new(fixture.image_model());
+    let mut predictor = ImagePredictor::new(fixture.image_model(&natively()));
 
     let model = predictor.model();
     let input = picture.to_tensor(model.config.image_size, &cpu());
     fixture.assert_close("enc.input", input.clone(), encoder);
     let trunk = &model.image_encoder.trunk;
-    let mut x = trunk.patch_embed.forward(input) + trunk.pos_embed.clone();
+    let mut x = trunk.patch_embed.forward(input);
     for (i, block) in trunk.blocks.iter().enumerate() {
         x = block.forward(x);
         fixture.assert_close(&format!("enc.block.{i}"), x.clone(), encoder);

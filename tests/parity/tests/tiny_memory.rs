@@ -9,17 +9,16 @@ use std::fs;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use parity::{Fixture, cpu};
-use sam2::VideoModel;
+use parity::{Fixture, cpu, natively};
 use sam2::mask_decoder::ImageFeatures;
-use sam2::memory::{ObjectPointer, SpatialMemory};
+use sam2::{ObjectPointer, SpatialMemory};
 
 #[test]
 #[ignore = "a measurement; the head of this file says how to run it"]
 fn a_frame_with_a_full_bank() {
     let fixture = Fixture::committed("tiny_synthetic");
     let config = fixture.config();
-    let model = VideoModel::load(&config, &mut &fixture.recipe(), &cpu()).expect("all tensors");
+    let model = fixture.video_model(&natively());
     let (side, dim, mem_dim) = (
         config.embedding_side(),
         config.neck.d_model,

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use parity::events::{Event, prompt};
-use parity::{COMMITTED, Fixture, block_on, cpu};
-use sam2::VideoModel;
+use parity::{COMMITTED, Fixture, block_on, implementations};
+use sam2::Implementation;
 use sam2_predict::{PictureRef, PixelFormat, VideoMasks, VideoOptions, VideoSession};
 use serde_json::Value;
 
@@ -18,8 +18,11 @@ const ALTERNATIVE: (f64, f64) = (0.88, 0.99);
 #[test]
 fn main_script() {
     for name in COMMITTED {
-        println!("-- {name}");
-        run(&Fixture::committed(name), "main", VideoOptions::official(), MAIN);
+        for implementation in implementations() {
+            println!("-- {name}, {}", implementation.name());
+            let fixture = Fixture::committed(name);
+            run(&fixture, &implementation, "main", VideoOptions::official(), MAIN);
+        }
     }
 }
 
@@ -34,12 +37,22 @@ fn alternative_options() {
         add_all_frames_to_correct_as_cond: true,
         ..VideoOptions::official()
     };
-    run(&Fixture::committed("micro"), "alt", options, ALTERNATIVE);
+    for implementation in implementations() {
+        println!("-- {}", implementation.name());
+        let fixture = Fixture::committed("micro");
+        run(&fixture, &implementation, "alt", options.clone(), ALTERNATIVE);
+    }
 }
 
 /// Repeats a script's calls, and compares what they return and leave behind.
-fn run(fixture: &Fixture, tag: &str, options: VideoOptions, (each, average): (f64, f64)) {
-    let model = VideoModel::load(&fixture.config(), &mut &fixture.recipe(), &cpu()).expect("all tensors");
+fn run(
+    fixture: &Fixture,
+    implementation: &Implementation,
+    tag: &str,
+    options: VideoOptions,
+    (each, average): (f64, f64),
+) {
+    let model = fixture.video_model(implementation);
     let [count, height, width, _] = *fixture.shape("vid.frames_u8") else {
         panic!("four dimensions")
     };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use parity::{Fixture, block_on, cpu};
+use parity::{Fixture, block_on, natively};
 use sam2::VideoModel;
 use sam2_predict::{
     BoxPrompt, ImagePredictor, PictureRef, PixelFormat, PointPrompt, PredictError, Prompt, VideoError,
@@ -20,9 +20,7 @@ struct Clip {
 impl Clip {
     fn new() -> Self {
         let fixture = Fixture::committed("micro");
-        let model = VideoModel::load(&fixture.config(), &mut &fixture.recipe(), &cpu())
-            .expect("all tensors")
-            .into();
+        let model = fixture.video_model(&natively()).into();
         let shape = fixture.shape("vid.frames_u8");
         let size = [shape[2], shape[1]];
         Self { fixture, model, size }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::{Tensor, TensorData};
 use parity::events::{Event, FrameEvent};
-use parity::{COMMITTED, Fixture, cpu, nchw};
+use parity::{COMMITTED, Fixture, implementations, nchw};
 use sam2::mask_decoder::ImageFeatures;
-use sam2::memory::{MemoryRules, ObjectPointer, Remembered, SamOutput, SpatialMemory, VideoModel, recall};
+use sam2::memory::{MemoryRules, Remembered, recall};
+use sam2::resize::bilinear_matrix;
+use sam2::{Implementation, ObjectPointer, SamOutput, SpatialMemory, VideoModel};
 use sam2_predict::{PictureRef, PixelFormat, fill_holes, frame_to_tensor};
 
 /// In parts of each tensor's scale.
@@ -16,9 +18,11 @@ const LIMIT: f64 = 1e-3;
 #[test]
 fn main_script() {
     for name in COMMITTED {
-        println!("-- {name}");
-        let rules = |rules: MemoryRules| rules;
-        Replay::new(Fixture::committed(name), "main", rules, false, 0).run();
+        for implementation in implementations() {
+            println!("-- {name}, {}", implementation.name());
+            let rules = |rules: MemoryRules| rules;
+            Replay::new(Fixture::committed(name), &implementation, "main", rules, false, 0).run();
+        }
     }
 }
 
@@ -30,7 +34,10 @@ fn alternative_rules() {
         ..rules
     };
     // The script asks for 30, but `build_sam2_video_predictor` sets its own 8 after that.
-    Replay::new(Fixture::committed("micro"), "alt", rules, true, 8).run();
+    for implementation in implementations() {
+        println!("-- {}", implementation.name());
+        Replay::new(Fixture::committed("micro"), &implementation, "alt", rules, true, 8).run();
+    }
 }
 
 /// Follows the event log with the official memories in the bank.
@@ -63,13 +70,14 @@ struct Object {
 impl Replay {
     fn new(
         fixture: Fixture,
+        implementation: &Implementation,
         tag: &'static str,
         rules: fn(MemoryRules) -> MemoryRules,
         all_corrections_condition: bool,
         fill_hole_area: usize,
     ) -> Self {
         let config = fixture.config();
-        let model = VideoModel::load(&config, &mut &fixture.recipe(), &cpu()).expect("all tensors");
+        let model = fixture.video_model(implementation);
         let [_, height, width, _] = *fixture.shape("vid.frames_u8") else {
             panic!("four dimensions")
         };
@@ -78,7 +86,7 @@ impl Replay {
             .enumerate()
             .map(|(i, frame)| {
                 let frame = PictureRef::new(frame, PixelFormat::Rgb, width, height).expect("a frame");
-                let input = frame_to_tensor(frame, config.image_size, &cpu());
+                let input = frame_to_tensor(frame, config.image_size, implementation.device());
                 if i == 0 {
                     fixture.assert_close("vid.input0", input.clone().squeeze_dim::<3>(0), 1e-6);
                 }
@@ -209,7 +217,7 @@ impl Replay {
         self.fixture.assert_close(&of("out.pred_masks"), filled, LIMIT);
 
         let conditions = event.init_cond || self.all_corrections_condition;
-        let pointer = self.fixture.tensor(&of("out.obj_ptr"));
+        let pointer = self.fixture.tensor(&of("out.obj_ptr")).to_device(self.model.image.device());
         let object = self.object(event.obj_id);
         object.outputs.insert(event.frame, output);
         object.pointers.insert(event.frame, pointer);
@@ -269,11 +277,16 @@ impl Replay {
             .collect();
         let max_pointers = self.rules.max_pointers(count);
         let of = |part: &str| format!("vid.{}.{:03}.{part}", self.tag, event.k);
-        let (tokens, positions, _) = self.model.memory_tokens(&memories, &pointers, max_pointers);
-        self.fixture
-            .assert_close(&of("memory"), tokens.swap_dims(0, 1), 1e-6);
-        self.fixture
-            .assert_close(&of("memory_pos"), positions.swap_dims(0, 1), 1e-5);
+        let (mut tokens, mut positions) = (Vec::new(), Vec::new());
+        for group in self.model.memory_bank(&memories, &pointers, max_pointers) {
+            for (number, (part, _)) in group.parts.iter().enumerate() {
+                tokens.push(part.clone());
+                positions.push(group.positions_of(number).expect("positions"));
+            }
+        }
+        let [tokens, positions] = [tokens, positions].map(|parts| Tensor::cat(parts, 0).unsqueeze_dim::<3>(1));
+        self.fixture.assert_close(&of("memory"), tokens, 1e-6);
+        self.fixture.assert_close(&of("memory_pos"), positions, 1e-5);
         self.model
             .condition_on_memory(&self.frames[event.frame], &memories, &pointers, max_pointers)
     }
@@ -294,15 +307,19 @@ impl Replay {
         // A prompted frame's is made from the mask that was shown, whose holes are filled.
         let masks = output.low_res_masks.clone();
         let masks = if prompted { self.fill(masks) } else { masks };
-        let score = output.object_score_logits.clone();
-        let memory = self.model.encode_memory_f32(embedding, masks, score, prompted);
-        let [_, _, dim] = memory.dims();
+        let mut memory = self.model.maskmem_features(embedding, masks, prompted);
+        if let Some(absent) = &self.model.no_obj_embed_spatial {
+            let is_gone = output.object_score_logits.clone().lower_equal_elem(0.0).float();
+            memory = memory + absent.value().unsqueeze_dim(0) * is_gone;
+        }
+        let [_, dim] = memory.dims();
         let memory = nchw(memory.reshape([1, side, side, dim]));
         self.fixture
             .assert_close(&of("maskmem_features_f32"), memory, LIMIT);
         let official = self
             .fixture
             .tensor::<4>(&of("maskmem_features"))
+            .to_device(self.model.image.device())
             .permute([0, 2, 3, 1]);
         let [_, h, w, dim] = official.dims();
         self.object(id)
@@ -315,7 +332,7 @@ impl Replay {
         let [_, h, w] = masks.dims();
         let mut logits = masks.into_data().try_to_vec::<f32>().expect("f32");
         fill_holes(&mut logits, w, self.fill_hole_area);
-        Tensor::from_data(TensorData::new(logits, [1, h, w]), &cpu())
+        Tensor::from_data(TensorData::new(logits, [1, h, w]), self.model.image.device())
     }
 
     fn remember(&mut self, id: u32, frame: usize, conditions: bool) {
@@ -355,9 +372,10 @@ impl Replay {
         assert_eq!(event.obj_id, 11);
         let side = self.model.image.config.image_size;
         let mask: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
-        let mask = Tensor::<3>::from_data(TensorData::new(mask, [1, shape[0], shape[1]]), &cpu());
-        let rows = sam2::layers::bilinear_matrix(shape[0], side, &cpu()).unsqueeze_dim::<3>(0);
-        let columns = sam2::layers::bilinear_matrix(shape[1], side, &cpu())
+        let device = self.model.image.device();
+        let mask = Tensor::<3>::from_data(TensorData::new(mask, [1, shape[0], shape[1]]), device);
+        let rows = bilinear_matrix(shape[0], side, device).unsqueeze_dim::<3>(0);
+        let columns = bilinear_matrix(shape[1], side, device)
             .transpose()
             .unsqueeze_dim::<3>(0);
         rows.matmul(mask).matmul(columns).greater_equal_elem(0.5).float()

@@ -100,12 +100,12 @@ export class Engine {
     load: async ({ weights, precision }, { signal, onProgress }) => {
       const step = (phase: "verify" | "compile" | "upload" | "ready", loaded: 0 | 1) =>
         onProgress?.({ phase, loaded, total: 1 });
-      const started = this.#start().then(() => this.#wasm.Model.setF16Products(precision === "f16"));
+      const started = this.#start();
       started.catch(() => {}); // It may fail while the download still runs; awaited below.
       let warm: Promise<unknown> = started;
       const onHeader = (header: Uint8Array) => {
         // Loading will fail for the same reason, and say so.
-        warm = started.then(() => this.#wasm.Model.warmUp(header)).catch(() => {});
+        warm = started.then(() => this.#wasm.Model.warmUp(header, precision === "f16")).catch(() => {});
       };
       const file = await readWeights(weights, { signal, onProgress, onHeader });
       step("verify", 1);
@@ -116,7 +116,7 @@ export class Engine {
       step("compile", 1);
       check(signal);
       step("upload", 0);
-      const model = await this.#wasm.Model.load(file.bytes).catch(async (error) => {
+      const model = await this.#wasm.Model.load(file.bytes, undefined, precision === "f16").catch(async (error) => {
         // A page that answers for a missing file must not be kept, and what was kept and is bad must go.
         if (toSam2Error(error).code.startsWith("WEIGHTS_")) await file.drop();
         throw error;

@@ -2,11 +2,10 @@
 export interface WasmModule {
   default(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
   Model: {
-    load(weights: Uint8Array, config?: string): Promise<WasmModel>;
-    /** Whether matrices are to be multiplied in f16 where the device can; comes before the others. */
-    setF16Products(wanted: boolean): void;
+    /** `f16Products`: whether matrices are to be multiplied in f16 where the device can. */
+    load(weights: Uint8Array, config: string | undefined, f16Products: boolean): Promise<WasmModel>;
     /** Makes a GPU's pipelines for the safetensors file that begins so. */
-    warmUp(header: Uint8Array): Promise<boolean>;
+    warmUp(header: Uint8Array, f16Products: boolean): Promise<boolean>;
   };
   /** Called once if the module panics; nothing under way will settle after that. */
   setPanicHandler(handler: (message: string) => void): void;

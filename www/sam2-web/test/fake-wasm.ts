@@ -34,9 +34,6 @@ export const hooks: {
   panic?: (message: string) => void;
 } = {};
 
-/** This device can. */
-let f16Products = false;
-
 export class Model implements WasmModel {
   readonly name = "fake";
   readonly version = "2.1";
@@ -44,16 +41,14 @@ export class Model implements WasmModel {
   readonly parameters = 1_234_567;
   readonly device = "cpu";
   encodes = 0;
-  readonly f16Products = f16Products;
 
-  static async load(weights: Uint8Array): Promise<Model> {
+  constructor(readonly f16Products: boolean) {}
+
+  static async load(weights: Uint8Array, _config: string | undefined, f16Products: boolean): Promise<Model> {
     if (weights.length < 8) failWith("WEIGHTS_CORRUPT", "The weights file is cut short. Download it again.");
     alive.models++;
-    return new Model();
-  }
-
-  static setF16Products(wanted: boolean): void {
-    f16Products = wanted;
+    // This device can.
+    return new Model(f16Products);
   }
 
   static async warmUp(header: Uint8Array): Promise<boolean> {

@@ -20,6 +20,8 @@ pub(crate) use mask_down_sampler::mask_for_memory;
 #[cfg(feature = "cpu")]
 pub(crate) use output_upscaling::{gather_pixels, expand_weight};
 pub(crate) use rotary_attention::join_projections;
+#[cfg(feature = "cpu")]
+pub(crate) use selection::{choose, pick};
 pub(crate) use windowed_attention::windowed_attention;
 
 /// Prompts of a batch at once.

@@ -1,38 +1,25 @@
 //! Hiera, the trunk (`sam2.modeling.backbones.hieradet`). Channels come last throughout.
 
-use burn::tensor::{Tensor, TensorData, module, ops::ConvOptions};
-
-#[cfg(feature = "webgpu")]
-use sam2_kernels::{
-    AttentionShape,
-    tensors::{self, Heads, LinearOptions, Residual},
+use burn::tensor::Tensor;
+use sam2_ops::{
+    Activation, Implementation, LayerNorm, Linear, LinearParameters, Mlp, Parameter, PatchEmbed, Weights,
+    WeightsError, WindowedAttention, by_rows, by_windows, windowed_attention,
 };
 
+use super::pos_embed::load_pos_embed;
 use crate::config::HieraConfig;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, by_strips, max_pool};
-#[cfg(feature = "flex")]
-use crate::layers::{PackedConvolution, is_packed};
-#[cfg(feature = "webgpu")]
-use crate::layers::{contiguous, is_gpu, rows};
-use crate::weights::{Weights, WeightsError};
 
 /// The official class's defaults, which no published configuration changes.
 const EPS: f64 = 1e-6;
 const MLP_RATIO: usize = 4;
-const Q_STRIDE: usize = 2;
-const PATCH_KERNEL: usize = 7;
-const PATCH_STRIDE: usize = 4;
-const PATCH_PADDING: usize = 3;
-/// That go through a block together on the CPU, about.
-const TOKENS: usize = 1024;
 
 /// Four stages of blocks, each stage at half the resolution and twice the width of the one before.
 #[derive(Debug)]
 pub struct Hiera {
-    /// The strided convolution that makes tokens of pixels.
+    /// The strided convolution that makes tokens of pixels, and adds `pos_embed`.
     pub patch_embed: PatchEmbed,
     /// `[1, s/4, s/4, embed_dim]`, computed once from the two learned tables.
-    pub pos_embed: Tensor<4>,
+    pub pos_embed: Parameter<4>,
     /// All blocks of all stages.
     pub blocks: Vec<MultiScaleBlock>,
     stage_ends: Vec<usize>,
@@ -44,33 +31,33 @@ impl Hiera {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(config: &HieraConfig, image_size: usize, mut weights: Weights) -> Result<Self, WeightsError> {
-        let patch_embed = PatchEmbed::load(weights.at("patch_embed"), config.embed_dim)?;
-        let pos_embed = load_pos_embed(config, image_size / PATCH_STRIDE, &mut weights)?;
+        let pos_embed = load_pos_embed(config, image_size / PatchEmbed::STRIDE, &mut weights)?;
+        let patch_embed = PatchEmbed::load(weights.at("patch_embed"), config.embed_dim, pos_embed.clone())?;
 
         let stage_ends = config.stage_ends();
         let mut blocks = Vec::new();
-        let (mut dim, mut heads) = (config.embed_dim, config.num_heads);
+        let (mut dim, mut num_heads) = (config.embed_dim, config.num_heads);
         for index in 0..config.stages.iter().sum() {
-            let previous_stage_ended = index > 0 && stage_ends.contains(&(index - 1));
-            // The window of a stage's first block is still the stage's before: it pools inside that window.
+            let starts_stage = index > 0 && stage_ends.contains(&(index - 1));
             let stage = stage_ends.iter().filter(|&&end| end < index).count();
+            // A stage's first block still has the window of the stage before: it pools inside that window.
             let window_size = match config.global_att_blocks.contains(&index) {
                 true => 0,
-                false => config.window_spec[if previous_stage_ended { stage - 1 } else { stage }],
+                false => config.window_spec[if starts_stage { stage - 1 } else { stage }],
             };
-            let (dim_out, heads_out) = if previous_stage_ended {
-                (dim * 2, heads * 2)
-            } else {
-                (dim, heads)
-            };
+            let dim_out = if starts_stage { 2 * dim } else { dim };
+            if starts_stage {
+                num_heads *= 2;
+            }
+            let weights = weights.at(format_args!("blocks.{index}"));
             blocks.push(MultiScaleBlock::load(
-                weights.at(format_args!("blocks.{index}")),
+                weights,
                 dim,
                 dim_out,
-                heads_out,
+                num_heads,
                 window_size,
             )?);
-            (dim, heads) = (dim_out, heads_out);
+            dim = dim_out;
         }
         Ok(Self {
             patch_embed,
@@ -82,84 +69,15 @@ impl Hiera {
 
     /// `[b, 3, s, s]` to the four stages' outputs, finest first: `[b, s/4, s/4, c]` … `[b, s/32, s/32, 8c]`.
     pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = self.patch_embed.forward_with(x, &self.pos_embed);
-        let mut stages = Vec::with_capacity(self.stage_ends.len());
+        let mut x = self.patch_embed.forward(x);
+        let mut outputs = Vec::with_capacity(self.stage_ends.len());
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
             if self.stage_ends.contains(&index) {
-                stages.push(x.clone());
+                outputs.push(x.clone());
             }
         }
-        stages
-    }
-}
-
-impl HieraConfig {
-    /// Index of each stage's last block.
-    pub fn stage_ends(&self) -> Vec<usize> {
-        self.stages
-            .iter()
-            .scan(0, |sum, &blocks| {
-                *sum += blocks;
-                Some(*sum - 1)
-            })
-            .collect()
-    }
-}
-
-/// `sam2.modeling.backbones.utils.PatchEmbed`: a 7x7 convolution of stride 4.
-#[derive(Debug)]
-pub struct PatchEmbed {
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    #[cfg(feature = "flex")]
-    packed: Option<PackedConvolution>,
-    /// On a GPU: `[3 * 7 * 7, embed_dim]`.
-    #[cfg(feature = "webgpu")]
-    matrix: Option<Tensor<2>>,
-}
-
-impl PatchEmbed {
-    /// Takes `proj`.
-    ///
-    /// # Errors
-    /// A tensor is missing or has another shape.
-    pub fn load(mut weights: Weights, embed_dim: usize) -> Result<Self, WeightsError> {
-        let mut proj = weights.at("proj");
-        let weight = proj.tensor("weight", [embed_dim, 3, PATCH_KERNEL, PATCH_KERNEL])?;
-        let bias = proj.tensor::<1>("bias", [embed_dim])?;
-        Ok(Self {
-            #[cfg(feature = "flex")]
-            packed: is_packed(&weight.device())
-                .then(|| PackedConvolution::new(weight.clone(), bias.clone(), PATCH_STRIDE, PATCH_PADDING)),
-            #[cfg(feature = "webgpu")]
-            matrix: is_gpu(&weight.device())
-                .then(|| contiguous(weight.clone().reshape([embed_dim as i64, -1]).transpose())),
-            weight,
-            bias,
-        })
-    }
-
-    /// `[b, 3, s, s]` to `[b, s/4, s/4, embed_dim]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        #[cfg(feature = "flex")]
-        if let Some(packed) = &self.packed {
-            return packed.forward(x);
-        }
-        let options = ConvOptions::new([PATCH_STRIDE; 2], [PATCH_PADDING; 2], [1, 1], 1);
-        module::conv2d(x, self.weight.clone(), Some(self.bias.clone()), options).permute([0, 2, 3, 1])
-    }
-
-    /// The same, and `position` `[1, s/4, s/4, embed_dim]` added.
-    fn forward_with(&self, x: Tensor<4>, position: &Tensor<4>) -> Tensor<4> {
-        #[cfg(feature = "webgpu")]
-        if let Some(matrix) = &self.matrix {
-            let [_, _, h, w] = x.dims();
-            if tensors::is_patch_embed([h, w], matrix.dims()[1]) {
-                return tensors::patch_embed(x, matrix, &self.bias, position);
-            }
-        }
-        self.forward(x) + position.clone()
+        outputs
     }
 }
 
@@ -173,6 +91,7 @@ pub struct MultiScaleBlock {
     /// Only where the width grows, which is also where queries are pooled.
     proj: Option<Linear>,
     window_size: usize,
+    implementation: Implementation,
 }
 
 impl MultiScaleBlock {
@@ -184,111 +103,50 @@ impl MultiScaleBlock {
         window_size: usize,
     ) -> Result<Self, WeightsError> {
         let pools = dim != dim_out;
+        let attention = WindowedAttention {
+            num_heads,
+            window: window_size,
+            pools,
+        };
+        let proj = pools.then(|| Linear::load(weights.at("proj"), dim, dim_out));
+        let widths = [dim_out, dim_out * MLP_RATIO, dim_out];
         Ok(Self {
+            proj: proj.transpose()?,
             norm1: LayerNorm::load(weights.at("norm1"), dim, EPS)?,
-            attn: MultiScaleAttention::load(weights.at("attn"), dim, dim_out, num_heads, pools)?,
+            attn: MultiScaleAttention::load(weights.at("attn"), dim, dim_out, attention)?,
             norm2: LayerNorm::load(weights.at("norm2"), dim_out, EPS)?,
-            mlp: Mlp::load(
-                weights.at("mlp"),
-                &[dim_out, dim_out * MLP_RATIO, dim_out],
-                Activation::Gelu,
-            )?,
-            proj: pools
-                .then(|| Linear::load(weights.at("proj"), dim, dim_out))
-                .transpose()?,
+            mlp: Mlp::load(weights.at("mlp"), &widths, Activation::Gelu)?,
             window_size,
+            implementation: weights.implementation().clone(),
         })
     }
 
     /// `[b, h, w, dim]` to the same, or to `[b, h/2, w/2, 2 dim]` in a stage's first block.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        #[cfg(feature = "webgpu")]
-        if is_gpu(&x.device()) {
-            return self.on_gpu(x);
-        }
-        let [_, _, w, _] = x.dims();
-        if self.window_size == 0 {
-            let attended = self.attend(x);
-            return by_strips(attended, TOKENS.div_ceil(w), |x| self.feed_forward(x));
-        }
-        // Windows know nothing of each other, so a row of them goes through the whole block while it is in the cache.
-        let windows = (TOKENS / (self.window_size * w)).max(1);
-        by_strips(x, windows * self.window_size, |x| {
-            self.feed_forward(self.attend(x))
+        by_windows(&self.implementation, x, self.window_size, |x| {
+            let normed = self.norm1.forward(x.clone());
+            let shortcut = match &self.proj {
+                // The official code projects the normed tokens here, not the block's input.
+                Some(proj) => self.implementation.max_pool(proj.forward(normed.clone())),
+                None => x,
+            };
+            let x = self.attn.forward_onto(normed, shortcut);
+            by_rows(&self.implementation, x, |x| {
+                self.mlp.forward_onto(self.norm2.forward(x.clone()), x)
+            })
         })
-    }
-
-    /// The block's first half.
-    fn attend(&self, x: Tensor<4>) -> Tensor<4> {
-        let normed = self.norm1.forward(x.clone());
-        let shortcut = match &self.proj {
-            // The official code projects the normed tokens here, not the block's input.
-            Some(proj) => max_pool(proj.forward(normed.clone())),
-            None => x,
-        };
-        let [_, h, w, _] = shortcut.dims();
-        let attended = if self.window_size == 0 {
-            self.attn.forward(normed)
-        } else {
-            let (windows, [b, rows, columns]) = window_partition(normed, self.window_size);
-            window_unpartition(self.attn.forward(windows), [b, rows, columns], [h, w])
-        };
-        shortcut + attended
-    }
-
-    /// The block's second half.
-    fn feed_forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.mlp.forward_onto(self.norm2.forward(x.clone()), x)
-    }
-
-    /// The same by kernels of our own, which find windows by arithmetic.
-    #[cfg(feature = "webgpu")]
-    fn on_gpu(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, h, w, _] = x.dims();
-        let normed = self.norm1.forward(x.clone());
-        let shortcut = match &self.proj {
-            Some(proj) => tensors::max_pool(proj.forward(normed.clone())),
-            None => x,
-        };
-        let dims = shortcut.dims();
-        let [_, rows_out, columns_out, dim] = dims;
-        let attn = &self.attn;
-        let qkv = attn.qkv.on_gpu(normed, LinearOptions::default());
-        let part = |i: usize| Heads {
-            tokens: qkv.clone(),
-            offset: i * dim,
-        };
-        let shape = AttentionShape {
-            batch: b,
-            heads: attn.num_heads,
-            width: dim / attn.num_heads,
-            queries: [rows_out, columns_out],
-            keys: [h, w],
-            window: match self.window_size {
-                0 => [h, w],
-                size => [size, size],
-            },
-            pools: attn.pools,
-        };
-        // Padding is zeros before the projection, and so its bias after it.
-        let (_, padding) = attn.qkv.parameters();
-        let attended = tensors::attention(shape, part(0), part(1), part(2), padding);
-        let onto = LinearOptions {
-            residual: Some(Residual::Repeated(rows(shortcut))),
-            ..LinearOptions::default()
-        };
-        let x = attn.proj.on_gpu(attended, onto).reshape(dims);
-        self.mlp.forward_onto(self.norm2.forward(x.clone()), x)
     }
 }
 
-/// `hieradet.MultiScaleAttention`: multi-head attention whose queries may be pooled 2x2.
+/// `hieradet.MultiScaleAttention`: multi-head attention in windows, whose queries may be pooled 2x2.
 #[derive(Debug)]
 pub struct MultiScaleAttention {
     qkv: Linear,
+    /// What tokens of zeros beyond the edge become: `qkv`'s bias.
+    padding: Parameter<1>,
     proj: Linear,
-    num_heads: usize,
-    pools: bool,
+    attention: WindowedAttention,
+    implementation: Implementation,
 }
 
 impl MultiScaleAttention {
@@ -296,135 +154,22 @@ impl MultiScaleAttention {
         mut weights: Weights,
         dim: usize,
         dim_out: usize,
-        num_heads: usize,
-        pools: bool,
+        attention: WindowedAttention,
     ) -> Result<Self, WeightsError> {
+        let qkv = LinearParameters::load(&mut weights.at("qkv"), dim, 3 * dim_out)?;
         Ok(Self {
-            qkv: Linear::load(weights.at("qkv"), dim, 3 * dim_out)?,
+            padding: qkv.bias.clone(),
+            qkv: Linear::new(&weights, qkv, 3 * dim_out),
             proj: Linear::load(weights.at("proj"), dim_out, dim_out)?,
-            num_heads,
-            pools,
+            attention,
+            implementation: weights.implementation().clone(),
         })
     }
 
-    /// `[b, h, w, dim]` to `[b, h, w, dim_out]`, halved where queries are pooled.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, h, w, _] = x.dims();
+    /// `[b, h, w, dim]` to `[b, h, w, dim_out]`, halved where queries are pooled, and added to `shortcut`.
+    fn forward_onto(&self, x: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
         let qkv = self.qkv.forward(x);
-        let dim = qkv.dims()[3] / 3;
-        let width = dim / self.num_heads;
-        // `[3, b, heads, n, width]`, and views of it, so that nothing is copied.
-        let parts: Tensor<5> = qkv
-            .clone()
-            .reshape([b, h * w, 3, self.num_heads, width])
-            .permute([2, 0, 3, 1, 4]);
-        let part = |i: usize| parts.clone().narrow(0, i, 1);
-        let (q, h, w) = if self.pools {
-            let (h, w) = (h / Q_STRIDE, w / Q_STRIDE);
-            let q: Tensor<5> = max_pool(qkv.narrow(3, 0, dim)).reshape([1, b, h * w, self.num_heads, width]);
-            (q.swap_dims(2, 3), h, w)
-        } else {
-            (part(0), h, w)
-        };
-        let x: Tensor<5> = attention(q, part(1), part(2));
-        self.proj.forward(x.swap_dims(2, 3).reshape([b, h, w, dim]))
+        let x = windowed_attention(&self.implementation, qkv, &self.padding, self.attention);
+        self.proj.forward_onto(x, shortcut)
     }
-}
-
-/// Cuts `[b, h, w, c]` into `[b * rows * columns, size, size, c]`, padding with zeros at the bottom and right.
-/// The padding is attended to, as in the official code. Also returns `[b, rows, columns]`.
-fn window_partition(x: Tensor<4>, size: usize) -> (Tensor<4>, [usize; 3]) {
-    let [b, h, w, c] = x.dims();
-    let (rows, columns) = (h.div_ceil(size), w.div_ceil(size));
-    let (pad_h, pad_w) = (rows * size - h, columns * size - w);
-    let x = if pad_h + pad_w > 0 {
-        x.pad([(0, pad_h), (0, pad_w), (0, 0)], 0.0)
-    } else {
-        x
-    };
-    let windows: Tensor<6> = x
-        .reshape([b, rows, size, columns, size, c])
-        .permute([0, 1, 3, 2, 4, 5]);
-    (
-        windows.reshape([b * rows * columns, size, size, c]),
-        [b, rows, columns],
-    )
-}
-
-/// Undoes [`window_partition`] and drops what lies beyond `[h, w]`.
-fn window_unpartition(x: Tensor<4>, [b, rows, columns]: [usize; 3], [h, w]: [usize; 2]) -> Tensor<4> {
-    let [_, size, _, c] = x.dims();
-    let windows: Tensor<6> = x
-        .reshape([b, rows, columns, size, size, c])
-        .permute([0, 1, 3, 2, 4, 5]);
-    let x: Tensor<4> = windows.reshape([b, rows * size, columns * size, c]);
-    if [rows * size, columns * size] == [h, w] {
-        x
-    } else {
-        x.slice([0..b, 0..h, 0..w, 0..c])
-    }
-}
-
-/// The background table, stretched over the whole grid, plus the window's table, repeated over it
-/// (`Hiera._get_pos_embed`): `[1, side, side, embed_dim]`. On the host, where it is some four sums a value.
-fn load_pos_embed(
-    config: &HieraConfig,
-    side: usize,
-    weights: &mut Weights,
-) -> Result<Tensor<4>, WeightsError> {
-    let [bkg_h, bkg_w] = config.window_pos_embed_bkg_spatial_size;
-    let (dim, window) = (config.embed_dim, config.window_spec[0]);
-    let background = weights.values("pos_embed", &[1, dim, bkg_h, bkg_w])?;
-    let tile = weights.values("pos_embed_window", &[1, dim, window, window])?;
-    let background = channels_last(&background, dim);
-    let tile = channels_last(&tile, dim);
-
-    let mut values = Vec::with_capacity(side * side * dim);
-    let columns = bicubic(bkg_w, side);
-    for (y, rows) in bicubic(bkg_h, side).iter().enumerate() {
-        let stretched: Vec<f32> = weighted(&background, bkg_w * dim, rows).collect();
-        let tile = &tile[y % window * window * dim..][..window * dim];
-        for (x, columns) in columns.iter().enumerate() {
-            let tile = &tile[x % window * dim..][..dim];
-            let background = weighted(&stretched, dim, columns);
-            values.extend(background.zip(tile).map(|(background, tile)| background + tile));
-        }
-    }
-    let values = TensorData::new(values, [1, side, side, dim]);
-    Ok(Tensor::from_data(values, weights.device()))
-}
-
-/// `[dim, n]` to `[n, dim]`.
-fn channels_last(values: &[f32], dim: usize) -> Vec<f32> {
-    let n = values.len() / dim;
-    (0..n * dim).map(|at| values[at % dim * n + at / dim]).collect()
-}
-
-/// The sum of four of the rows `width` wide, each as much as it says.
-fn weighted<'a>(
-    values: &'a [f32],
-    width: usize,
-    rows: &[(usize, f32); 4],
-) -> impl Iterator<Item = f32> + use<'a> {
-    let [a, b, c, d] =
-        rows.map(|(row, weight)| values[row * width..][..width].iter().map(move |x| weight * x));
-    a.zip(b).zip(c.zip(d)).map(|((a, b), (c, d))| a + b + (c + d))
-}
-
-/// What `F.interpolate(mode="bicubic")` takes along one axis: for each of `output` places four of `input` places, and how
-/// much of each.
-fn bicubic(input: usize, output: usize) -> Vec<[(usize, f32); 4]> {
-    const A: f64 = -0.75;
-    let near = |t: f64| ((A + 2.0) * t - (A + 3.0)) * t * t + 1.0;
-    let far = |t: f64| ((A * t - 5.0 * A) * t + 8.0 * A) * t - 4.0 * A;
-    let place = |i: usize| {
-        let position = (i as f64 + 0.5) * input as f64 / output as f64 - 0.5;
-        let t = position - position.floor();
-        let taps = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
-        std::array::from_fn(|k| {
-            let index = position.floor() as i64 - 1 + k as i64;
-            (index.clamp(0, input as i64 - 1) as usize, taps[k] as f32)
-        })
-    };
-    (0..output).map(place).collect()
 }

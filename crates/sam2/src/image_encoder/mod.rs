@@ -3,16 +3,15 @@
 
 mod hiera;
 mod neck;
-mod position;
+mod pos_embed;
 
-pub use hiera::{Hiera, MultiScaleAttention, MultiScaleBlock, PatchEmbed};
+pub use hiera::{Hiera, MultiScaleAttention, MultiScaleBlock};
 pub use neck::FpnNeck;
-pub use position::position_embedding_sine;
 
 use burn::tensor::Tensor;
+use sam2_ops::{Weights, WeightsError};
 
 use crate::config::Sam2Config;
-use crate::weights::{Weights, WeightsError};
 
 /// A picture in, three levels of features out.
 #[derive(Debug)]

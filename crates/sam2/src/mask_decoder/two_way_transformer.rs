@@ -2,49 +2,17 @@
 //! (`sam2.modeling.sam.transformer.TwoWayTransformer`).
 
 use burn::tensor::Tensor;
+use sam2_ops::{Activation, Attention, LayerNorm, Mlp, Picture, Projections, Weights, WeightsError};
 
-#[cfg(feature = "flex")]
-use crate::layers::Places;
-use crate::layers::{Activation, Attention, LayerNorm, Mlp};
-use crate::weights::{Weights, WeightsError};
+use crate::config::decoder::{ATTENTION_DOWNSAMPLE_RATE, DEPTH, MLP_DIM, NUM_HEADS};
 
-/// Hard-coded in `sam2_base._build_sam_heads`.
-const DEPTH: usize = 2;
-const NUM_HEADS: usize = 8;
-const MLP_DIM: usize = 2048;
-/// Cross-attention is half as wide as the tokens.
-const DOWNSAMPLE_RATE: usize = 2;
 /// `nn.LayerNorm`'s default.
 const EPS: f64 = 1e-5;
-
-/// A picture as a block of the transformer reads it. Before the first block it is the same for every prompt without a
-/// mask.
-#[derive(Clone, Debug)]
-pub struct ImageSide {
-    /// `[b or 1, hw, d]`.
-    image: Tensor<3>,
-    projected: Projected,
-}
-
-/// What of a picture does not depend on the tokens.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // There are one or two, and they are tensors' names only.
-enum Projected {
-    /// Keys and values for the tokens' attention, and the queries of its own: `[b or 1, hw, d/2]`.
-    All {
-        keys: Tensor<3>,
-        values: Tensor<3>,
-        queries: Tensor<3>,
-    },
-    /// With its positions, `[b, hw, d]`: where the tokens are so few that they are projected instead.
-    #[cfg(feature = "flex")]
-    None { placed: Tensor<3> },
-}
 
 /// Two blocks and a last attention from the tokens to the picture.
 #[derive(Debug)]
 pub struct TwoWayTransformer {
-    layers: [TwoWayAttentionBlock; DEPTH],
+    layers: Vec<TwoWayAttentionBlock>,
     final_attn_token_to_image: Attention,
     norm_final_attn: LayerNorm,
 }
@@ -55,56 +23,56 @@ impl TwoWayTransformer {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
-        let mut layer = |i| TwoWayAttentionBlock::load(weights.at(format_args!("layers.{i}")), dim, i == 0);
-        let layers = [layer(0)?, layer(1)?];
-        let internal = dim / DOWNSAMPLE_RATE;
+        let layers = (0..DEPTH)
+            .map(|i| TwoWayAttentionBlock::load(weights.at(format_args!("layers.{i}")), dim, i == 0))
+            .collect::<Result<_, _>>()?;
+        let attention = weights.at("final_attn_token_to_image");
         Ok(Self {
             layers,
             final_attn_token_to_image: Attention::load(
-                weights.at("final_attn_token_to_image"),
+                attention,
                 dim,
-                internal,
+                dim / ATTENTION_DOWNSAMPLE_RATE,
                 NUM_HEADS,
             )?,
             norm_final_attn: LayerNorm::load(weights.at("norm_final_attn"), dim, EPS)?,
         })
     }
 
-    /// `image` `[b or 1, hw, d]` and its positions `image_pe` `[1, hw, d]` as [`Self::forward`] reads them.
-    pub fn image_side(&self, image: Tensor<3>, image_pe: Tensor<3>) -> ImageSide {
-        self.layers[0].image_side(image, image_pe)
+    /// The picture with what the first block projects of it, which is the same for every prompt without a mask.
+    pub fn project(&self, mut picture: Picture) -> Picture {
+        let first = &self.layers[0];
+        let (keys, values) = first.cross_attn_token_to_image.project_keys(&picture);
+        let queries = first.cross_attn_image_to_token.project_queries(&picture);
+        picture.projections = Some(Projections {
+            keys,
+            values,
+            queries,
+        });
+        picture
     }
 
-    /// `image`, whose positions are `image_pe` `[1, hw, d]`, and `tokens` `[b, n, d]` to the updated tokens, of which
-    /// only the first `outputs` need be there, and the updated picture `[b, hw, d]`.
+    /// The picture's tokens `[b or 1, hw, d]` and the prompt's `point_embedding` `[b, n, d]` to the updated tokens, of
+    /// which only the first `wanted` need be there, and the updated picture `[b, hw, d]`.
     pub fn forward(
         &self,
-        image: ImageSide,
-        image_pe: Tensor<3>,
-        tokens: Tensor<3>,
-        outputs: usize,
+        image_embedding: Picture,
+        point_embedding: Tensor<3>,
+        wanted: usize,
     ) -> (Tensor<3>, Tensor<3>) {
-        let count = tokens.dims()[1];
-        let [first, later @ ..] = &self.layers;
-        let (mut queries, mut keys) = first.forward(tokens.clone(), image, tokens.clone());
-        for layer in later {
-            let image = layer.next_image_side(keys, image_pe.clone(), count);
-            (queries, keys) = layer.forward(queries, image, tokens.clone());
+        // Prepare queries
+        let mut queries = point_embedding.clone();
+        let mut keys = image_embedding;
+
+        // Apply transformer blocks and final layernorm
+        for layer in &self.layers {
+            (queries, keys) = layer.forward(queries, keys, point_embedding.clone());
         }
+
+        // Apply the final attention layer from the points to the image
         let attention = &self.final_attn_token_to_image;
-        #[cfg(feature = "flex")]
-        if attention.has_short_way(outputs) {
-            let [queries, tokens] = [queries, tokens].map(|x| x.narrow(1, 0, outputs));
-            let q = attention.project_queries(queries.clone(), Some(tokens));
-            let queries = attention.attend_to_places(q, keys.clone() + image_pe, keys.clone(), queries);
-            return (self.norm_final_attn.forward(queries), keys);
-        }
-        #[cfg(not(feature = "flex"))]
-        let _ = outputs;
-        let q = attention.project_queries(queries.clone(), Some(tokens));
-        let (k, v) = attention.project_keys(keys.clone(), Some(image_pe), keys.clone());
-        queries = attention.attend(q, k, v, Some(queries));
-        (self.norm_final_attn.forward(queries), keys)
+        let queries = attention.to_picture(queries, point_embedding, &keys, wanted);
+        (self.norm_final_attn.forward(queries), keys.tokens)
     }
 }
 
@@ -124,14 +92,14 @@ struct TwoWayAttentionBlock {
 
 impl TwoWayAttentionBlock {
     fn load(mut weights: Weights, dim: usize, skip_first_layer_pe: bool) -> Result<Self, WeightsError> {
-        let internal = dim / DOWNSAMPLE_RATE;
         let mut norm = |name| LayerNorm::load(weights.at(name), dim, EPS);
         let (norm1, norm2, norm3, norm4) = (norm("norm1")?, norm("norm2")?, norm("norm3")?, norm("norm4")?);
-        let mut cross = |name| Attention::load(weights.at(name), dim, internal, NUM_HEADS);
+        let mut attention = |name, internal| Attention::load(weights.at(name), dim, internal, NUM_HEADS);
+        let internal = dim / ATTENTION_DOWNSAMPLE_RATE;
         Ok(Self {
-            cross_attn_token_to_image: cross("cross_attn_token_to_image")?,
-            cross_attn_image_to_token: cross("cross_attn_image_to_token")?,
-            self_attn: Attention::load(weights.at("self_attn"), dim, dim, NUM_HEADS)?,
+            self_attn: attention("self_attn", dim)?,
+            cross_attn_token_to_image: attention("cross_attn_token_to_image", internal)?,
+            cross_attn_image_to_token: attention("cross_attn_image_to_token", internal)?,
             mlp: Mlp::load(weights.at("mlp"), &[dim, MLP_DIM, dim], Activation::Relu)?,
             norm1,
             norm2,
@@ -141,80 +109,31 @@ impl TwoWayAttentionBlock {
         })
     }
 
-    /// Positions are added to queries and keys anew in every attention, never to values.
-    fn image_side(&self, image: Tensor<3>, image_pe: Tensor<3>) -> ImageSide {
-        let queries = self
-            .cross_attn_image_to_token
-            .project_queries(image.clone(), Some(image_pe.clone()));
-        let (keys, values) =
-            self.cross_attn_token_to_image
-                .project_keys(image.clone(), Some(image_pe), image.clone());
-        ImageSide {
-            image,
-            projected: Projected::All {
-                keys,
-                values,
-                queries,
-            },
-        }
-    }
-
-    /// The same of one prompt's picture, to be read with `tokens` tokens.
-    fn next_image_side(&self, image: Tensor<3>, image_pe: Tensor<3>, tokens: usize) -> ImageSide {
-        #[cfg(feature = "flex")]
-        if self.cross_attn_image_to_token.has_short_way(tokens) {
-            let placed = image.clone() + image_pe;
-            let projected = Projected::None { placed };
-            return ImageSide { image, projected };
-        }
-        #[cfg(not(feature = "flex"))]
-        let _ = tokens;
-        self.image_side(image, image_pe)
-    }
-
-    fn forward(&self, queries: Tensor<3>, image: ImageSide, query_pe: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-        // The first block has neither positions nor a residual here.
-        let later = !self.skip_first_layer_pe;
-        let position = later.then(|| query_pe.clone());
-        let residual = later.then(|| queries.clone());
-        let q = self.self_attn.project_queries(queries.clone(), position.clone());
-        let (k, v) = self.self_attn.project_keys(queries.clone(), position, queries);
-        let queries = self.norm1.forward(self.self_attn.attend(q, k, v, residual));
-
-        let attention = &self.cross_attn_token_to_image;
-        let q = attention.project_queries(queries.clone(), Some(query_pe.clone()));
-        let queries = match &image.projected {
-            Projected::All { keys, values, .. } => {
-                attention.attend(q, keys.clone(), values.clone(), Some(queries))
-            }
-            #[cfg(feature = "flex")]
-            Projected::None { placed } => {
-                attention.attend_to_places(q, placed.clone(), image.image.clone(), queries)
-            }
+    /// `queries` `[b, n, d]` with their positions `query_pe`, and the picture `keys` with its own.
+    fn forward(&self, queries: Tensor<3>, keys: Picture, query_pe: Tensor<3>) -> (Tensor<3>, Picture) {
+        // Self attention block
+        let queries = if self.skip_first_layer_pe {
+            self.self_attn.among_tokens(queries, None, None)
+        } else {
+            let (positions, residual) = (Some(query_pe.clone()), Some(queries.clone()));
+            self.self_attn.among_tokens(queries, positions, residual)
         };
+        let queries = self.norm1.forward(queries);
+
+        // Cross attention block, tokens attending to image embedding
+        let count = queries.dims()[1];
+        let attention = &self.cross_attn_token_to_image;
+        let queries = attention.to_picture(queries, query_pe.clone(), &keys, count);
         let queries = self.norm2.forward(queries);
 
-        let queries = self
-            .norm3
-            .forward(self.mlp.forward_onto(queries.clone(), queries));
+        // MLP block
+        let queries = self.mlp.forward_onto(queries.clone(), queries);
+        let queries = self.norm3.forward(queries);
 
+        // Cross attention block, image embedding attending to tokens
         let attention = &self.cross_attn_image_to_token;
-        let (k, v) = attention.project_keys(queries.clone(), Some(query_pe), queries.clone());
-        #[cfg(feature = "flex")]
-        if attention.has_short_way(k.dims()[1]) {
-            let places = match image.projected {
-                Projected::All { queries, .. } => Places::Projected(queries),
-                Projected::None { placed } => Places::Plain(placed),
-            };
-            let image = attention.places_attend(places, [k, v], image.image, &self.norm4);
-            return (queries, image);
-        }
-        let q = match image.projected {
-            Projected::All { queries, .. } => queries,
-            #[cfg(feature = "flex")]
-            Projected::None { .. } => unreachable!("read above"),
-        };
-        let image = attention.attend(q, k, v, Some(image.image));
-        (queries, self.norm4.forward(image))
+        let tokens = attention.of_picture(&keys, queries.clone(), query_pe, &self.norm4);
+
+        (queries, Picture::new(tokens, keys.positions))
     }
 }

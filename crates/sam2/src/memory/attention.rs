@@ -1,32 +1,25 @@
 //! Memory attention: conditions a frame's features on the memory bank (`sam2.modeling.memory_attention`).
 
 use burn::tensor::Tensor;
-#[cfg(feature = "webgpu")]
-use sam2_kernels::tensors::{LinearOptions, Residual};
+use sam2_ops::{
+    Activation, Keys, LayerNorm, Mlp, Parameter, RotaryAttention, RotaryPositions, Weights, WeightsError,
+};
 
 use crate::config::Sam2Config;
-use crate::image_encoder::position_embedding_sine;
-use crate::layers::{Activation, AxialRope, KeyPart, LayerNorm, Linear, RopeAttention, by_rows};
-#[cfg(feature = "webgpu")]
-use crate::layers::{JoinedKeys, rows};
-use crate::weights::{Weights, WeightsError};
+use crate::position_encoding::position_embedding_sine;
 
 /// `nn.LayerNorm`'s default.
 const EPS: f64 = 1e-5;
-/// How much of its position each place gets at the input.
+/// How much of its position each token gets at the input (`pos_enc_at_input`).
 const POSITION_WEIGHT: f32 = 0.1;
-/// Tokens that attend at a time on the CPU. More would take more memory, fewer project the keys more often.
-const QUERIES: usize = 512;
-/// Tokens of the MLP at a time on the CPU: their hidden values are 2 MB.
-const MLP_ROWS: usize = 256;
 
 /// Layers of self-attention, attention to the memory, and an MLP.
 #[derive(Debug)]
 pub struct MemoryAttention {
     layers: Vec<MemoryAttentionLayer>,
     norm: LayerNorm,
-    /// `[1, side², d]`, already weighted.
-    position: Tensor<3>,
+    /// `[h w, d]`, already weighted.
+    curr_pos: Parameter<2>,
 }
 
 impl MemoryAttention {
@@ -36,37 +29,33 @@ impl MemoryAttention {
     /// A tensor is missing or has another shape.
     pub fn load(config: &Sam2Config, mut weights: Weights) -> Result<Self, WeightsError> {
         let (dim, side) = (config.neck.d_model, config.embedding_side());
-        let rope = AxialRope::new(side, dim, config.memory_attention.rope_theta, weights.device());
-        let position = position_embedding_sine(side, side, dim, weights.device());
+        let positions = RotaryPositions {
+            side,
+            dim,
+            theta: config.memory_attention.rope_theta,
+        };
+        let table = positions.parameter(&weights);
         let layers = (0..config.memory_attention.num_layers)
-            .map(|i| MemoryAttentionLayer::load(config, weights.at(format_args!("layers.{i}")), &rope))
+            .map(|i| MemoryAttentionLayer::load(config, weights.at(format_args!("layers.{i}")), &table))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             layers,
             norm: LayerNorm::load(weights.at("norm"), dim, EPS)?,
-            position: position.reshape([1, side * side, dim]) * POSITION_WEIGHT,
+            curr_pos: weights.table([side * side, dim], || {
+                let positions = position_embedding_sine(side, side, dim);
+                positions.into_iter().map(|x| POSITION_WEIGHT * x).collect()
+            }),
         })
     }
 
-    /// A frame's embedding `[1, h, w, d]` to the same, conditioned on the memory.
-    pub fn forward(&self, embedding: Tensor<4>, memory: &[KeyPart]) -> Tensor<4> {
-        let [b, h, w, d] = embedding.dims();
-        let mut x = embedding.reshape([b, h * w, d]) + self.position.clone();
+    /// A frame's embedding `[1, h, w, d]` to the same, conditioned on the `memory`.
+    pub fn forward(&self, curr: Tensor<4>, memory: &Keys) -> Tensor<4> {
+        let [b, h, w, d] = curr.dims();
+        let mut output = curr.reshape([h * w, d]) + self.curr_pos.value();
         for layer in &self.layers {
-            x = layer.forward(x, memory);
+            output = layer.forward(output, memory);
         }
-        self.norm.forward(x).reshape([b, h, w, d])
-    }
-
-    /// The same by kernels of our own.
-    #[cfg(feature = "webgpu")]
-    pub(crate) fn on_gpu(&self, embedding: Tensor<4>, memory: &JoinedKeys) -> Tensor<4> {
-        let dims = embedding.dims();
-        let mut x = rows(embedding) + rows(self.position.clone());
-        for layer in &self.layers {
-            x = layer.on_gpu(x, memory);
-        }
-        self.norm.forward(x).reshape(dims)
+        self.norm.forward(output).reshape([b, h, w, d])
     }
 }
 
@@ -74,72 +63,45 @@ impl MemoryAttention {
 #[derive(Debug)]
 struct MemoryAttentionLayer {
     norm1: LayerNorm,
-    self_attn: RopeAttention,
+    self_attn: RotaryAttention,
     norm2: LayerNorm,
-    cross_attn_image: RopeAttention,
+    cross_attn_image: RotaryAttention,
     norm3: LayerNorm,
-    linear1: Linear,
-    linear2: Linear,
+    /// `linear1` and `linear2`.
+    mlp: Mlp,
 }
 
 impl MemoryAttentionLayer {
-    fn load(config: &Sam2Config, mut weights: Weights, rope: &AxialRope) -> Result<Self, WeightsError> {
+    fn load(config: &Sam2Config, mut weights: Weights, table: &Parameter<2>) -> Result<Self, WeightsError> {
         let (dim, mem_dim) = (config.neck.d_model, config.memory_encoder.out_dim);
-        let hidden = config.memory_attention.dim_feedforward;
-        let mut norm = |name| LayerNorm::load(weights.at(name), dim, EPS);
-        let (norm1, norm2, norm3) = (norm("norm1")?, norm("norm2")?, norm("norm3")?);
-        let mut attention = |name, kv| RopeAttention::load(weights.at(name), dim, kv, rope.clone());
+        let widths = [dim, config.memory_attention.dim_feedforward, dim];
         Ok(Self {
-            norm1,
-            self_attn: attention("self_attn", dim)?,
-            norm2,
-            cross_attn_image: attention("cross_attn_image", mem_dim)?,
-            norm3,
-            linear1: Linear::load(weights.at("linear1"), dim, hidden)?,
-            linear2: Linear::load(weights.at("linear2"), hidden, dim)?,
+            norm1: LayerNorm::load(weights.at("norm1"), dim, EPS)?,
+            self_attn: RotaryAttention::load(weights.at("self_attn"), dim, dim, table.clone())?,
+            norm2: LayerNorm::load(weights.at("norm2"), dim, EPS)?,
+            cross_attn_image: RotaryAttention::load(
+                weights.at("cross_attn_image"),
+                dim,
+                mem_dim,
+                table.clone(),
+            )?,
+            norm3: LayerNorm::load(weights.at("norm3"), dim, EPS)?,
+            mlp: Mlp::load_named(weights, ["linear1", "linear2"], widths, Activation::Relu, None)?,
         })
     }
 
-    fn forward(&self, x: Tensor<3>, memory: &[KeyPart]) -> Tensor<3> {
-        let normed = self.norm1.forward(x.clone());
-        let image = [KeyPart::image(normed.clone())];
-        let x = by_rows(x, QUERIES, |x, first| {
-            let queries = normed.clone().narrow(1, first, x.dims()[1]);
-            x + self.self_attn.forward(queries, first, &image)
-        });
-        drop((normed, image));
-        let x = by_rows(x, QUERIES, |x, first| {
-            let queries = self.norm2.forward(x.clone());
-            x + self.cross_attn_image.forward(queries, first, memory)
-        });
-        by_rows(x, MLP_ROWS, |x, _| {
-            let hidden = self.linear1.forward(self.norm3.forward(x.clone()));
-            x + self.linear2.forward(Activation::Relu.forward(hidden))
-        })
-    }
+    /// `[h w, d]` to the same.
+    fn forward(&self, tgt: Tensor<2>, memory: &Keys) -> Tensor<2> {
+        // Self-Attention
+        let tgt2 = self.norm1.forward(tgt.clone());
+        let tgt = self.self_attn.forward(tgt2.clone(), &Keys::of_picture(tgt2), tgt);
 
-    /// `[n, d]` to the same, by kernels of our own.
-    #[cfg(feature = "webgpu")]
-    fn on_gpu(&self, x: Tensor<2>, memory: &JoinedKeys) -> Tensor<2> {
-        let normed = self.norm1.forward(x.clone());
-        let image = JoinedKeys {
-            keys: normed.clone(),
-            placed: normed.dims()[0],
-            values: normed.clone(),
-        };
-        let x = self.self_attn.on_gpu(normed, &image, x);
-        let x = self
-            .cross_attn_image
-            .on_gpu(self.norm2.forward(x.clone()), memory, x);
-        let relu = LinearOptions {
-            activation: Activation::Relu.on_gpu(),
-            ..LinearOptions::default()
-        };
-        let hidden = self.linear1.on_gpu(self.norm3.forward(x.clone()), relu);
-        let onto = LinearOptions {
-            residual: Some(Residual::Repeated(x)),
-            ..LinearOptions::default()
-        };
-        self.linear2.on_gpu(hidden, onto)
+        // Cross-Attention
+        let tgt2 = self.norm2.forward(tgt.clone());
+        let tgt = self.cross_attn_image.forward(tgt2, memory, tgt);
+
+        // MLP
+        let tgt2 = self.norm3.forward(tgt.clone());
+        self.mlp.forward_onto(tgt2, tgt)
     }
 }

@@ -10,7 +10,7 @@ pub struct MemoryRules {
     pub num_maskmem: usize,
     /// At most so many conditioning frames, at least 2; none for all.
     pub max_cond_frames_in_attn: Option<usize>,
-    /// Of the frames before the previous one, only every so manieth is in the bank; at least 1.
+    /// Of the frames before the previous one, only every nth is in the bank; at least 1.
     pub memory_temporal_stride: usize,
     /// Object pointers of at most so many frames.
     pub max_obj_ptrs_in_encoder: usize,

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use parity::events::{Event, prompt};
-use parity::{COMMITTED, Fixture, block_on, cpu};
+use parity::{COMMITTED, Fixture, block_on, natively};
 use safetensors::tensor::Dtype;
-use sam2::VideoModel;
 use sam2::mask_decoder::DynamicMultimask;
 use sam2_predict::{
     ImagePredictor, Mask, PictureRef, PixelFormat, Prediction, Prompt, VideoMasks, VideoOptions, VideoSession,
@@ -72,7 +71,7 @@ fn video(fixture: &Fixture, script: &str) -> Value {
         add_all_frames_to_correct_as_cond: false,
         ..VideoOptions::default()
     };
-    let model = VideoModel::load(&fixture.config(), &mut &fixture.recipe(), &cpu()).expect("all tensors");
+    let model = fixture.video_model(&natively());
     let mut session = VideoSession::new(model.into(), options, [width, height], None).expect("a session");
     let calls: Vec<Value> = fixture
         .video_events(script)
@@ -166,7 +165,7 @@ fn frame_masks_json(masks: &VideoMasks) -> Value {
 /// Every case that the web API can say, with the native answer.
 fn cases(fixture: &Fixture) -> Result<Vec<Value>, Box<dyn Error>> {
     let [width, height] = fixture.picture_size();
-    let predictor = ImagePredictor::new(fixture.image_model());
+    let predictor = ImagePredictor::new(fixture.image_model(&natively()));
     let image = block_on(predictor.set_image(fixture.picture()))?;
     let mut written = Vec::new();
     for case in fixture.predict_cases() {

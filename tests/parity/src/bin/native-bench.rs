@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use parity::{Fixture, block_on, cpu, synthetic};
+use parity::{Fixture, block_on, cpu, natively, synthetic};
 use sam2::ImageModel;
 use sam2_predict::{ImagePredictor, PictureRef, PixelFormat};
 
@@ -13,7 +13,7 @@ use sam2_predict::{ImagePredictor, PictureRef, PixelFormat};
 const TURNS: usize = 5;
 
 fn main() {
-    let model = Fixture::committed("tiny_synthetic").image_model();
+    let model = Fixture::committed("tiny_synthetic").image_model(&natively());
     let side = model.config.image_size;
     let pixels = synthetic::picture(side, side);
     let picture = PictureRef::new(&pixels, PixelFormat::Rgb, side, side).expect("a picture");
@@ -34,7 +34,7 @@ fn stages(model: &ImageModel, picture: PictureRef) {
     let trunk = &model.image_encoder.trunk;
     let input = quickest("picture to input", || picture.to_tensor(side, &cpu()));
     let mut x = quickest("patch embedding", || {
-        trunk.patch_embed.forward(input.clone()) + trunk.pos_embed.clone()
+        trunk.patch_embed.forward(input.clone())
     });
     let ends = model.config.trunk.stage_ends();
     let mut outputs: Vec<Tensor<4>> = Vec::new();

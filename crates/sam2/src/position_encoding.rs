@@ -1,18 +1,17 @@
-//! The sine position encoding of feature maps (`sam2.modeling.position_encoding.PositionEmbeddingSine`).
+//! Sine position encodings of feature maps (`sam2.modeling.position_encoding.PositionEmbeddingSine`) and of distances in
+//! time (`sam2.modeling.sam2_utils.get_1d_sine_pe`).
 
 use std::f64::consts::TAU;
 
-use burn::tensor::{Device, Tensor, TensorData};
-
 const TEMPERATURE: f64 = 10_000.0;
 
-/// `[1, h, w, channels]`: half of the channels for y, then half for x, sine and cosine by turns.
-pub fn position_embedding_sine(h: usize, w: usize, channels: usize, device: &Device) -> Tensor<4> {
+/// `[h, w, channels]`: half of the channels for y, then half for x, sine and cosine in alternation.
+pub fn position_embedding_sine(h: usize, w: usize, channels: usize) -> Vec<f32> {
     let axis = channels / 2;
     let frequencies: Vec<f64> = (0..axis)
         .map(|i| TEMPERATURE.powf(2.0 * (i / 2) as f64 / axis as f64))
         .collect();
-    // Of each row or column, once: places share them.
+    // Of each row or column, once: positions share them.
     let encode = |length: usize| -> Vec<f32> {
         let encode = |position: usize, i: usize| {
             let angle = (position + 1) as f64 / (length as f64 + 1e-6) * TAU / frequencies[i];
@@ -34,5 +33,13 @@ pub fn position_embedding_sine(h: usize, w: usize, channels: usize, device: &Dev
             values.extend_from_slice(column);
         }
     }
-    Tensor::from_data(TensorData::new(values, [1, h, w, channels]), device)
+    values
+}
+
+/// `get_1d_sine_pe` of one position: `dim / 2` sines, then as many cosines.
+pub fn get_1d_sine_pe(position: f64, dim: usize) -> impl Iterator<Item = f32> {
+    let half = dim / 2;
+    let angle = move |i: usize| position / TEMPERATURE.powf(2.0 * (i / 2) as f64 / half as f64);
+    let sines = (0..half).map(move |i| angle(i).sin() as f32);
+    sines.chain((0..half).map(move |i| angle(i).cos() as f32))
 }

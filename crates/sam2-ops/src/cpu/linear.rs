@@ -1,0 +1,69 @@
+//! Linear layers.
+
+use burn::tensor::{Tensor, module};
+
+use super::Products;
+use super::in_place::activate;
+use super::packed::PackedLinear;
+use crate::portable::{add_residual, add_rows};
+use crate::{LinearOperation, LinearOptions, LinearParameters};
+
+/// A linear layer as one of the [`Products`] reads it.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // A few hundred layers are made once and stay where they are.
+pub enum Linear {
+    Burn {
+        /// `[input, output]`.
+        weight: Tensor<2>,
+        bias: Tensor<1>,
+    },
+    Packed(PackedLinear),
+}
+
+impl Linear {
+    pub fn new(products: Products, parameters: LinearParameters) -> Self {
+        let weight = parameters.weight.into_value().transpose();
+        Self::from_parts(products, weight, parameters.bias.into_value())
+    }
+
+    /// `weight` `[input, output]`, `bias` `[output]`.
+    pub fn from_parts(products: Products, weight: Tensor<2>, bias: Tensor<1>) -> Self {
+        match products {
+            Products::Burn => Self::Burn { weight, bias },
+            Products::Packed => Self::Packed(PackedLinear::new(weight, bias)),
+        }
+    }
+
+    /// `[..., input]` to `[..., output]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Burn { weight, bias } => {
+                // As one matrix: of a batch of them burn would multiply each alone, and copy the weight first.
+                let mut dims = x.dims();
+                let rows = crate::linear::rows(x);
+                dims[D - 1] = bias.dims()[0];
+                module::linear(rows, weight.clone(), Some(bias.clone())).reshape(dims)
+            }
+            Self::Packed(layer) => layer.forward(x),
+        }
+    }
+
+    /// Where it is multiplied by our own products.
+    pub fn packed(&self) -> Option<&PackedLinear> {
+        match self {
+            Self::Packed(layer) => Some(layer),
+            Self::Burn { .. } => None,
+        }
+    }
+}
+
+impl LinearOperation for Linear {
+    fn forward(&self, x: Tensor<2>, options: LinearOptions) -> Tensor<2> {
+        let x = match options.plus {
+            Some(plus) => add_rows(x, plus),
+            None => x,
+        };
+        let x = Linear::forward(self, x);
+        activate(add_residual(x, options.residual), options.activation)
+    }
+}

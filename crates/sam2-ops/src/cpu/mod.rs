@@ -1,0 +1,160 @@
+//! On the memory of burn's CPU backend: in place, by loops that become SIMD, and by products of its own where they are
+//! quicker. It takes from the portable implementation what takes no time.
+
+mod attention;
+mod cross_attention;
+mod depthwise_conv;
+mod in_place;
+mod linear;
+mod mask_down_sampler;
+mod masks;
+mod math;
+mod mlp;
+mod online_softmax;
+mod output_upscaling;
+mod packed;
+mod packed_attention;
+mod packed_convolution;
+mod patches;
+mod rotary_attention;
+mod softmax_attention;
+mod strips;
+#[cfg(test)]
+mod testing;
+
+use std::sync::OnceLock;
+
+use burn::tensor::{Device, Tensor, module};
+
+use crate::portable;
+use crate::*;
+
+/// Prompts of a batch at once.
+const PROMPTS: usize = 8;
+
+/// Who multiplies matrices on the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Products {
+    /// burn, with the widest SIMD and, where it may, several threads: quicker natively.
+    Burn,
+    /// `sam2-matmul`, with weights packed once, and bias and activation while a block of rows is in the cache: quicker in
+    /// the browser.
+    Packed,
+}
+
+impl Default for Products {
+    /// [`Products::Packed`] in WebAssembly, [`Products::Burn`] elsewhere.
+    fn default() -> Self {
+        match cfg!(target_arch = "wasm32") {
+            true => Self::Packed,
+            false => Self::Burn,
+        }
+    }
+}
+
+/// On the CPU.
+#[derive(Debug)]
+pub(crate) struct Cpu {
+    pub products: Products,
+}
+
+impl Operations for Cpu {
+    fn device(&self) -> &Device {
+        static DEVICE: OnceLock<Device> = OnceLock::new();
+        DEVICE.get_or_init(Device::flex)
+    }
+
+    fn name(&self) -> &'static str {
+        match self.products {
+            Products::Burn => "cpu",
+            Products::Packed => "cpu, packed",
+        }
+    }
+
+    fn prompts_at_once(&self) -> usize {
+        PROMPTS
+    }
+
+    fn linear(&self, parameters: LinearParameters) -> Box<dyn LinearOperation> {
+        Box::new(linear::Linear::new(self.products, parameters))
+    }
+
+    fn mlp(&self, parameters: MlpParameters) -> Box<dyn MlpOperation> {
+        Box::new(mlp::Mlp::new(self.products, parameters))
+    }
+
+    fn grouped_mlp(&self, parameters: Vec<MlpParameters>) -> Box<dyn GroupedMlpOperation> {
+        let mlps = parameters.into_iter().map(|mlp| self.mlp(mlp));
+        Box::new(portable::GroupedMlp(mlps.collect()))
+    }
+
+    fn attention(&self, parameters: AttentionParameters) -> Box<dyn AttentionOperation> {
+        Box::new(attention::Attention::new(self.products, parameters))
+    }
+
+    fn rotary_attention(&self, parameters: RotaryAttentionParameters) -> Box<dyn RotaryAttentionOperation> {
+        Box::new(rotary_attention::RotaryAttention::new(self.products, parameters))
+    }
+
+    fn patch_embed(&self, parameters: PatchEmbedParameters) -> Box<dyn PatchEmbedOperation> {
+        Box::new(patches::PatchEmbed::new(self.products, parameters))
+    }
+
+    fn patch_merge(&self, parameters: PatchMergeParameters) -> Box<dyn PatchMergeOperation> {
+        Box::new(patches::PatchMerge::new(self.products, parameters))
+    }
+
+    fn depthwise_conv(&self, parameters: DepthwiseConvParameters) -> Box<dyn DepthwiseConvOperation> {
+        Box::new(depthwise_conv::DepthwiseConv::new(parameters))
+    }
+
+    fn mask_down_sampler(&self, parameters: MaskDownSamplerParameters) -> Box<dyn MaskDownSamplerOperation> {
+        Box::new(mask_down_sampler::MaskDownSampler::new(self.products, parameters))
+    }
+
+    fn output_upscaling(&self, parameters: OutputUpscalingParameters) -> Box<dyn OutputUpscalingOperation> {
+        Box::new(output_upscaling::OutputUpscaling::new(self.products, parameters))
+    }
+
+    fn layer_norm(&self, norm: &LayerNorm, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
+        let (weight, bias) = (norm.weight.value(), Some(norm.bias.value()));
+        in_place::activate(module::layer_norm(x, weight, bias, norm.eps), activation)
+    }
+
+    fn windowed_attention(&self, qkv: Tensor<4>, padding: Tensor<1>, attention: WindowedAttention) -> Tensor<4> {
+        let attend = |q, k, v| softmax_attention::attention(self.products, q, k, v);
+        portable::windowed_attention(qkv, padding, attention, attend, in_place::max_pool)
+    }
+
+    fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
+        in_place::max_pool(x)
+    }
+
+    fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
+        Tensor::cat(parts, 0)
+    }
+
+    fn keys(&self, groups: Vec<KeyGroup>) -> Keys {
+        Keys { groups, joined: None }
+    }
+
+    fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
+        portable::choose(masks, ious, stability)
+    }
+
+    fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2> {
+        portable::pick(values, choice, hidden)
+    }
+
+    fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
+        portable::round_to_bf16(portable::add_absent(memory, absent, score))
+    }
+
+    fn by_windows(&self, x: Tensor<4>, window: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+        strips::by_windows(x, window, work)
+    }
+
+    fn by_rows(&self, x: Tensor<4>, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+        strips::by_rows(x, work)
+    }
+}

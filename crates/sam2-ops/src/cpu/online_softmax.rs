@@ -1,0 +1,204 @@
+//! Attention to keys that come block by block, on the CPU: the softmax is kept up as they come, so that neither all
+//! scores nor all keys ever exist at once.
+//!
+//! The backend's own attention computes one exponential at a time, which takes longer than its products.
+
+use burn::tensor::{Tensor, TensorData};
+#[cfg(feature = "rayon")]
+use rayon::prelude::*;
+
+use super::host::{exp, weight};
+use super::packed::{PackedBlock, is_packed};
+
+/// Queries whose scores with a block of keys exist at once: with 512 keys half a megabyte, which stays in the cache.
+const QUERIES: usize = 256;
+/// Rows that a thread takes at a time.
+#[cfg(feature = "rayon")]
+const ROWS: usize = 64;
+
+/// What is known of each query's answer so far.
+#[derive(Clone, Copy)]
+struct Row {
+    /// Of its scores.
+    max: f32,
+    /// Of the scores' exponentials, all relative to `max`.
+    sum: f32,
+    /// What earlier sums are to be multiplied with since the last block.
+    correction: f32,
+}
+
+/// Queries on their way past blocks of keys and values.
+pub struct OnlineSoftmax {
+    /// Parts of `[1, n, d]`.
+    queries: Vec<Tensor<3>>,
+    rows: Vec<Row>,
+    /// Row by row, once there has been a block.
+    output: Vec<f32>,
+}
+
+impl OnlineSoftmax {
+    /// For queries `[1, n, d]` that are already scaled.
+    pub fn new(queries: &Tensor<3>) -> Self {
+        let [_, n, _] = queries.dims();
+        let part = |start: usize| queries.clone().narrow(1, start, QUERIES.min(n - start));
+        let row = Row {
+            max: f32::NEG_INFINITY,
+            sum: 0.0,
+            correction: 0.0,
+        };
+        Self {
+            queries: (0..n).step_by(QUERIES).map(part).collect(),
+            rows: vec![row; n],
+            output: Vec::new(),
+        }
+    }
+
+    /// A block of keys `[1, m, d]` and their values `[1, m, v]`.
+    pub fn add(&mut self, keys: Tensor<3>, values: Tensor<3>) {
+        let [_, m, width] = values.dims();
+        self.output.resize(self.rows.len() * width, 0.0);
+        let block = Block::new(keys, values);
+        let parts = self.rows.chunks_mut(QUERIES);
+        let parts = parts.zip(self.output.chunks_mut(QUERIES * width));
+        let work = |(queries, (rows, output)): (&Tensor<3>, (&mut [Row], &mut [f32]))| {
+            let mut scores = block.scores(queries);
+            soften(scores.as_mut_slice().expect("f32 numbers"), m, rows);
+            let update = block.sums(scores);
+            accumulate(output, update.as_slice().expect("f32 numbers"), rows);
+        };
+        let parts = self.queries.iter().zip(parts);
+        // Whole parts are worth more to threads than a share of each product.
+        #[cfg(feature = "rayon")]
+        parts.collect::<Vec<_>>().into_par_iter().for_each(work);
+        #[cfg(not(feature = "rayon"))]
+        parts.for_each(work);
+    }
+
+    /// The queries' answers `[1, n, v]`.
+    ///
+    /// # Panics
+    /// If no block was ever added.
+    pub fn finish(mut self) -> Tensor<3> {
+        let n = self.rows.len();
+        let width = self.output.len() / n;
+        for (output, row) in self.output.chunks_exact_mut(width).zip(&self.rows) {
+            output.iter_mut().for_each(|value| *value /= row.sum);
+        }
+        let device = self.queries[0].device();
+        Tensor::from_data(TensorData::new(self.output, [1, n, width]), &device)
+    }
+}
+
+/// Keys and values, as the products take them.
+#[allow(clippy::large_enum_variant)] // There is one at a time.
+enum Block {
+    /// `[1, d, m]` and `[1, m, v]`.
+    Plain(Tensor<3>, Tensor<3>),
+    Packed(PackedBlock),
+}
+
+impl Block {
+    fn new(keys: Tensor<3>, values: Tensor<3>) -> Self {
+        if is_packed(&keys.device()) {
+            return Self::Packed(PackedBlock::new(keys, values));
+        }
+        Self::Plain(keys.swap_dims(1, 2), values)
+    }
+
+    /// Queries `[1, n, d]` times all keys: `[1, n, m]`.
+    fn scores(&self, queries: &Tensor<3>) -> TensorData {
+        match self {
+            Self::Plain(keys, _) => queries.clone().matmul(keys.clone()).into_data(),
+            Self::Packed(block) => block.scores(queries.clone()),
+        }
+    }
+
+    /// `[1, n, m]` weights times the values: `[1, n, v]`.
+    fn sums(&self, weights: TensorData) -> TensorData {
+        match self {
+            Self::Plain(_, values) => {
+                let weights = Tensor::<3>::from_data(weights, &values.device());
+                weights.matmul(values.clone()).into_data()
+            }
+            Self::Packed(block) => block.sums(&weights),
+        }
+    }
+}
+
+/// Rows of `m` scores to their exponentials.
+fn soften(scores: &mut [f32], m: usize, rows: &mut [Row]) {
+    #[cfg(feature = "rayon")]
+    scores
+        .par_chunks_mut(ROWS * m)
+        .zip(rows.par_chunks_mut(ROWS))
+        .for_each(|(scores, rows)| soften_rows(scores, m, rows));
+    #[cfg(not(feature = "rayon"))]
+    soften_rows(scores, m, rows);
+}
+
+// The type says for which processor it is compiled.
+#[allow(clippy::extra_unused_type_parameters)]
+#[macerator::with_simd]
+fn soften_rows<S: macerator::Simd>(scores: &mut [f32], m: usize, rows: &mut [Row]) {
+    for (scores, row) in scores.chunks_exact_mut(m).zip(rows) {
+        let max = fold(scores, row.max, |a, b| if a > b { a } else { b });
+        scores.iter_mut().for_each(|score| *score = weight(*score - max));
+        row.correction = exp(row.max - max);
+        row.sum = row.sum * row.correction + fold(scores, 0.0, |a, b| a + b);
+        row.max = max;
+    }
+}
+
+/// Sixteen at a time, so that they fit SIMD registers.
+#[inline(always)]
+fn fold(values: &[f32], start: f32, join: impl Fn(f32, f32) -> f32) -> f32 {
+    let (chunks, rest) = values.as_chunks::<16>();
+    let mut lanes = [start; 16];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = join(*lane, *value);
+        }
+    }
+    let lanes = lanes.into_iter().chain(rest.iter().copied());
+    lanes.fold(start, join)
+}
+
+/// Corrects the sums so far and adds a block's.
+fn accumulate(output: &mut [f32], update: &[f32], rows: &[Row]) {
+    let width = output.len() / rows.len();
+    for ((output, update), row) in output
+        .chunks_exact_mut(width)
+        .zip(update.chunks_exact(width))
+        .zip(rows)
+    {
+        for (value, update) in output.iter_mut().zip(update) {
+            *value = *value * row.correction + update;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, activation::softmax};
+
+    use super::*;
+
+    #[test]
+    fn blocks_add_up_to_a_softmax() {
+        let device = Device::flex();
+        let random = |n: usize, d: usize, scale: f64| {
+            Tensor::<3>::random([1, n, d], Distribution::Normal(0.0, scale), &device)
+        };
+        let (q, k, v) = (random(1100, 8, 3.0), random(83, 8, 3.0), random(83, 5, 1.0));
+        let mut ours = OnlineSoftmax::new(&q);
+        for (start, length) in [(0, 40), (40, 1), (41, 42)] {
+            ours.add(
+                k.clone().narrow(1, start, length),
+                v.clone().narrow(1, start, length),
+            );
+        }
+        let exact = softmax(q.matmul(k.swap_dims(1, 2)), 2).matmul(v);
+        let difference = (ours.finish() - exact).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-5, "{difference}");
+    }
+}

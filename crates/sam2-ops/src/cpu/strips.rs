@@ -1,0 +1,42 @@
+//! Strips of a picture, each taken through several layers while it is in the cache.
+
+use burn::tensor::Tensor;
+
+/// Tokens of a strip, about.
+const TOKENS: usize = 1024;
+
+/// [`crate::by_windows`].
+pub fn by_windows(x: Tensor<4>, window: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+    let [_, _, w, _] = x.dims();
+    let windows = (TOKENS / (window * w).max(1)).max(1);
+    by_strips(x, windows * window, work)
+}
+
+/// [`crate::by_rows`]. A picture that is little larger than a strip, such as a strip of [`by_windows`], goes through in one
+/// piece.
+pub fn by_rows(x: Tensor<4>, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+    let [_, h, w, _] = x.dims();
+    if h * w <= 2 * TOKENS {
+        return work(x);
+    }
+    by_strips(x, TOKENS.div_ceil(w), work)
+}
+
+/// `work` gets `rows` rows at a time, and several such strips at once where there are threads.
+fn by_strips(x: Tensor<4>, rows: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+    let [_, h, _, _] = x.dims();
+    if rows >= h {
+        return work(x);
+    }
+    let strips = (0..h)
+        .step_by(rows)
+        .map(|first| x.clone().narrow(1, first, rows.min(h - first)));
+    #[cfg(feature = "rayon")]
+    let answers = {
+        use rayon::prelude::*;
+        strips.collect::<Vec<_>>().into_par_iter().map(work).collect()
+    };
+    #[cfg(not(feature = "rayon"))]
+    let answers = strips.map(work).collect();
+    Tensor::cat(answers, 1)
+}

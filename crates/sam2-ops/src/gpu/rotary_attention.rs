@@ -1,0 +1,64 @@
+//! Attention with rotary positions. Queries and keys are rotated in the kernels that project them.
+
+use burn::tensor::Tensor;
+use sam2_kernels::{
+    Adapter,
+    tensors::{self, Rotary},
+};
+
+use super::linear::{Linear, scaled};
+use crate::portable::join_projections;
+use crate::{Keys, RotaryAttentionOperation, RotaryAttentionParameters};
+
+/// Values are attended to as they come and projected afterwards: the sum of projected values is the projected sum, and
+/// memories come in a quarter as wide as they are projected to.
+#[derive(Debug)]
+pub struct RotaryAttention {
+    adapter: Adapter,
+    /// With the scale of the scores in it.
+    q_proj: Linear,
+    k_proj: Linear,
+    /// `v_proj`, then `out_proj`.
+    out_proj: Linear,
+    /// `[side², dim]`.
+    table: Tensor<2>,
+}
+
+impl RotaryAttention {
+    pub fn new(adapter: Adapter, parameters: RotaryAttentionParameters) -> Self {
+        let table = parameters.table.into_value();
+        let dim = table.dims()[1];
+        let scale = Tensor::full([dim], 1.0 / (dim as f64).sqrt(), &table.device());
+        let out_proj = join_projections(parameters.v_proj, parameters.out_proj);
+        Self {
+            adapter,
+            q_proj: Linear::new(adapter, scaled(parameters.q_proj, scale)),
+            k_proj: Linear::new(adapter, parameters.k_proj),
+            out_proj: Linear::new(adapter, out_proj),
+            table,
+        }
+    }
+
+    /// `x` by `layer`, of which the first `rows` rows are rotated by their positions.
+    fn project_rotated(&self, layer: &Linear, x: Tensor<2>, rows: usize) -> Tensor<2> {
+        let options = tensors::LinearOptions {
+            rotary: Some(Rotary {
+                table: self.table.clone(),
+                rows,
+            }),
+            ..tensors::LinearOptions::default()
+        };
+        layer.launch(x, options)
+    }
+}
+
+impl RotaryAttentionOperation for RotaryAttention {
+    fn forward(&self, queries: Tensor<2>, keys: &Keys, residual: Tensor<2>) -> Tensor<2> {
+        let count = queries.dims()[0];
+        let q = self.project_rotated(&self.q_proj, queries, count);
+        let [tokens, values] = keys.joined.clone().expect("keys that this implementation made");
+        let k = self.project_rotated(&self.k_proj, tokens, keys.rotated());
+        let x = tensors::wide_attention(self.adapter, q, k, values);
+        self.out_proj.forward_onto(x, Some(residual))
+    }
+}
