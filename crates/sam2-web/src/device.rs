@@ -40,13 +40,12 @@ mod cpu {
 /// The browser's GPU.
 #[cfg(feature = "webgpu")]
 mod webgpu {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::sync::{Arc, Mutex};
 
     use burn::tensor::Device;
     use burn::tensor::wgpu::wgpu;
-    /// Whether matrices are multiplied in f16, in every model of the device.
-    pub use sam2_kernels::{f16_products, set_f16_products};
+    use sam2_kernels::{Adapter, AdapterClass};
     use sam2_weights::{Checkpoint, Dtype};
 
     use crate::error::JsFailure;
@@ -54,6 +53,14 @@ mod webgpu {
     thread_local! {
         // burn keeps a runtime for good, so later models share the first one's.
         static OPENED: RefCell<Option<(Device, String)>> = const { RefCell::new(None) };
+        /// What is known of the GPU, and what was asked of it before it was opened.
+        static ADAPTER: Cell<Adapter> = const {
+            Cell::new(Adapter {
+                class: AdapterClass::Software,
+                f16: false,
+                f16_products: false,
+            })
+        };
     }
 
     /// What the GPU complained of outside any call: without this a broken kernel would give wrong masks silently.
@@ -92,17 +99,38 @@ mod webgpu {
             }
         });
         let info = setup.adapter.get_info();
-        sam2_kernels::set_adapter_class(match info.device_type {
-            wgpu::DeviceType::Cpu => sam2_kernels::AdapterClass::Software,
-            _ => sam2_kernels::AdapterClass::Hardware,
+        set_adapter(Adapter {
+            class: match info.device_type {
+                wgpu::DeviceType::Cpu => AdapterClass::Software,
+                _ => AdapterClass::Hardware,
+            },
+            f16: setup.device.features().contains(wgpu::Features::SHADER_F16),
+            ..ADAPTER.get()
         });
-        sam2_kernels::set_f16(setup.device.features().contains(wgpu::Features::SHADER_F16));
         let name = [&info.name, &info.driver, &info.driver_info]
             .into_iter()
             .find(|text| !text.is_empty());
         let opened = (device, name.cloned().unwrap_or_else(|| "webgpu".into()));
         OPENED.with(|slot| *slot.borrow_mut() = Some(opened.clone()));
         Ok(opened)
+    }
+
+    fn set_adapter(adapter: Adapter) {
+        ADAPTER.set(adapter);
+        sam2::layers::set_adapter(adapter);
+    }
+
+    /// Sets whether matrices are to be multiplied in f16 where the GPU can, in every model of the device.
+    pub fn set_f16_products(wanted: bool) {
+        set_adapter(Adapter {
+            f16_products: wanted,
+            ..ADAPTER.get()
+        });
+    }
+
+    /// Whether they are.
+    pub fn f16_products() -> bool {
+        ADAPTER.get().multiplies_in_f16()
     }
 
     /// Makes the pipelines for the model whose file begins so, if that can be told.

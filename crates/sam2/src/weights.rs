@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 #[cfg(feature = "webgpu")]
-use crate::layers::is_gpu;
+use crate::layers::{adapter, is_gpu};
 
 /// What goes wrong while a network is built from tensors.
 #[derive(Debug, thiserror::Error, Clone, PartialEq)]
@@ -111,7 +111,7 @@ impl<'a> Weights<'a> {
         shape: [usize; D],
     ) -> Result<Tensor<D>, WeightsError> {
         #[cfg(feature = "webgpu")]
-        if sam2_kernels::has_f16() && is_gpu(self.device) && sam2_kernels::tensors::is_linear(&shape[..2]) {
+        if adapter().f16 && is_gpu(self.device) && sam2_kernels::tensors::supports_linear(&shape[..2]) {
             let name = format!("{}{name}", self.prefix);
             let data = self.source.take_as_kept(&name, &shape)?;
             let dtype = data.dtype();

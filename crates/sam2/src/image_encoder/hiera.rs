@@ -13,7 +13,7 @@ use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, by_strips, ma
 #[cfg(feature = "flex")]
 use crate::layers::{PackedConvolution, is_packed};
 #[cfg(feature = "webgpu")]
-use crate::layers::{contiguous, is_gpu, rows};
+use crate::layers::{adapter, contiguous, is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// The official class's defaults, which no published configuration changes.
@@ -155,7 +155,7 @@ impl PatchEmbed {
         #[cfg(feature = "webgpu")]
         if let Some(matrix) = &self.matrix {
             let [_, _, h, w] = x.dims();
-            if tensors::is_patch_embed([h, w], matrix.dims()[1]) {
+            if tensors::supports_patch_embed([h, w], matrix.dims()[1]) {
                 return tensors::patch_embed(x, matrix, &self.bias, position);
             }
         }
@@ -272,7 +272,7 @@ impl MultiScaleBlock {
         };
         // Padding is zeros before the projection, and so its bias after it.
         let (_, padding) = attn.qkv.parameters();
-        let attended = tensors::attention(shape, part(0), part(1), part(2), padding);
+        let attended = tensors::attention(adapter(), shape, part(0), part(1), part(2), padding);
         let onto = LinearOptions {
             residual: Some(Residual::Repeated(rows(shortcut))),
             ..LinearOptions::default()

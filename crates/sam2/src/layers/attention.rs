@@ -15,7 +15,7 @@ use super::{
 };
 use super::{Linear, attention};
 #[cfg(feature = "webgpu")]
-use super::{is_gpu, rows};
+use super::{adapter, is_gpu, rows};
 use crate::weights::{Weights, WeightsError};
 
 /// Attention whose inner width may be a fraction of the tokens'.
@@ -141,7 +141,7 @@ impl Attention {
         };
         self.out_proj
             .on_gpu(
-                tensors::attention(shape, heads(q), heads(k), heads(v), padding),
+                tensors::attention(adapter(), shape, heads(q), heads(k), heads(v), padding),
                 options,
             )
             .reshape([batch as i64, n as i64, -1])

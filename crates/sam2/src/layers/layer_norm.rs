@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, module};
 
 #[cfg(feature = "webgpu")]
-use super::is_gpu;
+use super::{adapter, is_gpu};
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.LayerNorm`, and `sam2.modeling.sam2_utils.LayerNorm2d` over channels-last pictures.
@@ -55,6 +55,6 @@ impl LayerNorm {
         x: Tensor<D>,
         activation: sam2_kernels::Activation,
     ) -> Tensor<D> {
-        sam2_kernels::tensors::layer_norm(x, &self.weight, &self.bias, self.eps, activation)
+        sam2_kernels::tensors::layer_norm(adapter(), x, &self.weight, &self.bias, self.eps, activation)
     }
 }

@@ -3,10 +3,10 @@
 use burn::tensor::{FloatDType, Tensor, module};
 
 use super::gpu::contiguous;
-#[cfg(feature = "webgpu")]
-use super::is_gpu;
 #[cfg(feature = "flex")]
 use super::packed::{PackedLinear, is_packed};
+#[cfg(feature = "webgpu")]
+use super::{adapter, is_gpu};
 use crate::weights::{Weights, WeightsError};
 
 /// `nn.Linear`, or an `nn.Conv2d` of kernel 1 over channels-last pictures.
@@ -88,7 +88,7 @@ impl Linear {
             Parameters::Packed(packed) => return packed.forward(x),
         };
         #[cfg(feature = "webgpu")]
-        if is_gpu(&x.device()) && sam2_kernels::tensors::is_linear(&weight.dims()) {
+        if is_gpu(&x.device()) && sam2_kernels::tensors::supports_linear(&weight.dims()) {
             return self.forward_on_gpu(x, sam2_kernels::tensors::LinearOptions::default());
         }
         // As one matrix: of a batch of them the CPU backend would multiply each alone, and copy the weight first.
@@ -130,7 +130,7 @@ impl Linear {
         options: sam2_kernels::tensors::LinearOptions,
     ) -> Tensor<2> {
         let (weight, bias) = self.parameters();
-        sam2_kernels::tensors::linear(x, weight, bias, options)
+        sam2_kernels::tensors::linear(adapter(), x, weight, bias, options)
     }
 
     /// `[input, output]` and `[output]`, on a GPU.

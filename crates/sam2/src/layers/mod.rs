@@ -23,7 +23,9 @@ mod tiled_attention;
 pub use attention::{Attention, join_heads, split_heads};
 pub use by_rows::{by_rows, by_strips};
 #[cfg(feature = "webgpu")]
-pub(crate) use gpu::{contiguous, is_gpu, rows};
+pub use gpu::set_adapter;
+#[cfg(feature = "webgpu")]
+pub(crate) use gpu::{adapter, contiguous, is_gpu, rows};
 pub(crate) use host::is_host;
 pub use host::{attention, gelu, max_pool};
 pub use layer_norm::LayerNorm;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 #[cfg(feature = "webgpu")]
-use sam2_kernels::tensors::{self, LinearOptions, Residual, Turns};
+use sam2_kernels::tensors::{self, LinearOptions, Residual, Rotary};
 
-#[cfg(feature = "webgpu")]
-use super::is_gpu;
 #[cfg(feature = "flex")]
 use super::online_softmax::OnlineSoftmax;
 use super::{Linear, host::is_host, tiled_attention};
+#[cfg(feature = "webgpu")]
+use super::{adapter, is_gpu};
 use crate::weights::{Weights, WeightsError};
 
 /// Keys that are projected and attended to at once on the CPU.
@@ -125,7 +125,7 @@ impl RopeAttention {
     #[cfg(feature = "webgpu")]
     pub(crate) fn on_gpu(&self, q: Tensor<2>, memory: &JoinedKeys, residual: Tensor<2>) -> Tensor<2> {
         let turned = |rows: usize| LinearOptions {
-            turns: self.rope.turns(rows),
+            rotary: self.rope.rotary(rows),
             ..LinearOptions::default()
         };
         let places = turned(q.dims()[0]);
@@ -135,8 +135,10 @@ impl RopeAttention {
             residual: Some(Residual::Repeated(residual)),
             ..LinearOptions::default()
         };
-        self.out_proj
-            .on_gpu(tensors::wide_attention(q, k, memory.values.clone()), onto)
+        self.out_proj.on_gpu(
+            tensors::wide_attention(adapter(), q, k, memory.values.clone()),
+            onto,
+        )
     }
 
     /// The means of values before they are projected.
@@ -274,9 +276,9 @@ impl AxialRope {
 
     /// For a layer whose first `rows` rows are images.
     #[cfg(feature = "webgpu")]
-    fn turns(&self, rows: usize) -> Option<Turns> {
+    fn rotary(&self, rows: usize) -> Option<Rotary> {
         match &self.table {
-            Table::Turns(table) => Some(Turns {
+            Table::Turns(table) => Some(Rotary {
                 table: table.clone(),
                 rows,
             }),

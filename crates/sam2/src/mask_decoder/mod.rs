@@ -12,11 +12,11 @@ use burn::tensor::{Tensor, activation};
 use sam2_kernels::tensors::{self, LinearOptions};
 
 use crate::config::Sam2Config;
-#[cfg(feature = "webgpu")]
-use crate::layers::is_gpu;
 #[cfg(feature = "flex")]
 use crate::layers::masks_by_rows;
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, PatchExpand};
+#[cfg(feature = "webgpu")]
+use crate::layers::{adapter, is_gpu};
 use crate::weights::{Weights, WeightsError};
 
 /// One token for the single mask and three for the candidates.
@@ -261,7 +261,7 @@ impl MaskDecoder {
                 },
                 ..LinearOptions::default()
             };
-            x = tensors::linear(x, weight, bias, options);
+            x = tensors::linear(adapter(), x, weight, bias, options);
         }
         x.reshape([batch as i64, count as i64, -1])
     }

@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData, module, ops::ConvOptio
 #[cfg(feature = "webgpu")]
 use sam2_kernels::{
     MaskScale,
-    tensors::{self, Joined, Places},
+    tensors::{self, Joined, Positions},
 };
 
 use super::{MemoryAttention, MemoryEncoder, MemoryRules, round_to_bf16};
@@ -197,27 +197,27 @@ impl VideoModel {
             .map(|memory| (rows(memory.features.clone()), Some(count - memory.t_pos - 1)))
             .collect();
         let placed = values.iter().map(|(rows, _)| rows.dims()[0]).sum();
-        let places = |positions: Tensor<2>| {
-            Some(Places {
-                positions,
-                times: self.maskmem_tpos_enc.clone(),
+        let positions = |spatial: Tensor<2>| {
+            Some(Positions {
+                spatial,
+                temporal: self.maskmem_tpos_enc.clone(),
             })
         };
         let mut keys = vec![Joined {
             parts: values.clone(),
-            places: places(rows(self.maskmem_pos_enc.clone())),
+            positions: positions(rows(self.maskmem_pos_enc.clone())),
         }];
         if !pointers.is_empty() {
             let pointer = Joined {
                 parts: pointers.iter().map(|p| (p.pointer.clone(), None)).collect(),
-                places: None,
+                positions: None,
             };
             let tokens = tensors::join(&[pointer]).reshape([-1, mem_dim as i64]);
             let split = self.image.config.neck.d_model / mem_dim;
-            let positions = self.pointer_positions(pointers, max_pointers, split);
+            let spatial = self.pointer_positions(pointers, max_pointers, split);
             keys.push(Joined {
                 parts: vec![(tokens.clone(), None)],
-                places: places(positions),
+                positions: positions(spatial),
             });
             values.push((tokens, None));
         }
@@ -225,7 +225,7 @@ impl VideoModel {
             keys: tensors::join(&keys),
             values: tensors::join(&[Joined {
                 parts: values,
-                places: None,
+                positions: None,
             }]),
             placed,
         }
