@@ -1,51 +1,53 @@
-//! What kind of adapter the kernels run on, which decides between their variants.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! What the kernels have to know of the GPU they run on: it decides between their variants.
 
 /// What an adapter is good at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AdapterClass {
-    /// A CPU that plays a GPU: barriers and workgroup memory cost it more than they save.
+    /// A CPU that plays a GPU, such as SwiftShader or lavapipe: barriers and workgroup memory cost it more than they save.
+    /// Its kernels run well enough everywhere, so this is the class of an adapter of which nothing is known.
+    #[default]
     Software,
     /// A real GPU, with fast workgroup memory.
     Hardware,
 }
 
-/// Kernels without barriers run well enough everywhere, so they are used until a GPU is known to be a real one.
-static HARDWARE: AtomicBool = AtomicBool::new(false);
-static F16: AtomicBool = AtomicBool::new(false);
-static F16_PRODUCTS: AtomicBool = AtomicBool::new(false);
-
-/// Sets the class for all later calls.
-pub fn set_adapter_class(class: AdapterClass) {
-    HARDWARE.store(class == AdapterClass::Hardware, Ordering::Relaxed);
+/// A GPU as the kernels see it. Models on different devices carry different ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adapter {
+    /// What it is good at.
+    pub class: AdapterClass,
+    /// Whether kernels may read f16 numbers: the device was opened with WebGPU's feature `shader-f16`.
+    pub f16: bool,
+    /// Whether matrices are to be multiplied in f16, where the adapter can: products of four values in f16, their sums in
+    /// f32. It costs three digits of the answer. [`Adapter::multiplies_in_f16`] says whether it is done.
+    pub f16_products: bool,
 }
 
-/// As it was set.
-pub fn adapter_class() -> AdapterClass {
-    match HARDWARE.load(Ordering::Relaxed) {
-        true => AdapterClass::Hardware,
-        false => AdapterClass::Software,
+impl Adapter {
+    /// Whether matrices are multiplied in f16: it is wanted, the device has f16, and it is a real GPU. On a software
+    /// adapter it would gain nothing.
+    pub fn multiplies_in_f16(self) -> bool {
+        self.f16_products && self.f16 && self.class == AdapterClass::Hardware
     }
 }
 
-/// Sets whether kernels may read f16 numbers, for all later calls: the device has the feature `shader-f16`.
-pub fn set_f16(has: bool) {
-    F16.store(has, Ordering::Relaxed);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// As it was set; at first it has not.
-pub fn has_f16() -> bool {
-    F16.load(Ordering::Relaxed)
-}
-
-/// Sets whether matrices are multiplied in f16, for all later calls, where the device has it and is a real GPU: products of
-/// four values in f16, their sums in f32. It costs three digits of the answer.
-pub fn set_f16_products(wanted: bool) {
-    F16_PRODUCTS.store(wanted, Ordering::Relaxed);
-}
-
-/// Whether they are: as it was set, where the device can.
-pub fn f16_products() -> bool {
-    F16_PRODUCTS.load(Ordering::Relaxed) && has_f16() && adapter_class() == AdapterClass::Hardware
+    #[test]
+    fn products_are_in_f16_only_on_real_gpus_that_have_it() {
+        for class in [AdapterClass::Software, AdapterClass::Hardware] {
+            for (f16, f16_products) in [(false, false), (false, true), (true, false), (true, true)] {
+                let adapter = Adapter {
+                    class,
+                    f16,
+                    f16_products,
+                };
+                let wanted = class == AdapterClass::Hardware && f16 && f16_products;
+                assert_eq!(adapter.multiplies_in_f16(), wanted, "{adapter:?}");
+            }
+        }
+        assert!(!Adapter::default().multiplies_in_f16());
+    }
 }

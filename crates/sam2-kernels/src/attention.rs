@@ -8,12 +8,12 @@ use std::fmt::Write;
 use crate::adapter::AdapterClass;
 use crate::kernel::{Kernel, entry, fours, info};
 use crate::online_softmax::next_keys;
-use crate::shared_attention::{is_shared, shared_attention};
+use crate::shared_attention::{shared_attention, supports_shared_attention};
 
 /// Where all heads of queries, keys or values lie in a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadRows {
-    /// Grids; fewer than the batch are taken by turns.
+    /// How many grids there are; with fewer than the batch, number `i` of the batch takes grid `i` modulo this number.
     pub batch: usize,
     /// Values of a row.
     pub width: usize,
@@ -35,7 +35,7 @@ pub struct AttentionShape {
     /// Of a grid of keys.
     pub keys: [usize; 2],
     /// Of a window, in keys. Windows that go over the grid's lower or right edge attend to as many tokens of padding as
-    /// they have places there.
+    /// they have positions there.
     pub window: [usize; 2],
     /// Queries are as many as keys, and the largest of each 2x2 is taken: `queries` is half of `keys`.
     pub pools: bool,
@@ -92,7 +92,7 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
     );
     let divided = [width, q.width, q.offset, k.width, k.offset, v.width, v.offset];
     assert!(divided.iter().all(|value| value.is_multiple_of(4)), "{divided:?}");
-    if class == AdapterClass::Hardware && is_shared(&shape) {
+    if class == AdapterClass::Hardware && supports_shared_attention(&shape) {
         return shared_attention(shape, [q, k, v]);
     }
 

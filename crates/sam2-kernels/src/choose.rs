@@ -74,7 +74,8 @@ pub fn choose(b: usize, threshold: Option<f32>) -> Kernel {
 pub struct Picked {
     /// `choices` `[b, 2]` as [`choose`] makes them say which of the values are taken; else the first ones are.
     pub chosen: bool,
-    /// Where `scores` `[b]` are not positive, `hidden` `[length]` is taken instead, by turns; 0 for never.
+    /// Where `scores` `[b]` are not positive, `hidden` `[length]` is taken instead, value `i` of `p`
+    /// being its value `i` modulo this length; 0 for never.
     pub hidden: usize,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! They are WGSL, as text that is put together for each variant: loops over a tile are written out, so that its values stay
 //! in registers. Sizes come in a uniform, so that pictures and batches of other sizes need no new pipeline. All is computed
-//! in f32, unless [`set_f16_products`] says otherwise; matrices may lie in f16, where the device has it. No kernel needs
+//! in f32, unless [`Adapter::f16_products`] asks otherwise; matrices may lie in f16, where the device has it. No kernel needs
 //! subgroups or more than WebGPU's default limits.
 //!
 //! A kernel here is text and sizes alone, and knows no GPU; [`tensors`] (feature `webgpu`) launches them on burn's tensors.
@@ -27,9 +27,7 @@ pub mod tensors;
 mod wide_attention;
 
 pub use activation::Activation;
-pub use adapter::{
-    AdapterClass, adapter_class, f16_products, has_f16, set_adapter_class, set_f16, set_f16_products,
-};
+pub use adapter::{Adapter, AdapterClass};
 pub use attention::{AttentionShape, HeadRows, attention};
 pub use choose::{Picked, SUMS, areas, choose, pick};
 pub use depthwise::depthwise;

@@ -60,20 +60,20 @@ pub struct LinearShape {
     pub k: usize,
     /// Values of an output's row.
     pub n: usize,
-    /// `plus` is added to the input: so many rows, by turns. 0 for none.
+    /// Rows of `plus`, which is added to the input: to row `i` its row `i` modulo this number. 0 for none.
     pub plus: usize,
     /// `residual` is added to the output, before the activation.
     pub residual: ResidualShape,
     /// Applied to the output.
     pub activation: Activation,
-    /// `turns` turns neighbouring values of the output, as points: so many rows of a cosine and a sine for each two, by
-    /// turns. 0 for none.
-    pub turns: usize,
-    /// The output's first so many rows are turned.
-    pub turned: usize,
+    /// Rows of `rotary`, which has a cosine and a sine for each two neighbouring values of the output, a point that is
+    /// rotated by this angle; row `i` takes its row `i` modulo this number. 0 for none.
+    pub rotary: usize,
+    /// How many of the output's first rows are rotated.
+    pub rotated: usize,
     /// How rows lie in the input or the output.
     pub patches: Patches,
-    /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
+    /// How many matrices and biases there are, one after another; row `i` takes number `i` modulo this one. 0 is 1.
     pub groups: usize,
     /// `weight` is of f16 numbers.
     pub half: bool,
@@ -87,7 +87,7 @@ const ROWS: usize = 8;
 const SHARED: usize = 8;
 
 /// activation((x + plus) weight + bias + residual): `x` `[rows, k]`, `weight` `[k, n]`, `bias` `[n]`, then `plus`,
-/// `residual` and `turns` where they are wanted, to `[rows, n]`. 4 divides `k` and `n`, and of a side that is a patch a
+/// `residual` and `rotary` where they are wanted, to `[rows, n]`. 4 divides `k` and `n`, and of a side that is a patch a
 /// pixel's part.
 pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
     let LinearShape { rows, k, n, .. } = shape;
@@ -107,7 +107,7 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
         residual: "none",
         patches: "none",
         grouped: groups > 1,
-        turns: shape.turns > 0,
+        rotary: shape.rotary > 0,
         activation: shape.activation,
         half: shape.half,
         number: "f32",
@@ -133,8 +133,8 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
     if tile.residual != "none" {
         inputs.push(fours("residual"));
     }
-    if tile.turns {
-        inputs.push(fours("turns"));
+    if tile.rotary {
+        inputs.push(fours("rotary"));
     }
     match shape.patches {
         Patches::None => {}
@@ -174,8 +174,8 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
             coarse_width,
             width,
             groups,
-            shape.turned * n / 4,
-            shape.turns * n / 4,
+            shape.rotated * n / 4,
+            shape.rotary * n / 4,
             height,
         ]),
         invocations,
@@ -195,7 +195,7 @@ struct Tile {
     residual: &'static str,
     patches: &'static str,
     grouped: bool,
-    turns: bool,
+    rotary: bool,
     activation: Activation,
     half: bool,
     /// That products are made in.
@@ -205,8 +205,8 @@ struct Tile {
 impl Tile {
     fn text(self) -> String {
         let mut text = String::from(self.activation.text());
-        if self.turns {
-            text.push_str(TURN);
+        if self.rotary {
+            text.push_str(ROTATE);
         }
         if self.patches == "around" {
             text.push_str(AROUND);
@@ -367,7 +367,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
     fn row_start(self, row: &str) -> String {
         match self.patches {
             "merge" => format!("({row} / info[1].w * 4u * info[1].w + {row} % info[1].w * 2u) * (k / 4u)"),
-            // The upper left pixel, which may lie beyond the edges: such places wrap around, and are not read.
+            // The upper left pixel, which may lie beyond the edges: such indices wrap around, and are not read.
             "around" => format!(
                 "({row} / info[1].w * 4u * info[1].w + {row} % info[1].w * 2u - 2u * info[1].w - 1u) * (k / 9u)"
             ),
@@ -459,8 +459,8 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
                     _ => String::new(),
                 };
                 let value = format!("activate(a{r}_{c} + {bias}{residual})");
-                let value = match self.turns {
-                    true => format!("turn({value}, to)"),
+                let value = match self.rotary {
+                    true => format!("rotate({value}, to)"),
                     false => value,
                 };
                 line(format_args!("    out[to] = {value};\n  }}"));
@@ -470,11 +470,11 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
     }
 }
 
-/// Two points.
-const TURN: &str = "
-fn turn(v: vec4<f32>, to: u32) -> vec4<f32> {
+/// Rotates four values, which are two points.
+const ROTATE: &str = "
+fn rotate(v: vec4<f32>, to: u32) -> vec4<f32> {
   if (to >= info[2].y) { return v; }
-  let t = turns[to % info[2].z];
+  let t = rotary[to % info[2].z];
   return vec4<f32>(v.x * t.x - v.y * t.y, v.x * t.y + v.y * t.x, v.z * t.z - v.w * t.w, v.z * t.w + v.w * t.z);
 }
 ";

@@ -18,9 +18,9 @@ pub fn max_pool([b, h, w, c]: [usize; 4]) -> Kernel {
   let c = info[0].y;
   let w = info[0].z;
   if (index >= info[0].x) { return; }
-  let place = index / c;
+  let pixel = index / c;
   // Rows of the output are whole, so pairs of input rows follow one another over all pictures.
-  let corner = (place / w * 4u * w + place % w * 2u) * c + index % c;
+  let corner = (pixel / w * 4u * w + pixel % w * 2u) * c + index % c;
   let below = corner + 2u * w * c;
   out[index] = max(max(x[corner], x[corner + c]), max(x[below], x[below + c]));
 }

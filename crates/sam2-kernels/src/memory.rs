@@ -36,13 +36,13 @@ pub const JOINED: usize = 5;
 pub struct Part {
     /// Its rows.
     pub rows: usize,
-    /// Which row of `times` is added to its rows.
+    /// Which row of `temporal` is added to its rows.
     pub time: Option<usize>,
 }
 
 /// The rows, `c` wide, of up to [`JOINED`] buffers one after another, into the output from row `first` on; the rest of it
-/// is left as it is. With `positions`, so many rows of another buffer are added to each part's by turns, and one row of
-/// `times` to a whole part. The last buffer stands in for those that are missing. 4 divides `c`.
+/// is left as it is. With `positions`, the number of rows of another buffer, its row `i` modulo this number is added to
+/// each part's row `i`, and one row of `temporal` to a whole part. The last buffer stands in for those that are missing. 4 divides `c`.
 pub fn join(parts: &[Part], c: usize, first: usize, positions: Option<usize>) -> Kernel {
     assert!(
         c.is_multiple_of(4) && (1..=JOINED).contains(&parts.len()),
@@ -51,7 +51,7 @@ pub fn join(parts: &[Part], c: usize, first: usize, positions: Option<usize>) ->
     );
     let mut inputs: Vec<Input> = ["x0", "x1", "x2", "x3", "x4"].map(fours).to_vec();
     if positions.is_some() {
-        inputs.extend([fours("positions"), fours("times")]);
+        inputs.extend([fours("spatial"), fours("temporal")]);
     }
     let c = c / 4;
     let count = parts.iter().map(|part| part.rows).sum::<usize>() * c;
@@ -95,8 +95,8 @@ pub fn join(parts: &[Part], c: usize, first: usize, positions: Option<usize>) ->
                 .expect("text");
             }
             if positions.is_some() {
-                text += "  value += positions[at % info[0].w];
-  if (time > 0u) { value += times[(time - 1u) * info[0].z + at % info[0].z]; }
+                text += "  value += spatial[at % info[0].w];
+  if (time > 0u) { value += temporal[(time - 1u) * info[0].z + at % info[0].z]; }
 ";
             }
             text + "  out[info[0].y + index] = value;

@@ -90,12 +90,12 @@ fn body() -> String {
     text += "
     }
   }
-  let place = ((picture * (h / 4u) + row) * (w / 4u) + column) * c + channel;
+  let to = ((picture * (h / 4u) + row) * (w / 4u) + column) * c + channel;
 ";
     for t in 0..TOKENS {
         writeln!(
             text,
-            "  let o{t} = place + {t}u * c;
+            "  let o{t} = to + {t}u * c;
   out[o{t}] = a{t} + position[o{t} % info[1].x];
   out[o{t} + 1u] = b{t} + position[(o{t} + 1u) % info[1].x];"
         )

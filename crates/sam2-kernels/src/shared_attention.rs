@@ -17,13 +17,13 @@ const LEAST_KEYS: usize = 4 * GROUP as usize;
 const WIDEST: usize = 48;
 
 /// Whether keys are better shared: each token must attend to all.
-pub fn is_shared(shape: &AttentionShape) -> bool {
+pub fn supports_shared_attention(shape: &AttentionShape) -> bool {
     let [queries, keys] = [shape.queries, shape.keys].map(|[h, w]| h * w);
     let whole = shape.window == shape.keys && !shape.pools;
     whole && queries <= MOST_QUERIES && keys >= LEAST_KEYS && shape.width <= WIDEST
 }
 
-/// As [`crate::attention`], where [`is_shared`].
+/// As [`crate::attention`], where [`supports_shared_attention`].
 pub fn shared_attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3]) -> Kernel {
     let AttentionShape {
         batch, heads, width, ..

@@ -14,8 +14,8 @@ use burn_cubecl::kernel::{into_contiguous, into_contiguous_aligned};
 use burn_cubecl::tensor::CubeTensor;
 
 use crate::{
-    Activation, AttentionShape, GROUP, HeadRows, JOINED, Kernel, LinearShape, MaskScale, Part, Patches,
-    Picked, ResidualShape, SUMS, adapter_class, f16_products,
+    Activation, Adapter, AttentionShape, GROUP, HeadRows, JOINED, Kernel, LinearShape, MaskScale, Part,
+    Patches, Picked, ResidualShape, SUMS,
 };
 
 /// What [`linear`]'s matrices may be of.
@@ -42,38 +42,40 @@ pub enum Residual {
 
 /// A rotary position encoding of a layer's output.
 #[derive(Clone, Debug)]
-pub struct Turns {
-    /// Rows as the output's, which takes them by turns: a cosine and a sine for each two values.
+pub struct Rotary {
+    /// `[positions, n]`: of each position a cosine and a sine for each two neighbouring values, a point that is rotated by
+    /// this angle. The output's row `i` takes row `i` modulo `positions`.
     pub table: Tensor<2>,
-    /// The output's first so many rows are turned.
+    /// How many of the output's first rows are rotated.
     pub rows: usize,
 }
 
 /// Everything of a linear layer but the matrix.
 #[derive(Clone, Debug, Default)]
 pub struct LinearOptions {
-    /// Rows that are added to the input, by turns.
+    /// `[p, k]`: row `i` modulo `p` is added to the input's row `i`.
     pub plus: Option<Tensor<2>>,
     /// Added to the output, before the activation.
     pub residual: Option<Residual>,
     /// Applied to the output.
     pub activation: Activation,
-    /// Turns neighbouring values of the output.
-    pub turns: Option<Turns>,
+    /// Rotates neighbouring values of the output, after the activation.
+    pub rotary: Option<Rotary>,
     /// How rows lie in the input or the output.
     pub patches: Patches,
-    /// As many matrices and biases, one after another; rows take them by turns. 0 is 1.
+    /// How many matrices and biases there are, one after another; row `i` takes number `i` modulo this one. 0 is 1.
     pub groups: usize,
 }
 
 /// Whether [`linear`] can do it with a matrix of these sides: it is read four values at a time.
-pub fn is_linear(sides: &[usize]) -> bool {
+pub fn supports_linear(sides: &[usize]) -> bool {
     sides.iter().all(|side| side.is_multiple_of(4))
 }
 
 /// activation((x + plus) weight + bias + residual): `x` of rows of `k` values, `weight` `[k, n]` of f32 or f16 and `bias`
 /// `[n]`, or several of them, to `[rows, n]`.
 pub fn linear<const D: usize>(
+    adapter: Adapter,
     x: Tensor<D>,
     weight: &Tensor<2>,
     bias: &Tensor<1>,
@@ -94,7 +96,7 @@ pub fn linear<const D: usize>(
         patches: options.patches,
         groups: options.groups,
         half: weight.dtype() == DType::F16,
-        f16_products: f16_products(),
+        f16_products: adapter.multiplies_in_f16(),
         ..LinearShape::default()
     };
     let mut inputs = vec![raw(x), raw_of(weight.clone(), MATRIX), raw(bias.clone())];
@@ -115,15 +117,16 @@ pub fn linear<const D: usize>(
             inputs.push(raw(residual));
         }
     }
-    if let Some(Turns { table, rows }) = options.turns {
-        (shape.turns, shape.turned) = (table.dims()[0], rows);
+    if let Some(Rotary { table, rows }) = options.rotary {
+        (shape.rotary, shape.rotated) = (table.dims()[0], rows);
         inputs.push(raw(table));
     }
-    launch(crate::linear(shape, adapter_class()), inputs, [rows, n])
+    launch(crate::linear(shape, adapter.class), inputs, [rows, n])
 }
 
 /// `[..., c]` over the last dimension, then `activation`; `weight` and `bias` are `[c]`, and 4 divides `c`.
 pub fn layer_norm<const D: usize>(
+    adapter: Adapter,
     x: Tensor<D>,
     weight: &Tensor<1>,
     bias: &Tensor<1>,
@@ -133,7 +136,7 @@ pub fn layer_norm<const D: usize>(
     let dims = x.dims();
     let c = dims[D - 1];
     let rows = x.shape().num_elements() / c;
-    let kernel = crate::layer_norm(rows, c, eps, activation, adapter_class());
+    let kernel = crate::layer_norm(rows, c, eps, activation, adapter.class);
     launch(kernel, vec![raw(x), raw(weight.clone()), raw(bias.clone())], dims)
 }
 
@@ -147,7 +150,14 @@ pub struct Heads {
 }
 
 /// `[batch * queries, heads * width]`. `padding` is the row of `k` and `v` that tokens beyond the edge have.
-pub fn attention(shape: AttentionShape, q: Heads, k: Heads, v: Heads, padding: &Tensor<1>) -> Tensor<2> {
+pub fn attention(
+    adapter: Adapter,
+    shape: AttentionShape,
+    q: Heads,
+    k: Heads,
+    v: Heads,
+    padding: &Tensor<1>,
+) -> Tensor<2> {
     let step = if shape.pools { 2 } else { 1 };
     let queries = shape.queries[0] * shape.queries[1];
     let rows = |heads: &Heads, grid: usize| {
@@ -160,7 +170,7 @@ pub fn attention(shape: AttentionShape, q: Heads, k: Heads, v: Heads, padding: &
     };
     let keys = shape.keys[0] * shape.keys[1];
     let layout = [rows(&q, queries * step * step), rows(&k, keys), rows(&v, keys)];
-    let kernel = crate::attention(shape, layout, adapter_class());
+    let kernel = crate::attention(shape, layout, adapter.class);
     let mut inputs: Vec<CubeTensor> = [q, k, v].into_iter().map(|heads| raw(heads.tokens)).collect();
     if shape.pads() {
         inputs.push(raw(padding.clone()));
@@ -186,7 +196,7 @@ pub fn mask_product(hyper: Tensor<3>, pixels: Tensor<3>) -> Tensor<3> {
 }
 
 /// Whether [`patch_embed`] can do it.
-pub fn is_patch_embed([h, w]: [usize; 2], c: usize) -> bool {
+pub fn supports_patch_embed([h, w]: [usize; 2], c: usize) -> bool {
     h.is_multiple_of(4) && w.is_multiple_of(16) && c.is_multiple_of(8)
 }
 
@@ -210,9 +220,9 @@ pub fn patch_embed(
 }
 
 /// One head: `q` `[n, d]`, already scaled, `k` `[m, d]` and `v` `[m, e]` to `[n, e]`; 4 divides `d` and `e`.
-pub fn wide_attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>) -> Tensor<2> {
+pub fn wide_attention(adapter: Adapter, q: Tensor<2>, k: Tensor<2>, v: Tensor<2>) -> Tensor<2> {
     let ([n, d], [m, e]) = (q.dims(), v.dims());
-    let kernel = crate::wide_attention([n, m], d, e, adapter_class());
+    let kernel = crate::wide_attention([n, m], d, e, adapter.class);
     launch(kernel, vec![raw(q), raw(k), raw(v)], [n, e])
 }
 
@@ -250,19 +260,19 @@ pub fn finish_memory(x: Tensor<2>, absent: Tensor<1>, score: Tensor<1>) -> Tenso
 /// Some of what [`join`] joins.
 #[derive(Clone, Debug)]
 pub struct Joined {
-    /// Rows, and which row of [`Places::times`] is added to them.
+    /// Rows, and which row of [`Positions::temporal`] is added to them.
     pub parts: Vec<(Tensor<2>, Option<usize>)>,
     /// What is added to them.
-    pub places: Option<Places>,
+    pub positions: Option<Positions>,
 }
 
-/// Where rows are, and when.
+/// Position encodings of rows: where they are, and when.
 #[derive(Clone, Debug)]
-pub struct Places {
-    /// Added to each part's rows by turns.
-    pub positions: Tensor<2>,
-    /// Rows of which one is added to a whole part.
-    pub times: Tensor<2>,
+pub struct Positions {
+    /// `[n, c]`: row `i` modulo `n` is added to each part's row `i`.
+    pub spatial: Tensor<2>,
+    /// `[times, c]`: one row is added to a whole part.
+    pub temporal: Tensor<2>,
 }
 
 /// All parts, each `[rows, c]`, one after another: `[sum of rows, c]`. There is at least one; 4 divides `c`.
@@ -273,8 +283,8 @@ pub fn join(groups: &[Joined]) -> Tensor<2> {
     let c = some.dims()[1];
     let out = empty(&raw(some.clone()), [rows, c].into());
     let mut first = 0;
-    for Joined { parts, places } in groups {
-        let positions = places.as_ref().map(|places| places.positions.dims()[0]);
+    for Joined { parts, positions } in groups {
+        let rows = positions.as_ref().map(|positions| positions.spatial.dims()[0]);
         for some in parts.chunks(JOINED) {
             let described: Vec<Part> = some
                 .iter()
@@ -286,10 +296,10 @@ pub fn join(groups: &[Joined]) -> Tensor<2> {
             let mut inputs: Vec<CubeTensor> = (0..JOINED)
                 .map(|i| raw(some[i.min(some.len() - 1)].0.clone()))
                 .collect();
-            if let Some(Places { positions, times }) = places {
-                inputs.extend([raw(positions.clone()), raw(times.clone())]);
+            if let Some(Positions { spatial, temporal }) = positions {
+                inputs.extend([raw(spatial.clone()), raw(temporal.clone())]);
             }
-            launch_into(crate::join(&described, c, first, positions), inputs, &out);
+            launch_into(crate::join(&described, c, first, rows), inputs, &out);
             first += described.iter().map(|part| part.rows).sum::<usize>();
         }
     }
@@ -309,8 +319,8 @@ pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) ->
     launch(kernel, inputs, [b, 2])
 }
 
-/// Of `values` `[b, count, p]` the one that `choices` name, as [`choose`] gives them, or the first one; and instead of it
-/// `hidden` `[q]`, by turns, where `scores` `[b, 1]` are not positive: `[b, p]`.
+/// Of `values` `[b, count, p]` the one that `choices` name, as [`choose`] gives them, or the first one. Where `scores` `[b, 1]`
+/// are not positive, `hidden` `[q]` stands instead, value `i` being its value `i` modulo `q`. To `[b, p]`.
 pub fn pick(
     values: Tensor<3>,
     choices: Option<Tensor<2>>,

@@ -112,7 +112,7 @@ fn linear_adds_what_is_to_be_added() {
 }
 
 #[test]
-fn linear_takes_matrices_by_turns() {
+fn linear_takes_matrices_modulo_their_number() {
     let Some(gpu) = Gpu::open() else { return };
     let (rows, groups, k, n) = (12, 4, 64, 8);
     let (x, weight, bias) = (

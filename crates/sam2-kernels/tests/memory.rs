@@ -10,15 +10,16 @@ use sam2_kernels::{
 };
 
 #[test]
-fn linear_turns_the_first_rows() {
+fn linear_rotates_the_first_rows() {
     let Some(gpu) = Gpu::open() else { return };
     // Whole images and then pointers; tiles that are cut off.
-    for (rows, turns, turned, k, n) in [(9, 4, 8, 32, 16), (150, 36, 144, 64, 256), (70, 70, 70, 256, 128)] {
+    for (rows, rotary, rotated, k, n) in [(9, 4, 8, 32, 16), (150, 36, 144, 64, 256), (70, 70, 70, 256, 128)]
+    {
         let (x, weight, bias) = (random(rows * k, 1), random(k * n, 2), random(n, 3));
-        let table = random(turns * n, 4);
+        let table = random(rotary * n, 4);
         let mut wanted = product(&doubles(&x), &weight, &bias);
         for (i, pair) in wanted.chunks_exact_mut(2).enumerate() {
-            if 2 * i < turned * n {
+            if 2 * i < rotated * n {
                 let at = 2 * i % table.len();
                 let (cos, sin) = (f64::from(table[at]), f64::from(table[at + 1]));
                 let [a, b] = [pair[0], pair[1]];
@@ -29,8 +30,8 @@ fn linear_turns_the_first_rows() {
             rows,
             k,
             n,
-            turns,
-            turned,
+            rotary,
+            rotated,
             ..LinearShape::default()
         };
         check_linear(
@@ -85,7 +86,7 @@ fn linear_is_a_strided_convolution() {
 fn wide_attention_of_every_width() {
     let Some(gpu) = Gpu::open() else { return };
     // Of a full bank's 28,736 keys the last one has as many as Mesa's CPU driver gets through: it leaves a shader's loops
-    // after 65,535 turns, all of them counted.
+    // after 65,535 rounds, all of them counted.
     let official = [(37, 100, 256, 64), (33, 33, 256, 256), (9, 3_100, 256, 64)];
     let nano = [(64, 230, 128, 32), (64, 64, 128, 128)];
     let micro = [(256, 528, 64, 16), (100, 100, 64, 64)];

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, TensorData};
 use parity::{Difference, block_on, cpu, synthetic};
+use sam2::layers::set_adapter;
 use sam2::{TensorSource, VideoModel, WeightsError};
-use sam2_kernels::{AdapterClass, f16_products, has_f16, set_adapter_class, set_f16, set_f16_products};
+use sam2_kernels::{Adapter, AdapterClass};
 use sam2_predict::{
     ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession,
 };
@@ -27,27 +28,30 @@ fn nano_answers_as_on_the_cpu() {
         println!("SKIPPED: no Vulkan adapter here; Debian's mesa-vulkan-drivers has one that needs no GPU");
         return;
     };
-    let wanted = answers(&cpu());
+    let wanted = answers(&cpu(), Adapter::default());
     for class in [AdapterClass::Software, AdapterClass::Hardware] {
-        set_adapter_class(class);
-        set_f16(false);
-        let full = answers(&gpu);
+        let plain = Adapter {
+            class,
+            ..Adapter::default()
+        };
+        let full = answers(&gpu, plain);
         compare(&format!("{class:?}"), &full, &wanted, TOLERANCE);
         if has_f16 {
             // The file's numbers are f16: nothing is lost.
-            set_f16(true);
+            let halves = Adapter { f16: true, ..plain };
             assert!(
-                answers(&gpu) == full,
+                answers(&gpu, halves) == full,
                 "{class:?}: other logits with weights in f16"
             );
-            set_f16_products(true);
-            assert_eq!(f16_products(), class == AdapterClass::Hardware);
-            if f16_products() {
-                let coarse = answers(&gpu);
+            let products = Adapter {
+                f16_products: true,
+                ..halves
+            };
+            if products.multiplies_in_f16() {
+                let coarse = answers(&gpu, products);
                 compare("f16 products", &coarse, &wanted, TOLERANCE_F16);
                 assert!(coarse != full, "other products give other digits");
             }
-            set_f16_products(false);
         } else {
             println!("SKIPPED: f16, which this adapter has not");
         }
@@ -91,12 +95,13 @@ impl TensorSource for Counted {
 /// Logits by what they are of.
 type Answers = Vec<(String, Vec<f32>)>;
 
-fn answers(device: &Device) -> Answers {
+fn answers(device: &Device, adapter: Adapter) -> Answers {
+    set_adapter(adapter);
     let file = Checkpoint::from_bytes(std::fs::read(WEIGHTS).expect("nano's weights")).expect("weights");
     let config = file.config().expect("a configuration");
     let mut source = Counted { file, halves: 0 };
     let model = Arc::new(VideoModel::load(&config, &mut source, device).expect("all tensors"));
-    assert_eq!(source.halves > 0, has_f16() && *device != cpu());
+    assert_eq!(source.halves > 0, adapter.f16 && *device != cpu());
     let [width, height] = SIZE;
     let wide = synthetic::picture(width + 60, height);
     // A camera that pans.
