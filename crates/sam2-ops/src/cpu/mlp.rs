@@ -85,9 +85,7 @@ impl MlpOperation for Mlp {
                 Some(Residual::Rows(rows)) if rows.dims()[0] == n => (rows, None),
                 other => (Tensor::zeros([n, self.output], &x.device()), other),
             };
-            let sum = add_by_rows(onto, ROWS, |rows| {
-                self.layers(x.clone().slice([rows, 0..input]))
-            });
+            let sum = add_by_rows(onto, ROWS, |rows| self.layers(x.clone().slice([rows, 0..input])));
             add_residual(sum, later)
         };
         activate(x, last.activation)

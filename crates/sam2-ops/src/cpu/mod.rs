@@ -121,7 +121,12 @@ impl Operations for Cpu {
         in_place::activate(module::layer_norm(x, weight, bias, norm.eps), activation)
     }
 
-    fn windowed_attention(&self, qkv: Tensor<4>, padding: Tensor<1>, attention: WindowedAttention) -> Tensor<4> {
+    fn windowed_attention(
+        &self,
+        qkv: Tensor<4>,
+        padding: Tensor<1>,
+        attention: WindowedAttention,
+    ) -> Tensor<4> {
         let attend = |q, k, v| softmax_attention::attention(self.products, q, k, v);
         portable::windowed_attention(qkv, padding, attention, attend, in_place::max_pool)
     }
@@ -150,7 +155,12 @@ impl Operations for Cpu {
         portable::round_to_bf16(portable::add_absent(memory, absent, score))
     }
 
-    fn by_windows(&self, x: Tensor<4>, window: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+    fn by_windows(
+        &self,
+        x: Tensor<4>,
+        window: usize,
+        work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync),
+    ) -> Tensor<4> {
         strips::by_windows(x, window, work)
     }
 

@@ -1,4 +1,4 @@
-//! Attention to keys that come block by block, on the CPU: the softmax is kept up as they come, so that neither all
+//! Attention to keys that come block by block: the softmax is kept up as they come, so that neither all
 //! scores nor all keys ever exist at once.
 //!
 //! The backend's own attention computes one exponential at a time, which takes longer than its products.
@@ -7,8 +7,9 @@ use burn::tensor::{Tensor, TensorData};
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
-use super::host::{exp, weight};
-use super::packed::{PackedBlock, is_packed};
+use super::Products;
+use super::math::{exp, weight};
+use super::packed_attention::PackedBlock;
 
 /// Queries whose scores with a block of keys exist at once: with 512 keys half a megabyte, which stays in the cache.
 const QUERIES: usize = 256;
@@ -29,18 +30,19 @@ struct Row {
 
 /// Queries on their way past blocks of keys and values.
 pub struct OnlineSoftmax {
-    /// Parts of `[1, n, d]`.
-    queries: Vec<Tensor<3>>,
+    /// Parts of `[n, d]`.
+    queries: Vec<Tensor<2>>,
     rows: Vec<Row>,
+    products: Products,
     /// Row by row, once there has been a block.
     output: Vec<f32>,
 }
 
 impl OnlineSoftmax {
-    /// For queries `[1, n, d]` that are already scaled.
-    pub fn new(queries: &Tensor<3>) -> Self {
-        let [_, n, _] = queries.dims();
-        let part = |start: usize| queries.clone().narrow(1, start, QUERIES.min(n - start));
+    /// For queries `[n, d]` that are already scaled.
+    pub fn new(products: Products, queries: &Tensor<2>) -> Self {
+        let [n, _] = queries.dims();
+        let part = |start: usize| queries.clone().narrow(0, start, QUERIES.min(n - start));
         let row = Row {
             max: f32::NEG_INFINITY,
             sum: 0.0,
@@ -49,18 +51,19 @@ impl OnlineSoftmax {
         Self {
             queries: (0..n).step_by(QUERIES).map(part).collect(),
             rows: vec![row; n],
+            products,
             output: Vec::new(),
         }
     }
 
-    /// A block of keys `[1, m, d]` and their values `[1, m, v]`.
-    pub fn add(&mut self, keys: Tensor<3>, values: Tensor<3>) {
-        let [_, m, width] = values.dims();
+    /// A block of keys `[m, d]` and their values `[m, v]`.
+    pub fn add(&mut self, keys: Tensor<2>, values: Tensor<2>) {
+        let [m, width] = values.dims();
         self.output.resize(self.rows.len() * width, 0.0);
-        let block = Block::new(keys, values);
+        let block = Block::new(self.products, keys, values);
         let parts = self.rows.chunks_mut(QUERIES);
         let parts = parts.zip(self.output.chunks_mut(QUERIES * width));
-        let work = |(queries, (rows, output)): (&Tensor<3>, (&mut [Row], &mut [f32]))| {
+        let work = |(queries, (rows, output)): (&Tensor<2>, (&mut [Row], &mut [f32]))| {
             let mut scores = block.scores(queries);
             soften(scores.as_mut_slice().expect("f32 numbers"), m, rows);
             let update = block.sums(scores);
@@ -74,50 +77,50 @@ impl OnlineSoftmax {
         parts.for_each(work);
     }
 
-    /// The queries' answers `[1, n, v]`.
+    /// The queries' answers `[n, v]`.
     ///
     /// # Panics
     /// If no block was ever added.
-    pub fn finish(mut self) -> Tensor<3> {
+    pub fn finish(mut self) -> Tensor<2> {
         let n = self.rows.len();
         let width = self.output.len() / n;
         for (output, row) in self.output.chunks_exact_mut(width).zip(&self.rows) {
             output.iter_mut().for_each(|value| *value /= row.sum);
         }
         let device = self.queries[0].device();
-        Tensor::from_data(TensorData::new(self.output, [1, n, width]), &device)
+        Tensor::from_data(TensorData::new(self.output, [n, width]), &device)
     }
 }
 
 /// Keys and values, as the products take them.
 #[allow(clippy::large_enum_variant)] // There is one at a time.
 enum Block {
-    /// `[1, d, m]` and `[1, m, v]`.
-    Plain(Tensor<3>, Tensor<3>),
+    /// `[d, m]` and `[m, v]`.
+    Burn(Tensor<2>, Tensor<2>),
     Packed(PackedBlock),
 }
 
 impl Block {
-    fn new(keys: Tensor<3>, values: Tensor<3>) -> Self {
-        if is_packed(&keys.device()) {
-            return Self::Packed(PackedBlock::new(keys, values));
+    fn new(products: Products, keys: Tensor<2>, values: Tensor<2>) -> Self {
+        match products {
+            Products::Burn => Self::Burn(keys.transpose(), values),
+            Products::Packed => Self::Packed(PackedBlock::new(keys, values)),
         }
-        Self::Plain(keys.swap_dims(1, 2), values)
     }
 
-    /// Queries `[1, n, d]` times all keys: `[1, n, m]`.
-    fn scores(&self, queries: &Tensor<3>) -> TensorData {
+    /// Queries `[n, d]` times all keys: `[n, m]`.
+    fn scores(&self, queries: &Tensor<2>) -> TensorData {
         match self {
-            Self::Plain(keys, _) => queries.clone().matmul(keys.clone()).into_data(),
+            Self::Burn(keys, _) => queries.clone().matmul(keys.clone()).into_data(),
             Self::Packed(block) => block.scores(queries.clone()),
         }
     }
 
-    /// `[1, n, m]` weights times the values: `[1, n, v]`.
+    /// `[n, m]` weights times the values: `[n, v]`.
     fn sums(&self, weights: TensorData) -> TensorData {
         match self {
-            Self::Plain(_, values) => {
-                let weights = Tensor::<3>::from_data(weights, &values.device());
+            Self::Burn(_, values) => {
+                let weights = Tensor::<2>::from_data(weights, &values.device());
                 weights.matmul(values.clone()).into_data()
             }
             Self::Packed(block) => block.sums(&weights),
@@ -179,26 +182,25 @@ fn accumulate(output: &mut [f32], update: &[f32], rows: &[Row]) {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution, activation::softmax};
+    use burn::tensor::activation::softmax;
 
+    use super::super::testing::{apart, random};
     use super::*;
 
     #[test]
     fn blocks_add_up_to_a_softmax() {
-        let device = Device::flex();
-        let random = |n: usize, d: usize, scale: f64| {
-            Tensor::<3>::random([1, n, d], Distribution::Normal(0.0, scale), &device)
-        };
-        let (q, k, v) = (random(1100, 8, 3.0), random(83, 8, 3.0), random(83, 5, 1.0));
-        let mut ours = OnlineSoftmax::new(&q);
-        for (start, length) in [(0, 40), (40, 1), (41, 42)] {
-            ours.add(
-                k.clone().narrow(1, start, length),
-                v.clone().narrow(1, start, length),
-            );
+        let (q, k, v): (Tensor<2>, Tensor<2>, Tensor<2>) =
+            (random([1100, 8]) * 3.0, random([83, 8]) * 3.0, random([83, 5]));
+        let wanted = softmax(q.clone().matmul(k.clone().transpose()), 1).matmul(v.clone());
+        for products in [Products::Burn, Products::Packed] {
+            let mut ours = OnlineSoftmax::new(products, &q);
+            for (start, length) in [(0, 40), (40, 1), (41, 42)] {
+                ours.add(
+                    k.clone().narrow(0, start, length),
+                    v.clone().narrow(0, start, length),
+                );
+            }
+            assert!(apart(ours.finish(), wanted.clone()) < 1e-5);
         }
-        let exact = softmax(q.matmul(k.swap_dims(1, 2)), 2).matmul(v);
-        let difference = (ours.finish() - exact).abs().max().into_scalar::<f32>();
-        assert!(difference < 1e-5, "{difference}");
     }
 }

@@ -37,7 +37,13 @@ fn expand(layer: &Linear, x: Tensor<4>) -> Tensor<4> {
 }
 
 impl OutputUpscalingOperation for OutputUpscaling {
-    fn masks(&self, src: Tensor<4>, feat_s1: Tensor<4>, feat_s0: Tensor<4>, hyper_in: Tensor<3>) -> Tensor<3> {
+    fn masks(
+        &self,
+        src: Tensor<4>,
+        feat_s1: Tensor<4>,
+        feat_s0: Tensor<4>,
+        hyper_in: Tensor<3>,
+    ) -> Tensor<3> {
         if let (Some(dc1), Some(dc2)) = (self.dc1.packed(), self.dc2.packed()) {
             return masks_by_rows((dc1, &self.ln1, dc2), src, [feat_s1, feat_s0], hyper_in);
         }

@@ -18,12 +18,7 @@ pub fn attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>) -> Te
 }
 
 /// The same with another factor of the scores.
-pub fn scaled_attention<const D: usize>(
-    q: Tensor<D>,
-    k: Tensor<D>,
-    v: Tensor<D>,
-    scale: f32,
-) -> Tensor<D> {
+pub fn scaled_attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>, scale: f32) -> Tensor<D> {
     let device = q.device();
     let mut dims = q.dims();
     let (heads, n, d, m) = (dims[D - 3], dims[D - 2], dims[D - 1], k.dims()[D - 2]);

@@ -28,9 +28,12 @@ impl PatchEmbed {
         Self {
             convolution: match products {
                 Products::Burn => Convolution::Burn { weight, bias },
-                Products::Packed => {
-                    Convolution::Packed(PackedConvolution::new(weight, bias, Sides::STRIDE, Sides::PADDING))
-                }
+                Products::Packed => Convolution::Packed(PackedConvolution::new(
+                    weight,
+                    bias,
+                    Sides::STRIDE,
+                    Sides::PADDING,
+                )),
             },
             positions: parameters.positions.into_value(),
         }

@@ -8,7 +8,9 @@ use super::linear::Linear;
 use super::online_softmax::OnlineSoftmax;
 use super::packed::View;
 use crate::portable::join_projections;
-use crate::{KeyGroup, Keys, LinearParameters, Parameter, RotaryAttentionOperation, RotaryAttentionParameters};
+use crate::{
+    KeyGroup, Keys, LinearParameters, Parameter, RotaryAttentionOperation, RotaryAttentionParameters,
+};
 
 /// Queries that attend at a time. More would take more memory, fewer project the keys more often.
 const QUERIES: usize = 512;
@@ -147,12 +149,15 @@ fn parts(keys: &Keys) -> Vec<Part<'_>> {
             }));
             continue;
         }
-        let positioned = group.parts.iter().enumerate().map(|(number, (values, _))| {
-            match group.positions_of(number) {
-                Some(positions) => values.clone() + positions,
-                None => values.clone(),
-            }
-        });
+        let positioned =
+            group
+                .parts
+                .iter()
+                .enumerate()
+                .map(|(number, (values, _))| match group.positions_of(number) {
+                    Some(positions) => values.clone() + positions,
+                    None => values.clone(),
+                });
         let values = group.parts.iter().map(|(values, _)| values.clone());
         parts.push(Part {
             values: Tensor::cat(values.collect(), 0),

@@ -14,11 +14,16 @@ use burn::tensor::{Device, Tensor, activation, module};
 
 use crate::*;
 
-pub(crate) use linear::{GroupedMlp, add_residual, add_rows};
+pub(crate) use linear::GroupedMlp;
+#[cfg(any(feature = "cpu", feature = "gpu"))]
+pub(crate) use linear::{add_residual, add_rows};
 #[cfg(feature = "cpu")]
 pub(crate) use mask_down_sampler::mask_for_memory;
 #[cfg(feature = "cpu")]
-pub(crate) use output_upscaling::{gather_pixels, expand_weight};
+pub(crate) use output_upscaling::gather_pixels;
+#[cfg(any(feature = "cpu", feature = "gpu"))]
+pub(crate) use output_upscaling::expand_weight;
+#[cfg(any(feature = "cpu", feature = "gpu"))]
 pub(crate) use rotary_attention::join_projections;
 #[cfg(feature = "cpu")]
 pub(crate) use selection::{choose, pick};
