@@ -5,8 +5,8 @@ use sam2_kernels::{Adapter, Patches, tensors};
 
 use super::linear::Linear;
 use crate::{
-    DepthwiseConvOperation, DepthwiseConvParameters, PatchEmbedOperation, PatchEmbedParameters, PatchMergeOperation,
-    PatchMergeParameters,
+    DepthwiseConvOperation, DepthwiseConvParameters, PatchEmbedOperation, PatchEmbedParameters,
+    PatchMergeOperation, PatchMergeParameters,
 };
 
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use sam2_kernels::{Adapter, tensors};
 use super::activation;
 use crate::portable::{activate, add_residual, add_rows};
 use crate::{
-    Activation, GroupedMlpOperation, LinearOperation, LinearOptions, LinearParameters, MlpOperation, MlpParameters,
-    Parameter, Residual,
+    Activation, GroupedMlpOperation, LinearOperation, LinearOptions, LinearParameters, MlpOperation,
+    MlpParameters, Parameter, Residual,
 };
 
 /// A linear layer as the kernels read it.
@@ -97,7 +97,10 @@ fn padded(layer: LinearParameters) -> LinearParameters {
     let ([output, input], device) = (weight.dims(), weight.device());
     let more = output.next_multiple_of(4) - output;
     LinearParameters {
-        weight: Parameter::new(Tensor::cat(vec![weight, Tensor::zeros([more, input], &device)], 0)),
+        weight: Parameter::new(Tensor::cat(
+            vec![weight, Tensor::zeros([more, input], &device)],
+            0,
+        )),
         bias: Parameter::new(Tensor::cat(vec![bias, Tensor::zeros([more], &device)], 0)),
     }
 }
@@ -125,7 +128,10 @@ impl Mlp {
             last = padded(last);
         }
         Self {
-            hidden: layers.into_iter().map(|layer| Linear::new(adapter, layer)).collect(),
+            hidden: layers
+                .into_iter()
+                .map(|layer| Linear::new(adapter, layer))
+                .collect(),
             last: Linear::new(adapter, last),
             activation,
             width: pads.then_some(width),
@@ -155,7 +161,10 @@ impl MlpOperation for Mlp {
         match (self.width, last.residual) {
             (None, residual) => self.last.forward(x, LinearOptions { residual, ..last }),
             (Some(width), None) => {
-                let options = LinearOptions { residual: None, ..last };
+                let options = LinearOptions {
+                    residual: None,
+                    ..last
+                };
                 self.last.forward(x, options).narrow(1, 0, width)
             }
             // The residual is not padded.

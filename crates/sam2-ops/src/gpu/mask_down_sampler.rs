@@ -6,7 +6,8 @@ use sam2_kernels::{Adapter, MaskScale, Patches, tensors};
 use super::layer_norm;
 use super::linear::Linear;
 use crate::{
-    Activation, LayerNorm, MaskDownSamplerOperation, MaskDownSamplerParameters, MaskForMemory, StridedConvParameters,
+    Activation, LayerNorm, MaskDownSamplerOperation, MaskDownSamplerParameters, MaskForMemory,
+    StridedConvParameters,
 };
 
 #[derive(Debug)]

@@ -48,7 +48,13 @@ fn expand(layer: &Linear, x: Tensor<4>, finer: Tensor<4>, then: Option<Activatio
 }
 
 impl OutputUpscalingOperation for OutputUpscaling {
-    fn masks(&self, src: Tensor<4>, feat_s1: Tensor<4>, feat_s0: Tensor<4>, hyper_in: Tensor<3>) -> Tensor<3> {
+    fn masks(
+        &self,
+        src: Tensor<4>,
+        feat_s1: Tensor<4>,
+        feat_s0: Tensor<4>,
+        hyper_in: Tensor<3>,
+    ) -> Tensor<3> {
         let gelu = Some(Activation::Gelu);
         let x = expand(&self.dc1, src, feat_s1, None);
         let x = layer_norm(self.adapter, &self.ln1, x, gelu);
