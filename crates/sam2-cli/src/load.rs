@@ -66,13 +66,21 @@ pub fn config(named: Option<&str>, checkpoint: &Checkpoint) -> Result<Sam2Config
 /// The image half of the network, on the CPU.
 pub fn image_model(args: &ModelArgs) -> Result<ImageModel> {
     let (mut checkpoint, config) = checked(args)?;
-    Ok(ImageModel::load(&config, &mut checkpoint, &args.implementation.implementation())?)
+    Ok(ImageModel::load(
+        &config,
+        &mut checkpoint,
+        &args.implementation.implementation(),
+    )?)
 }
 
 /// The whole network, on the CPU.
 pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
     let (mut checkpoint, config) = checked(args)?;
-    Ok(VideoModel::load(&config, &mut checkpoint, &args.implementation.implementation())?)
+    Ok(VideoModel::load(
+        &config,
+        &mut checkpoint,
+        &args.implementation.implementation(),
+    )?)
 }
 
 /// A checkpoint that has all that its configuration asks for.

@@ -346,7 +346,12 @@ impl VideoModel {
     }
 
     /// The same as if the object were there, and before it is rounded: `[hw, mem_dim]`.
-    pub fn maskmem_features(&self, embedding: Tensor<4>, low_res_masks: Tensor<3>, binarize: bool) -> Tensor<2> {
+    pub fn maskmem_features(
+        &self,
+        embedding: Tensor<4>,
+        low_res_masks: Tensor<3>,
+        binarize: bool,
+    ) -> Tensor<2> {
         let masks = MaskForMemory {
             low_res_masks,
             image_size: self.image.config.image_size,

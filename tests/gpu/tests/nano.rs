@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, TensorData};
-use parity::{Difference, block_on, cpu, synthetic};
-use sam2::layers::set_adapter;
-use sam2::{TensorSource, VideoModel, WeightsError};
-use sam2_kernels::{Adapter, AdapterClass};
+use parity::{Difference, block_on, natively, synthetic};
+use sam2::{Implementation, TensorSource, VideoModel, WeightsError};
+use sam2_ops::{Adapter, AdapterClass};
 use sam2_predict::{
     ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession,
 };
@@ -24,23 +23,21 @@ const TOLERANCE_F16: f64 = 1e-2;
 
 #[test]
 fn nano_answers_as_on_the_cpu() {
-    let Some((gpu, has_f16)) = open() else {
-        println!("SKIPPED: no Vulkan adapter here; Debian's mesa-vulkan-drivers has one that needs no GPU");
-        return;
-    };
-    let wanted = answers(&cpu(), Adapter::default());
+    let (gpu, has_f16) = open();
+    let answers_by = |adapter: Adapter| answers(&Implementation::gpu(gpu.clone(), adapter), adapter.f16);
+    let wanted = answers(&natively(), false);
     for class in [AdapterClass::Software, AdapterClass::Hardware] {
         let plain = Adapter {
             class,
             ..Adapter::default()
         };
-        let full = answers(&gpu, plain);
+        let full = answers_by(plain);
         compare(&format!("{class:?}"), &full, &wanted, TOLERANCE);
         if has_f16 {
             // The file's numbers are f16: nothing is lost.
             let halves = Adapter { f16: true, ..plain };
             assert!(
-                answers(&gpu, halves) == full,
+                answers_by(halves) == full,
                 "{class:?}: other logits with weights in f16"
             );
             let products = Adapter {
@@ -48,7 +45,7 @@ fn nano_answers_as_on_the_cpu() {
                 ..halves
             };
             if products.multiplies_in_f16() {
-                let coarse = answers(&gpu, products);
+                let coarse = answers_by(products);
                 compare("f16 products", &coarse, &wanted, TOLERANCE_F16);
                 assert!(coarse != full, "other products give other digits");
             }
@@ -67,11 +64,12 @@ fn compare(what: &str, found: &Answers, wanted: &Answers, tolerance: f64) {
 }
 
 /// The GPU, and whether its kernels may read f16 numbers.
-fn open() -> Option<(Device, bool)> {
-    let (device, setup) = block_on(Device::wgpu_options().init_with_setup_async()).ok()?;
+fn open() -> (Device, bool) {
+    let (device, setup) = block_on(Device::wgpu_options().init_with_setup_async())
+        .expect("a Vulkan adapter: install mesa-vulkan-drivers, which needs no GPU");
     println!("on {}", setup.adapter.get_info().name);
     let has_f16 = setup.device.features().contains(wgpu::Features::SHADER_F16);
-    Some((device, has_f16))
+    (device, has_f16)
 }
 
 /// The file, and how many of its tensors went to the device in f16.
@@ -95,13 +93,13 @@ impl TensorSource for Counted {
 /// Logits by what they are of.
 type Answers = Vec<(String, Vec<f32>)>;
 
-fn answers(device: &Device, adapter: Adapter) -> Answers {
-    set_adapter(adapter);
+/// `reads_f16`: whether weights that are f16 stay so.
+fn answers(implementation: &Implementation, reads_f16: bool) -> Answers {
     let file = Checkpoint::from_bytes(std::fs::read(WEIGHTS).expect("nano's weights")).expect("weights");
     let config = file.config().expect("a configuration");
     let mut source = Counted { file, halves: 0 };
-    let model = Arc::new(VideoModel::load(&config, &mut source, device).expect("all tensors"));
-    assert_eq!(source.halves > 0, adapter.f16 && *device != cpu());
+    let model = Arc::new(VideoModel::load(&config, &mut source, implementation).expect("all tensors"));
+    assert_eq!(source.halves > 0, reads_f16);
     let [width, height] = SIZE;
     let wide = synthetic::picture(width + 60, height);
     // A camera that pans.

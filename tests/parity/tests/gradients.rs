@@ -53,7 +53,10 @@ fn every_parameter_of_the_mask_decoder() {
     let sparse = stream("sparse", [1, PROMPTS, TOKENS, d], 1.0).reshape([PROMPTS, TOKENS, d]);
     let dense = stream("dense", [PROMPTS, d, side, side], 0.5).permute([0, 2, 3, 1]);
     let target = stream("target", [PROMPTS, 1, 4 * side, 4 * side], 1.0);
-    let target = target.greater_elem(0.3).float().expand([PROMPTS, 4, 4 * side, 4 * side]);
+    let target = target
+        .greater_elem(0.3)
+        .float()
+        .expand([PROMPTS, 4, 4 * side, 4 * side]);
 
     let output = decoder.forward(&image, prompt_encoder.dense_pe(), Some(sparse), Some(dense));
     let pixels = 16 * side * side;
@@ -78,7 +81,10 @@ fn every_parameter_of_the_mask_decoder() {
     let file = SafeTensors::deserialize(&bytes).expect("safetensors");
     let theirs: f64 = metadata["loss"].parse().expect("a number");
     let ours = f64::from(loss.clone().into_scalar::<f32>());
-    assert!((ours - theirs).abs() < 1e-5 * theirs.abs(), "a loss of {ours} for {theirs}");
+    assert!(
+        (ours - theirs).abs() < 1e-5 * theirs.abs(),
+        "a loss of {ours} for {theirs}"
+    );
 
     let gradients = loss.backward();
     assert_eq!(parameters.len(), file.len());
@@ -89,8 +95,17 @@ fn every_parameter_of_the_mask_decoder() {
         let gradient = gradient.into_data().try_to_vec::<f32>().expect("f32");
         let Kept { stride, scale } = serde_json::from_str(&metadata[name]).expect("a description");
         let view = file.tensor(name).expect("a gradient");
-        let theirs = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        let apart = gradient.iter().step_by(stride).zip(theirs).map(|(a, b)| f64::from((a - b).abs()));
+        let theirs = view
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes));
+        let apart = gradient
+            .iter()
+            .step_by(stride)
+            .zip(theirs)
+            .map(|(a, b)| f64::from((a - b).abs()));
         let apart = apart.fold(0.0, f64::max);
         println!("{name:70} {:.1e}", apart / scale);
         assert!(apart <= LIMIT * scale, "{name}: {apart} of {scale}");

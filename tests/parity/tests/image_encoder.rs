@@ -10,7 +10,9 @@ const LIMIT: f64 = 1e-4;
 #[test]
 fn every_block_and_level() {
     for (fixture, model) in networks() {
-        let input = fixture.picture().to_tensor(model.config.image_size, model.device());
+        let input = fixture
+            .picture()
+            .to_tensor(model.config.image_size, model.device());
         fixture.assert_close("enc.input", input.clone(), LIMIT);
 
         let trunk = &model.image_encoder.trunk;

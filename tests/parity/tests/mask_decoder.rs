@@ -10,7 +10,9 @@ const SCORES: f64 = 1e-5;
 #[test]
 fn all_masks_scores_and_tokens() {
     for (fixture, model) in networks() {
-        let input = fixture.picture().to_tensor(model.config.image_size, model.device());
+        let input = fixture
+            .picture()
+            .to_tensor(model.config.image_size, model.device());
         let image = model.without_memory(model.encode(input));
         let mask = fixture.tensor::<3>("pred.mask_input").to_device(model.device());
         for case in fixture.predict_cases() {

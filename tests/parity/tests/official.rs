@@ -103,7 +103,9 @@ fn tiny_2_1(folder: &Path) -> Option<ImageModel> {
         let Ok(config) = checkpoint.config() else { continue };
         if config.name == "tiny" && config.version == Version::V2_1 {
             println!("{}", path.display());
-            return Some(ImageModel::load(&config, &mut checkpoint, &natively()).expect("a whole checkpoint"));
+            return Some(
+                ImageModel::load(&config, &mut checkpoint, &natively()).expect("a whole checkpoint"),
+            );
         }
     }
     None

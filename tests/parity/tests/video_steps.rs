@@ -36,7 +36,15 @@ fn alternative_rules() {
     // The script asks for 30, but `build_sam2_video_predictor` sets its own 8 after that.
     for implementation in implementations() {
         println!("-- {}", implementation.name());
-        Replay::new(Fixture::committed("micro"), &implementation, "alt", rules, true, 8).run();
+        Replay::new(
+            Fixture::committed("micro"),
+            &implementation,
+            "alt",
+            rules,
+            true,
+            8,
+        )
+        .run();
     }
 }
 
@@ -217,7 +225,10 @@ impl Replay {
         self.fixture.assert_close(&of("out.pred_masks"), filled, LIMIT);
 
         let conditions = event.init_cond || self.all_corrections_condition;
-        let pointer = self.fixture.tensor(&of("out.obj_ptr")).to_device(self.model.image.device());
+        let pointer = self
+            .fixture
+            .tensor(&of("out.obj_ptr"))
+            .to_device(self.model.image.device());
         let object = self.object(event.obj_id);
         object.outputs.insert(event.frame, output);
         object.pointers.insert(event.frame, pointer);
@@ -284,7 +295,8 @@ impl Replay {
                 positions.push(group.positions_of(number).expect("positions"));
             }
         }
-        let [tokens, positions] = [tokens, positions].map(|parts| Tensor::cat(parts, 0).unsqueeze_dim::<3>(1));
+        let [tokens, positions] =
+            [tokens, positions].map(|parts| Tensor::cat(parts, 0).unsqueeze_dim::<3>(1));
         self.fixture.assert_close(&of("memory"), tokens, 1e-6);
         self.fixture.assert_close(&of("memory_pos"), positions, 1e-5);
         self.model

@@ -33,9 +33,7 @@ fn stages(model: &ImageModel, picture: PictureRef) {
     let side = model.config.image_size;
     let trunk = &model.image_encoder.trunk;
     let input = quickest("picture to input", || picture.to_tensor(side, &cpu()));
-    let mut x = quickest("patch embedding", || {
-        trunk.patch_embed.forward(input.clone())
-    });
+    let mut x = quickest("patch embedding", || trunk.patch_embed.forward(input.clone()));
     let ends = model.config.trunk.stage_ends();
     let mut outputs: Vec<Tensor<4>> = Vec::new();
     for (i, block) in trunk.blocks.iter().enumerate() {
