@@ -339,7 +339,7 @@ def check(args, ema, step, seconds):
     model.load_state_dict(ema)
     predictor = evaluate.Predictor(model)
     photos = evaluate.held_out(args.data, ["openimages_animals", "coco_ccby"])[::3]
-    results = {k: evaluate.mean(evaluate.run(predictor, photos, k)) for k in ("click", "clicks3", "box")}
+    results = {k: evaluate.report(k, v)["iou"] for k, v in evaluate.run(predictor, photos, ("click", "clicks3", "box")).items()}
     path = args.out / "val.csv"
     new = not path.exists()
     with path.open("a") as f:

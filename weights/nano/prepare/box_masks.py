@@ -72,7 +72,9 @@ def main():
     parser.add_argument("--weights", type=Path, required=True, help="safetensors, or a checkpoint of train.py")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--source", required=True)
+    nano.option(parser)
     args = parser.parse_args()
+    nano.use(args.config)
     torch.set_num_threads(1)
     predictor = load(args.weights)
     photographs = things = 0

@@ -43,13 +43,13 @@ CUT_SHORT = ("zhengsipeng/rlt_system", "data/coco/annotations/instances_val2017.
 ONE_PERSON = ("minto5z/coco_yolo", "coco/annotations/instances_val2017.json")
 # Photographs without masks, some of which are those of the files above.
 BARE = {"ManaviAgrawal/VQA", "codewithminer/ImageCaptioning", "vipulnj/coco-box-extraction", "yuanyl00/miniCOCO"}
-PHOTOGRAPHS = sorted({r for r, _, _ in COMPLETE} | {PANOPTIC[0][0], CUT_SHORT[0], ONE_PERSON[0]} | BARE)
+REPOSITORIES = sorted({r for r, _, _ in COMPLETE} | {PANOPTIC[0][0], CUT_SHORT[0], ONE_PERSON[0]} | BARE)
 THINGS = range(1, 91)  # COCO's categories of things; what is above them is stuff
 
 
 def find_photographs(clones):
     found = {}
-    for repository in PHOTOGRAPHS:
+    for repository in REPOSITORIES:
         revision = dict((r, v) for r, v, _ in COMPLETE).get(repository, "HEAD")
         for path in layout.files(clones, repository, revision):
             match = re.search(r"(?:^|[/_])(\d{12})\.jpg$", path)

@@ -17,10 +17,12 @@ import coco
 import layout
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import model as nano
 import sources
 import split
 
 BOXES = ("hunglc007/tensorflow-yolov4-tflite", "data/dataset/val2017.txt")
+REPOSITORIES = [*coco.REPOSITORIES, BOXES[0]]
 
 
 def boxes_of(clones):
@@ -36,7 +38,9 @@ def main():
     parser = layout.parser(__doc__, data=True)
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="what coco.py and coco_people.py wrote")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors, or a checkpoint of train.py")
+    nano.option(parser)
     args = parser.parse_args()
+    nano.use(args.config)
     torch.set_num_threads(1)
     images, _ = coco.truncated(layout.read(args.clones, *coco.CUT_SHORT).decode())
     free = {i["id"] for i in images if i["license"] in coco.FREE}

@@ -17,6 +17,7 @@ import split
 
 # 538 photographs with all of COCO's annotations of persons, crowds included.
 PEOPLE = ("manhph2211/HRNet-Pose-Estimation", "data/coco/annotations/person_keypoints_val2017.json")
+REPOSITORIES = [*coco.REPOSITORIES, PEOPLE[0]]
 
 
 def main():

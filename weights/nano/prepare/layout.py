@@ -25,6 +25,11 @@ def git(clones, repository, *arguments):
     return subprocess.check_output(["git", "-C", str(clones / repository.replace("/", "+")), *arguments])
 
 
+def missing(clones, repositories):
+    """Those of "owner/name" of which there is no clone."""
+    return [r for r in repositories if not (clones / r.replace("/", "+")).is_dir()]
+
+
 def files(clones, repository, revision="HEAD"):
     return git(clones, repository, "ls-tree", "-r", "--name-only", "-z", revision).decode().split("\0")[:-1]
 

@@ -32,6 +32,7 @@ OFFICIAL = [("HongshuW/Preference-Data-Generation", "data/open-images-v7/train/d
 AUTOML = [("SamORichards/EfficentNetSSDTrainer", "imgs", "output.csv")]
 # repository, the folder of the photographs, the folder of what was cut out of them along the boxes
 CUT_OUT = [("bert093/Pemrograman-Mobile-5-UAS", "open-images-v7/validation/data", "fish_crops")]
+REPOSITORIES = sorted({r for r, _, _ in COCO + OFFICIAL + AUTOML + CUT_OUT})
 
 ID = re.compile(r"(?:^|/)([0-9a-f]{16})(?![0-9a-f])[^/]*\.jpe?g$")
 SAME = 0.8  # IoU of two boxes of one thing

@@ -22,6 +22,7 @@ YOLO = {
     "meal_trays": ("Charladinna9/mbg-nutrition-detection-system", "dataset/", 200),
     "pills": ("Profianton/AIMediCheck", "training_data/", 50),
 }
+REPOSITORIES = [r for r, _, _ in [*COCO.values(), *YOLO.values()]]
 
 
 def photograph(path):

@@ -18,7 +18,7 @@ import layout
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import split
 
-MASKS, COPY = "pedropro/TACO", "Artoriasnh/taco_yolov8"
+REPOSITORIES = MASKS, COPY = "pedropro/TACO", "Artoriasnh/taco_yolov8"
 NEAR = 0.008  # of the side: how well boxes must agree
 SMALL = 0.06  # of the picture: below, a crop is worth having
 SMALLEST = 0.005

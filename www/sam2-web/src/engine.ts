@@ -1,4 +1,4 @@
-import { isOutOfMemory, isTrap, Sam2Error, toSam2Error } from "./errors.js";
+import { isOutOfMemory, isTrap, Sam2Error, toPlain, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { cutOut, toRgba } from "./pixels.js";
 import type { CallContext, Calls, Method, OnFrame, Picture } from "./protocol.js";
@@ -28,6 +28,8 @@ export class Engine {
   #queue: Promise<unknown> = Promise.resolve();
   #busy = 0;
   #fatal: Sam2Error | undefined;
+  /** Downloaded for a load that has not ended well. */
+  #weights: Uint8Array<ArrayBuffer> | undefined;
   /** Of the calls under way. (Racing each with one promise of the engine's end would keep them all for ever.) */
   readonly #rejects = new Set<(error: Sam2Error) => void>();
 
@@ -43,6 +45,7 @@ export class Engine {
     args: Calls[M]["args"],
     context: CallContext = {},
   ): Promise<Calls[M]["result"]> {
+    if (method === "takeWeights") return this.#takeWeights() as Calls[M]["result"];
     if (this.#fatal) {
       discard(args);
       throw this.#fatal;
@@ -108,6 +111,7 @@ export class Engine {
         warm = started.then(() => this.#wasm.Model.warmUp(header, precision === "f16")).catch(() => {});
       };
       const file = await readWeights(weights, { signal, onProgress, onHeader });
+      this.#weights = file.bytes;
       step("verify", 1);
       check(signal);
       step("compile", 0);
@@ -121,13 +125,24 @@ export class Engine {
         if (toSam2Error(error).code.startsWith("WEIGHTS_")) await file.drop();
         throw error;
       });
-      await file.keep();
+      this.#weights = undefined;
+      const notKept = await file.keep();
       step("upload", 1);
       this.#model = model;
       step("ready", 1);
       const { name, version, imageSize, parameters, device, f16Products } = model;
-      return { name, version, imageSize, parameters, device, precision: f16Products ? "f16" : "f32" };
+      return {
+        name,
+        version,
+        imageSize,
+        parameters,
+        device,
+        precision: f16Products ? "f16" : "f32",
+        ...(notKept && { notKept: toPlain(notKept) }),
+      };
     },
+
+    takeWeights: async () => this.#takeWeights(),
 
     setImage: async ({ picture }, { signal }) => {
       const model = this.#loaded();
@@ -194,6 +209,17 @@ export class Engine {
       return undefined;
     },
   };
+
+  #takeWeights(): ArrayBuffer | undefined {
+    const bytes = this.#weights;
+    this.#weights = undefined;
+    if (!bytes) return undefined;
+    const { buffer, byteOffset, byteLength } = bytes;
+    // What is handed over is the whole buffer, and this one may be longer than the file.
+    return byteOffset === 0 && byteLength === buffer.byteLength
+      ? buffer
+      : buffer.slice(byteOffset, byteOffset + byteLength);
+  }
 
   async #start(): Promise<void> {
     try {

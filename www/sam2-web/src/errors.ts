@@ -7,7 +7,7 @@
  *   fails with the same error, load again.
  * - `VIDEO_UNSUPPORTED`, `VIDEO_CORRUPT`, `NO_VIDEO_TRACK`, `VIDEO_SOURCE_FAILED`: what a video's frames come from.
  * - `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `FRAME_SIZE_CHANGED`: one frame of it.
- * - `NETWORK`: a file could not be fetched.
+ * - `NETWORK`: a file could not be fetched. `QUOTA_EXCEEDED`: there is no room to keep it in this browser.
  * - `ABORTED`: your `AbortSignal` fired. `DISPOSED`: the object was used after `dispose()`.
  */
 export type Sam2ErrorCode =
@@ -30,6 +30,7 @@ export type Sam2ErrorCode =
   | "DEVICE_LOST"
   | "OUT_OF_MEMORY"
   | "NETWORK"
+  | "QUOTA_EXCEEDED"
   | "ABORTED"
   | "DISPOSED"
   | "INTERNAL";

@@ -14,6 +14,7 @@ export type {
   Point,
   Precision,
   PredictOptions,
+  PreloadOptions,
   Progress,
   Prompt,
   PropagateOptions,
@@ -23,4 +24,4 @@ export type {
 } from "./types.js";
 export { Video, type VideoFrameMasks, type VideoMask } from "./video.js";
 export type { VideoPrompt } from "./video-prompt.js";
-export type { CachedWeights } from "./weights-cache.js";
+export type { CachedWeights } from "./weights-store.js";

@@ -7,6 +7,7 @@ import type {
   WasmPrompt,
   WasmVideoOptions,
 } from "./wasm-module.js";
+import type { Store } from "./weights-store.js";
 
 /** RGBA bytes, four a pixel, alpha not premultiplied. (Not `ImageData`, so that it can be made anywhere.) */
 export interface RawPicture {
@@ -21,14 +22,28 @@ export type Picture = RawPicture | ImageBitmap | Blob;
 /** The forms in which a video's frame does. */
 export type FramePicture = RawPicture | ImageBitmap | VideoFrame;
 
-export type WeightsSource = { url: string; cache: boolean } | Blob | ArrayBuffer;
+/** A model's file by its address. */
+export interface RemoteWeights {
+  url: string;
+  /** In hexadecimal, where it is known. */
+  sha256?: string;
+  store: Store;
+  /** Whether a download is kept there. What is there is used in any case. */
+  keep: boolean;
+  /** The file, where it has been downloaded already. */
+  bytes?: ArrayBuffer;
+}
+
+export type WeightsSource = RemoteWeights | Blob | ArrayBuffer;
 
 /** The engine's calls: the same whether it lives in a worker or on this thread. */
 export interface Calls {
   load: {
     args: { weights: WeightsSource; precision: Precision };
-    result: ModelInfo & { device: string; precision: Precision };
+    result: ModelInfo & { device: string; precision: Precision; notKept?: PlainError };
   };
+  /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
+  takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {
     args: { picture: Picture };
     result: { image: number; width: number; height: number; encodeMs: number; encodes: number };

@@ -1,143 +1,114 @@
+import { type DownloadContext, download, headerEnd } from "./download.js";
 import { Sam2Error } from "./errors.js";
-import type { CallContext, WeightsSource } from "./protocol.js";
-import { dropCached, findCached, keepCached } from "./weights-cache.js";
+import type { RemoteWeights, WeightsSource } from "./protocol.js";
+import { check } from "./until.js";
+import { hex, StoredFile } from "./weights-store.js";
 
-/** Longest header that is waited for; other kinds of files seem to claim far more. */
-const MAX_HEADER = 16 << 20;
+type Context = Omit<DownloadContext, "onPart" | "onStart">;
 
-interface Context extends CallContext {
-  /** Told once, of a download: a safetensors file's bytes up to where its header ends. */
-  onHeader?: ((header: Uint8Array) => void) | undefined;
-}
-
-/** A file's bytes, and what becomes of them in the browser's cache. */
+/** A file's bytes, and what becomes of them in the browser's storage. */
 export interface Weights {
-  bytes: Uint8Array;
-  /** Keeps the file for the next visit, if it was downloaded and may be kept: once it is known to be good. */
-  keep(): Promise<void>;
+  bytes: Uint8Array<ArrayBuffer>;
+  /**
+   * Keeps the file for the next visit, if it was downloaded and may be kept: once it is known to be good. Answers why it
+   * could not be kept, if it could not.
+   */
+  keep(): Promise<Sam2Error | undefined>;
   /** Forgets the file: it is no good. */
   drop(): Promise<void>;
 }
 
-/** The whole file. */
+/**
+ * The whole file, from the caller, from the browser's storage or from the network. Where its hash is known, it is of that
+ * hash.
+ *
+ * @throws {@link Sam2Error} `NETWORK`, `WEIGHTS_CORRUPT`, `OUT_OF_MEMORY`, `ABORTED`.
+ */
 export async function readWeights(source: WeightsSource, context: Context): Promise<Weights> {
-  const nothing = async () => {};
-  if (source instanceof ArrayBuffer) return { bytes: new Uint8Array(source), keep: nothing, drop: nothing };
-  if (source instanceof Blob) {
-    return { bytes: new Uint8Array(await source.arrayBuffer()), keep: nothing, drop: nothing };
-  }
-  const { url, cache } = source;
-  const kept = cache ? await findCached(url) : undefined;
-  const bytes = await readBody(kept ?? (await request(url, context.signal)), url, context);
-  return {
-    bytes,
-    keep: () => (cache && !kept ? keepCached(url, bytes) : nothing()),
-    drop: async () => {
-      if (cache) await dropCached(url);
-    },
-  };
-}
-
-async function request(url: string, signal: AbortSignal | undefined): Promise<Response> {
-  const response = await fetch(url, { signal: signal ?? null }).catch((cause) => {
-    throw new Sam2Error(
-      "NETWORK",
-      `${url} could not be fetched. Check the connection, the server's CORS headers and the page's connect-src policy.`,
-      { cause },
-    );
+  const given = (bytes: ArrayBuffer): Weights => ({
+    bytes: new Uint8Array(bytes),
+    keep: async () => undefined,
+    drop: async () => {},
   });
-  if (!response.ok) {
-    throw new Sam2Error("NETWORK", `${url} answered ${response.status}. Check the model's URL or baseUrl.`);
-  }
-  // Development servers answer a missing file with the start page.
-  if (response.headers.get("Content-Type")?.startsWith("text/html")) {
+  if (source instanceof ArrayBuffer) {
+    if (source.byteLength) return given(source);
     throw new Sam2Error(
-      "NETWORK",
-      `${url} is a web page, not a weights file. Is the file where the URL points?`,
+      "UNSUPPORTED_INPUT",
+      "The model's ArrayBuffer is empty. If it was handed over to someone else, pass a copy, or a Blob.",
     );
   }
-  return response;
+  if (source instanceof Blob) return given(await source.arrayBuffer());
+  const stored = await StoredFile.open(source.url, source.store, source.keep);
+  const bytes = source.bytes ? new Uint8Array(source.bytes) : await fetchWeights(source, stored, context);
+  return { bytes, keep: () => stored.complete(bytes), drop: () => stored.drop() };
 }
 
-async function readBody(
-  response: Response,
-  url: string,
-  { onProgress, onHeader }: Context,
+async function fetchWeights(
+  { url, sha256 }: RemoteWeights,
+  stored: StoredFile,
+  context: Context,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // With a Content-Encoding the length is that of the compressed body, so it says nothing here.
-  const encoded = response.headers.has("Content-Encoding");
-  const total = encoded ? 0 : Number(response.headers.get("Content-Length") ?? 0);
-  // One byte more, so that the end is seen before the memory is full.
-  let bytes = new Uint8Array((total || 1 << 20) + 1);
-  let loaded = 0;
-  let header = onHeader;
-  onProgress?.({ phase: "download", loaded, total });
-  try {
-    const read = response.body && reader(response.body);
-    for (;;) {
-      if (loaded === bytes.length) {
-        const larger = new Uint8Array(bytes.length * 2);
-        larger.set(bytes);
-        bytes = larger;
-      }
-      const part = await read?.(bytes, loaded);
-      if (part) bytes = part.bytes;
-      if (!part?.length) break;
-      loaded += part.length;
-      onProgress?.({ phase: "download", loaded, total });
-      const end = header && headerEnd(bytes.subarray(0, loaded));
-      if (end && loaded >= end) {
-        header?.(bytes.slice(0, end));
-        header = undefined;
-      }
-    }
-  } catch (cause) {
-    throw new Sam2Error("NETWORK", `The download of ${url} was cut after ${loaded} bytes. Try again.`, {
-      cause,
-    });
+  const { onProgress, signal } = context;
+  for (let begun = await stored.read(); ; begun = undefined) {
+    const { bytes, pieces } = begun?.complete
+      ? { bytes: begun.bytes, pieces: 0 }
+      : await download(url, begun, {
+          ...context,
+          onStart: (total, validator) => stored.restart(total, validator),
+          onPart: (index, part) => stored.part(index, part),
+        });
+    const loaded = bytes.length;
+    if (begun?.complete) onProgress?.({ phase: "download", loaded, total: loaded });
+    onProgress?.({ phase: "verify", loaded: 0, total: 1 });
+    const found = sha256 === undefined ? undefined : await digest(bytes);
+    check(signal);
+    if (found === sha256 || found === undefined) return bytes;
+    await stored.drop();
+    // Of pieces, or from the storage, some may be old: the whole is asked for once more.
+    if (pieces === 1) throw corrupt(url, sha256 ?? "", found, loaded);
   }
-  if (total && loaded !== total) {
-    throw new Sam2Error("NETWORK", `${url} ended after ${loaded} of ${total} bytes. Try again.`);
-  }
-  return bytes.subarray(0, loaded);
 }
 
-/** Where a safetensors file's header ends, if its length is known yet. */
-function headerEnd(bytes: Uint8Array): number | undefined {
-  if (bytes.length < 8) return undefined;
-  const end = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  return end <= MAX_HEADER ? end : undefined;
+/** In an insecure page browsers compute no hashes. */
+async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
+  const made = await globalThis.crypto?.subtle?.digest("SHA-256", bytes);
+  return made && hex(made);
 }
 
-interface Part {
-  /** What was given, or the same memory moved to another object. */
-  bytes: Uint8Array<ArrayBuffer>;
-  length: number;
+/**
+ * That a file may be one of weights, as far as that shows without a model: a safetensors file whose header ends where
+ * its bytes do, or a ZIP.
+ *
+ * @throws {@link Sam2Error} `WEIGHTS_CORRUPT`.
+ */
+export function checkForm(url: string, bytes: Uint8Array<ArrayBuffer>): void {
+  const isZip = bytes[0] === 0x50 && bytes[1] === 0x4b;
+  if (isZip || safetensorsLength(bytes) === bytes.length) return;
+  throw new Sam2Error(
+    "WEIGHTS_CORRUPT",
+    `${url} is no whole weights file: ${bytes.length} bytes that are neither safetensors nor a .pt. Does the server ` +
+      "answer with something else, such as a pointer of Git LFS?",
+  );
 }
 
-/** Reads on into `bytes`, from byte `at` on; a length of 0 is the end. */
-function reader(body: ReadableStream<Uint8Array>): (bytes: Part["bytes"], at: number) => Promise<Part> {
+function safetensorsLength(bytes: Uint8Array<ArrayBuffer>): number | undefined {
+  const end = headerEnd(bytes);
+  if (!end || end > bytes.length) return undefined;
   try {
-    // Without a copy, in half the time; Safari learnt it late.
-    const direct = body.getReader({ mode: "byob" });
-    return async (bytes, at) => {
-      const { value } = await direct.read(bytes.subarray(at));
-      // The end gives the memory back too.
-      return value ? { bytes: new Uint8Array(value.buffer), length: value.length } : { bytes, length: 0 };
-    };
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end)));
+    const ends = Object.values(header as Record<string, { data_offsets?: [number, number] }>).map(
+      ({ data_offsets }) => data_offsets?.[1] ?? 0,
+    );
+    return end + ends.reduce((a, b) => Math.max(a, b), 0);
   } catch {
-    const parts = body.getReader();
-    let rest: Uint8Array = new Uint8Array();
-    return async (bytes, at) => {
-      while (!rest.length) {
-        const { value, done } = await parts.read();
-        if (done) break;
-        rest = value;
-      }
-      const part = rest.subarray(0, bytes.length - at);
-      bytes.set(part, at);
-      rest = rest.subarray(part.length);
-      return { bytes, length: part.length };
-    };
+    return undefined;
   }
+}
+
+function corrupt(url: string, wanted: string, found: string, bytes: number): Sam2Error {
+  return new Sam2Error(
+    "WEIGHTS_CORRUPT",
+    `What ${url} gave is damaged or another file: its ${bytes} bytes have the SHA-256 ${found}, not ${wanted}. Try again; ` +
+      "if it stays so, something between here and the server changes it.",
+  );
 }

@@ -1,24 +1,26 @@
 import { connectLocal, connectWorker, startWorker } from "./connect.js";
 import { chooseDevices } from "./device.js";
-import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
+import { fromPlain, Sam2Error, type Sam2ErrorCode } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
 import { toPicture } from "./picture.js";
 import type { Calls, Connection } from "./protocol.js";
+import { checkForm, readWeights } from "./read-weights.js";
 import type {
   LoadOptions,
   ModelInfo,
   OpenVideoOptions,
   PictureSource,
   Precision,
+  PreloadOptions,
   SetImageOptions,
   VideoSource,
 } from "./types.js";
 import { check, until } from "./until.js";
 import { Video } from "./video.js";
 import { openSource } from "./video-source.js";
-import { type CachedWeights, dropCached, findCached, listCached } from "./weights-cache.js";
 import { weightsSource } from "./weights-source.js";
+import { type CachedWeights, dropAll, dropCached, isKept, listCached } from "./weights-store.js";
 
 /** A model, loaded and ready. */
 export class Sam2 {
@@ -31,6 +33,8 @@ export class Sam2 {
   readonly precision: Precision;
   /** Why `device: "auto"` went on to the CPU although there is a GPU. */
   readonly fallback: Sam2Error | undefined;
+  /** Why the model's file was not kept for the next visit although it should be: `QUOTA_EXCEEDED`. */
+  readonly notKept: Sam2Error | undefined;
   readonly #connection: Connection;
   readonly #worker: boolean;
   readonly #disposed = new AbortController();
@@ -43,13 +47,14 @@ export class Sam2 {
     loaded: Calls["load"]["result"],
     fallback: Sam2Error | undefined,
   ) {
-    const { device: adapter, precision, ...model } = loaded;
+    const { device: adapter, precision, notKept, ...model } = loaded;
     this.#connection = connection;
     this.#worker = worker;
     this.device = device;
     this.adapter = adapter;
     this.precision = precision;
     this.fallback = fallback;
+    this.notKept = notKept && fromPlain(notKept);
     this.model = model;
   }
 
@@ -64,7 +69,7 @@ export class Sam2 {
     check(signal);
     if (precision !== "f32" && precision !== "f16")
       throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
-    const weights = weightsSource(options);
+    let weights = weightsSource(options);
     const devices = await until(chooseDevices(device), [signal]);
     let fallback: Sam2Error | undefined;
     for (const [index, chosen] of devices.entries()) {
@@ -74,10 +79,16 @@ export class Sam2 {
         const call = connection.call("load", { weights, precision }, context);
         return new Sam2(connection, chosen, worker, await until(call, [signal]), fallback);
       } catch (error) {
-        connection.close();
         const another = index + 1 < devices.length;
-        if (!(another && error instanceof Sam2Error && OF_THE_DEVICE.includes(error.code))) throw error;
+        if (!(another && error instanceof Sam2Error && OF_THE_DEVICE.includes(error.code))) {
+          connection.close();
+          throw error;
+        }
         fallback = error;
+        // Nobody should download a file twice because of a driver.
+        const bytes = await connection.call("takeWeights", {}).catch(() => undefined);
+        if (bytes && "url" in weights) weights = { ...weights, bytes };
+        connection.close();
       }
     }
     throw new Sam2Error("DEVICE_UNAVAILABLE", "No device could run the model.");
@@ -86,7 +97,38 @@ export class Sam2 {
   /** Whether the model that these options name is kept in this browser, so that loading it needs no download. */
   static async isCached(options: Pick<LoadOptions, "model" | "baseUrl"> = {}): Promise<boolean> {
     const source = weightsSource(options);
-    return "url" in source && (await findCached(source.url)) !== undefined;
+    return "url" in source && (await isKept(source.url));
+  }
+
+  /**
+   * Downloads a model's file and keeps it in this browser, without a device: for a moment when the network is idle, or
+   * for use offline. {@link Sam2.load} then needs no download.
+   *
+   * @throws {@link Sam2Error} `NETWORK`, `WEIGHTS_CORRUPT` (what came is not the file), `QUOTA_EXCEEDED` (it cannot be
+   * kept), `OUT_OF_MEMORY`, `ABORTED`, `UNSUPPORTED_INPUT`.
+   */
+  static async preload(options: PreloadOptions = {}): Promise<void> {
+    const { signal, onProgress, cache = "auto" } = options;
+    check(signal);
+    const source = weightsSource({ ...options, cache });
+    if (!("url" in source) || !source.keep) {
+      throw new Sam2Error(
+        "UNSUPPORTED_INPUT",
+        "Nothing to preload: pass a model by its name or URL, and a cache to keep it in.",
+      );
+    }
+    if (await isKept(source.url)) return;
+    const file = await until(readWeights(source, { signal, onProgress: muted(onProgress, signal) }), [
+      signal,
+    ]);
+    try {
+      if (source.sha256 === undefined) checkForm(source.url, file.bytes);
+    } catch (error) {
+      await file.drop();
+      throw error;
+    }
+    const notKept = await file.keep();
+    if (notKept) throw notKept;
   }
 
   /** The model files that are kept in this browser. */
@@ -96,9 +138,9 @@ export class Sam2 {
 
   /** Deletes the model that these options name from this browser's cache, or all that are kept there. */
   static async clearCache(options?: Pick<LoadOptions, "model" | "baseUrl">): Promise<void> {
-    const source = options && weightsSource(options);
-    const urls = source ? ("url" in source ? [source.url] : []) : (await listCached()).map(({ url }) => url);
-    await Promise.all(urls.map(dropCached));
+    if (!options) return dropAll();
+    const source = weightsSource(options);
+    if ("url" in source) await dropCached(source.url);
   }
 
   /** How many pictures have been encoded so far. Prompts never add to it. */

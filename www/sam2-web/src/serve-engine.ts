@@ -12,6 +12,7 @@ export function serveEngine(wasm: WasmModule, port?: Port): void {
 /** Masks are moved to the page, not copied. */
 function masksOf(result: Calls[Method]["result"]): Transferable[] {
   if (typeof result !== "object") return [];
+  if (result instanceof ArrayBuffer) return [result];
   const holders: Pick<WasmPrediction | WasmFrameMasks, "masks">[] =
     "predictions" in result
       ? result.predictions

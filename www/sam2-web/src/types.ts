@@ -46,15 +46,20 @@ export interface LoadOptions {
   /** Your own copies of the named models: `tiny` is then fetched from `${baseUrl}/tiny.safetensors`. */
   baseUrl?: string | URL;
   /**
-   * Whether a download is kept for the next visit. Default: `"cache-api"` for the models fetched by name,
-   * `"none"` (so only the browser's HTTP cache) for your own URLs.
+   * Where a download is kept for the next visit, once it has loaded: in the origin private file system (`"opfs"`), by the
+   * Cache API (`"cache-api"`), in the first of them that the browser has (`"auto"`), or nowhere (`"none"`: only in the
+   * browser's HTTP cache). Default: `"auto"` for the models fetched by name; your own URLs, and `nano`, are not kept, but
+   * found where {@link Sam2.preload} has kept them. A download that was cut goes on where it ended, also on a later visit
+   * if it is kept.
    */
-  cache?: "cache-api" | "none";
+  cache?: "auto" | "opfs" | "cache-api" | "none";
   /** Run in a worker, so that the page never stalls. Default true; false runs on the calling thread. */
   worker?: boolean;
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;
 }
+
+export type PreloadOptions = Pick<LoadOptions, "model" | "baseUrl" | "cache" | "onProgress" | "signal">;
 
 export interface SetImageOptions {
   signal?: AbortSignal;

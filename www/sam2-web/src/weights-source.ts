@@ -1,8 +1,9 @@
 import { Sam2Error } from "./errors.js";
+import { MODELS } from "./models.js";
 import type { WeightsSource } from "./protocol.js";
 import type { LoadOptions, ModelName } from "./types.js";
 
-const MODEL_NAMES: readonly string[] = ["nano", "tiny", "small", "base-plus", "large"] satisfies ModelName[];
+const CACHES: readonly unknown[] = [undefined, "auto", "opfs", "cache-api", "none"];
 
 /** Where the model's file is. Runs on the calling side, since URLs are relative to the page. */
 export function weightsSource({ model = "nano", baseUrl, cache }: LoadOptions): WeightsSource {
@@ -10,20 +11,28 @@ export function weightsSource({ model = "nano", baseUrl, cache }: LoadOptions): 
   if (typeof model !== "string" && !(model instanceof URL)) {
     throw new Sam2Error("UNSUPPORTED_INPUT", "model must be a name, a URL, a Blob or an ArrayBuffer.");
   }
+  if (!CACHES.includes(cache)) {
+    throw new Sam2Error(
+      "UNSUPPORTED_INPUT",
+      `cache must be "auto", "opfs", "cache-api" or "none", not "${String(cache)}".`,
+    );
+  }
   const name = String(model);
-  if (!MODEL_NAMES.includes(name)) return { url: absolute(name), cache: cache === "cache-api" };
+  const store = cache ?? "auto";
+  // What is the page's own is kept when that is asked for; what has been kept is used in any case.
+  if (!isNamed(name)) return { url: absolute(name), store, keep: cache !== undefined && cache !== "none" };
   if (baseUrl !== undefined) {
+    // Of your making, perhaps in f16: its hash is not known here.
     const url = `${String(baseUrl).replace(/\/$/, "")}/${name}.safetensors`;
-    return { url: absolute(url), cache: cache !== "none" };
+    return { url: absolute(url), store, keep: cache !== "none" };
   }
-  if (name === "nano") {
-    // Comes with the page, so the browser's HTTP cache already keeps it.
-    return { url: new URL("../weights/nano.safetensors", import.meta.url).href, cache: false };
-  }
-  return {
-    url: `https://huggingface.co/facebook/sam2.1-hiera-${name}/resolve/main/model.safetensors`,
-    cache: cache !== "none",
-  };
+  // nano comes with the page, so the browser's HTTP cache already keeps it.
+  const keep = name === "nano" ? cache !== undefined && cache !== "none" : cache !== "none";
+  return { ...MODELS[name], store, keep };
+}
+
+function isNamed(name: string): name is ModelName {
+  return Object.hasOwn(MODELS, name);
 }
 
 function absolute(url: string): string {

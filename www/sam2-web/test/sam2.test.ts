@@ -311,6 +311,34 @@ describe("Sam2", () => {
     expect((await Sam2.load({ model: weights })).fallback).toBeUndefined();
   });
 
+  it.each([true, false])(
+    "auto going on to the CPU downloads nothing twice, nor after a panic (worker: %s)",
+    async (worker) => {
+      vi.stubGlobal("navigator", {
+        gpu: { requestAdapter: async () => ({ info: { architecture: "ampere" } }) },
+      });
+      for (const dies of [false, true]) {
+        const fetched = vi.fn(async () => new Response(new Uint8Array(64)));
+        vi.stubGlobal("fetch", fetched);
+        let first = true;
+        const load = vi.spyOn(fakeModel, "load").mockImplementation(async (bytes) => {
+          expect(bytes).toHaveLength(64);
+          if (first) {
+            first = false;
+            if (dies) hooks.panic?.("the driver's compiler failed");
+            throw Object.assign(new Error("the driver says no"), { code: "DEVICE_LOST" });
+          }
+          return new fakeModel();
+        });
+        const sam = await Sam2.load({ model: "https://example.test/a.safetensors", worker });
+        load.mockRestore();
+        expect([sam.device, sam.fallback?.code]).toEqual(["cpu", dies ? "INTERNAL" : "DEVICE_LOST"]);
+        expect(fetched).toHaveBeenCalledTimes(1);
+        sam.dispose();
+      }
+    },
+  );
+
   it("lets only its own errors out", async () => {
     vi.stubGlobal("navigator", undefined);
     const sam = await Sam2.load({ model: weights });
