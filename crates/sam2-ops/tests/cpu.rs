@@ -1,0 +1,23 @@
+//! Every operation on the CPU, by burn's products and by packed ones, beside the portable ones.
+
+mod common;
+
+use burn::tensor::Device;
+use common::compare_all;
+use sam2_ops::{Implementation, Products};
+
+#[test]
+fn burns_products_compute_as_the_portable_operations() {
+    compare_all(
+        &Implementation::portable(Device::flex()),
+        &Implementation::cpu(Products::Burn),
+    );
+}
+
+#[test]
+fn packed_products_compute_as_the_portable_operations() {
+    compare_all(
+        &Implementation::portable(Device::flex()),
+        &Implementation::cpu(Products::Packed),
+    );
+}
