@@ -4,8 +4,9 @@ mod common;
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
+use common::bench::{Bench, Numbers, numbers};
 use common::compare_all;
-use sam2_ops::{Adapter, AdapterClass, Implementation};
+use sam2_ops::{Activation, Adapter, AdapterClass, GroupedMlp, Implementation, Linear, Mlp, PatchMerge};
 
 /// One test, since whether kernels run is a matter of the whole process.
 #[test]
@@ -34,7 +35,40 @@ fn every_operation_is_as_in_plain_burn() {
             });
             assert!(ran, "pipelines are made by running what needs them");
             compare_all(&portable, &gpu);
+            odd_widths(&portable, &gpu);
             println!("{adapter:?}: all alike");
+        }
+    }
+}
+
+/// What networks have of widths that are no multiples of four, or could have.
+fn odd_widths(portable: &Implementation, gpu: &Implementation) {
+    let operations: [(&str, fn(Bench) -> Numbers); 4] = [
+        ("linear layer", |bench| {
+            let layer = bench.load(|weights| Linear::load(weights, 6, 13));
+            numbers(layer.forward_onto::<2>(bench.tensor("x", [35, 6]), bench.tensor("residual", [5, 13])))
+        }),
+        ("perceptron", |bench| {
+            let mlp = bench.load(|weights| Mlp::load(weights, &[32, 20, 3], Activation::Gelu));
+            numbers(mlp.forward_onto::<2>(bench.tensor("x", [35, 32]), bench.tensor("residual", [35, 3])))
+        }),
+        ("grouped perceptrons", |bench| {
+            let mlps = bench.load(|weights| GroupedMlp::load(weights, 3, &[32, 20, 3], Activation::Relu));
+            numbers(mlps.forward(bench.tensor("x", [2, 3, 32])))
+        }),
+        ("patch merging", |bench| {
+            let merge = bench.load(|weights| PatchMerge::load(weights, 1, 4));
+            numbers(merge.forward(bench.tensor("x", [1, 6, 10, 1])))
+        }),
+    ];
+    for (what, run) in operations {
+        let [wanted, found] = [portable, gpu].map(|implementation| run(Bench(implementation)));
+        assert_eq!(found.shape, wanted.shape, "{what}");
+        for (found, wanted) in found.values.iter().zip(&wanted.values) {
+            assert!(
+                (found - wanted).abs() < 1e-4,
+                "{what}: {found}, expected {wanted}"
+            );
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::*;
 
 /// Prompts of a batch at once.
 const PROMPTS: usize = 64;
+/// As many masks of a prompt as the kernels make, and choose from.
+const MASKS: usize = 4;
 
 /// Kernels for `adapter` on `device`, which is one of burn's WebGPU backend.
 #[derive(Debug)]
@@ -157,6 +159,9 @@ impl Operations for Gpu {
     }
 
     fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
+        if masks.dims()[1] != MASKS {
+            return self.portable().choose(masks, ious, stability);
+        }
         let stability = stability.map(|stability| (stability.delta, stability.threshold));
         Choice {
             numbers_and_ious: tensors::choose(&masks, ious, stability),

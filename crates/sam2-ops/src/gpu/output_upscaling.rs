@@ -4,13 +4,10 @@ use burn::tensor::Tensor;
 use sam2_kernels::{Adapter, Patches, tensors};
 
 use super::linear::Linear;
-use super::{activation, layer_norm};
+use super::{MASKS, activation, layer_norm};
 use crate::linear::rows;
 use crate::portable::expand_weight;
 use crate::{Activation, LayerNorm, OutputUpscalingOperation, OutputUpscalingParameters, Parameter};
-
-/// As many masks as the kernel makes.
-const MASKS: usize = 4;
 
 #[derive(Debug)]
 pub struct OutputUpscaling {
