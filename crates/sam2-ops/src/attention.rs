@@ -75,16 +75,32 @@ impl Picture {
 /// An attention as an implementation prepared it. Shapes are as of [`Attention`]'s methods.
 pub trait AttentionOperation: std::fmt::Debug + Send + Sync {
     /// [`Attention::among_tokens`].
-    fn among_tokens(&self, tokens: Tensor<3>, positions: Option<Tensor<3>>, residual: Option<Tensor<3>>)
-    -> Tensor<3>;
+    fn among_tokens(
+        &self,
+        tokens: Tensor<3>,
+        positions: Option<Tensor<3>>,
+        residual: Option<Tensor<3>>,
+    ) -> Tensor<3>;
     /// Keys and values of a picture: `[b or 1, m, internal]`.
     fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>);
     /// Queries of a picture: `[b or 1, m, internal]`.
     fn project_queries(&self, picture: &Picture) -> Tensor<3>;
     /// [`Attention::to_picture`].
-    fn to_picture(&self, tokens: Tensor<3>, positions: Tensor<3>, picture: &Picture, wanted: usize) -> Tensor<3>;
+    fn to_picture(
+        &self,
+        tokens: Tensor<3>,
+        positions: Tensor<3>,
+        picture: &Picture,
+        wanted: usize,
+    ) -> Tensor<3>;
     /// [`Attention::of_picture`].
-    fn of_picture(&self, picture: &Picture, tokens: Tensor<3>, positions: Tensor<3>, norm: &LayerNorm) -> Tensor<3>;
+    fn of_picture(
+        &self,
+        picture: &Picture,
+        tokens: Tensor<3>,
+        positions: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3>;
 }
 
 impl Attention {
@@ -106,7 +122,9 @@ impl Attention {
             num_heads,
         };
         Ok(Self {
-            operation: weights.prepare(parameters, |operations, parameters| operations.attention(parameters)),
+            operation: weights.prepare(parameters, |operations, parameters| {
+                operations.attention(parameters)
+            }),
         })
     }
 

@@ -37,8 +37,9 @@ impl DepthwiseConv {
             bias: weights.parameter("bias", [channels])?,
         };
         Ok(Self {
-            operation: weights
-                .prepare(parameters, |operations, parameters| operations.depthwise_conv(parameters)),
+            operation: weights.prepare(parameters, |operations, parameters| {
+                operations.depthwise_conv(parameters)
+            }),
         })
     }
 

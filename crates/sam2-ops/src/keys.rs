@@ -55,7 +55,11 @@ impl Keys {
 
     /// How many tokens are rotated; they are the first ones.
     pub fn rotated(&self) -> usize {
-        self.groups.iter().filter(|group| group.rotated).map(KeyGroup::len).sum()
+        self.groups
+            .iter()
+            .filter(|group| group.rotated)
+            .map(KeyGroup::len)
+            .sum()
     }
 }
 

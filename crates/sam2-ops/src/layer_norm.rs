@@ -24,7 +24,10 @@ impl LayerNorm {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, size: usize, eps: f64) -> Result<Self, WeightsError> {
-        let (weight, bias) = (weights.parameter("weight", [size])?, weights.parameter("bias", [size])?);
+        let (weight, bias) = (
+            weights.parameter("weight", [size])?,
+            weights.parameter("bias", [size])?,
+        );
         Ok(Self::new(weight, bias, eps, weights.implementation()))
     }
 

@@ -45,7 +45,8 @@ pub use keys::{KeyGroup, KeyPositions, Keys};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOperation, LinearOptions, LinearParameters, Residual};
 pub use mask_down_sampler::{
-    MaskDownSampler, MaskDownSamplerOperation, MaskDownSamplerParameters, MaskForMemory, StridedConvParameters,
+    MaskDownSampler, MaskDownSamplerOperation, MaskDownSamplerParameters, MaskForMemory,
+    StridedConvParameters,
 };
 pub use mlp::{GroupedMlp, GroupedMlpOperation, Mlp, MlpOperation, MlpParameters};
 pub use operations::Operations;
@@ -58,6 +59,7 @@ pub use rotary_attention::{
 #[cfg(feature = "gpu")]
 pub use sam2_kernels::{Adapter, AdapterClass};
 pub use weights::{
-    Parameter, ParameterSpec, Prepared, TensorSource, TrackedParameter, Weights, WeightsError, list_parameters,
+    Parameter, ParameterSpec, Prepared, TensorSource, TrackedParameter, Weights, WeightsError,
+    list_parameters,
 };
 pub use windowed_attention::{WindowedAttention, windowed_attention};

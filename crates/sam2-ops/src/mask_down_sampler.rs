@@ -79,8 +79,9 @@ impl MaskDownSampler {
         let out = LinearParameters::load_conv_1x1(&mut encoder.at(12), CHANNELS[4], dim)?;
         let parameters = MaskDownSamplerParameters { convs, out };
         Ok(Self {
-            operation: weights
-                .prepare(parameters, |operations, parameters| operations.mask_down_sampler(parameters)),
+            operation: weights.prepare(parameters, |operations, parameters| {
+                operations.mask_down_sampler(parameters)
+            }),
         })
     }
 

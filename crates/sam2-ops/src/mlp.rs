@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 
 use crate::linear::rows;
-use crate::{Activation, LinearOptions, LinearParameters, Parameter, Prepared, Residual, Weights, WeightsError};
+use crate::{
+    Activation, LinearOptions, LinearParameters, Parameter, Prepared, Residual, Weights, WeightsError,
+};
 
 /// Linear layers with an activation between them, none after the last; the output may be scaled channel by channel.
 #[derive(Debug)]
@@ -70,7 +72,11 @@ impl Mlp {
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
-    pub fn load(mut weights: Weights, widths: &[usize], activation: Activation) -> Result<Self, WeightsError> {
+    pub fn load(
+        mut weights: Weights,
+        widths: &[usize],
+        activation: Activation,
+    ) -> Result<Self, WeightsError> {
         let parameters = MlpParameters::load_numbered(&mut weights, widths, activation)?;
         Ok(Self::new(&weights, parameters, widths))
     }

@@ -3,11 +3,12 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::{
-    Activation, AttentionOperation, AttentionParameters, Choice, DepthwiseConvOperation, DepthwiseConvParameters,
-    GroupedMlpOperation, Hidden, KeyGroup, Keys, LayerNorm, LinearOperation, LinearParameters,
-    MaskDownSamplerOperation, MaskDownSamplerParameters, MlpOperation, MlpParameters, OutputUpscalingOperation,
-    OutputUpscalingParameters, PatchEmbedOperation, PatchEmbedParameters, PatchMergeOperation, PatchMergeParameters,
-    RotaryAttentionOperation, RotaryAttentionParameters, Stability, WindowedAttention,
+    Activation, AttentionOperation, AttentionParameters, Choice, DepthwiseConvOperation,
+    DepthwiseConvParameters, GroupedMlpOperation, Hidden, KeyGroup, Keys, LayerNorm, LinearOperation,
+    LinearParameters, MaskDownSamplerOperation, MaskDownSamplerParameters, MlpOperation, MlpParameters,
+    OutputUpscalingOperation, OutputUpscalingParameters, PatchEmbedOperation, PatchEmbedParameters,
+    PatchMergeOperation, PatchMergeParameters, RotaryAttentionOperation, RotaryAttentionParameters,
+    Stability, WindowedAttention,
 };
 
 /// All operations, as one implementation computes them. Networks call them by the types of this crate, which say what
@@ -56,7 +57,12 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     /// [`LayerNorm::forward`] of rows `[n, c]`, then `activation`.
     fn layer_norm(&self, norm: &LayerNorm, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2>;
     /// [`windowed_attention`](crate::windowed_attention).
-    fn windowed_attention(&self, qkv: Tensor<4>, padding: Tensor<1>, attention: WindowedAttention) -> Tensor<4>;
+    fn windowed_attention(
+        &self,
+        qkv: Tensor<4>,
+        padding: Tensor<1>,
+        attention: WindowedAttention,
+    ) -> Tensor<4>;
     /// 2x2 maximum: `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even.
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4>;
     /// Two matrices or more below each other: each `[rows, c]`, `c` being the same.
@@ -72,7 +78,12 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2>;
 
     /// [`by_windows`](crate::by_windows).
-    fn by_windows(&self, x: Tensor<4>, _window: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
+    fn by_windows(
+        &self,
+        x: Tensor<4>,
+        _window: usize,
+        work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync),
+    ) -> Tensor<4> {
         work(x)
     }
     /// [`by_rows`](crate::by_rows).

@@ -28,7 +28,8 @@ pub struct OutputUpscalingParameters {
 /// It as an implementation prepared it.
 pub trait OutputUpscalingOperation: std::fmt::Debug + Send + Sync {
     /// [`OutputUpscaling::masks`].
-    fn masks(&self, src: Tensor<4>, feat_s1: Tensor<4>, feat_s0: Tensor<4>, hyper_in: Tensor<3>) -> Tensor<3>;
+    fn masks(&self, src: Tensor<4>, feat_s1: Tensor<4>, feat_s0: Tensor<4>, hyper_in: Tensor<3>)
+    -> Tensor<3>;
 }
 
 impl OutputUpscaling {
@@ -52,14 +53,21 @@ impl OutputUpscaling {
             dc2,
         };
         Ok(Self {
-            operation: weights
-                .prepare(parameters, |operations, parameters| operations.output_upscaling(parameters)),
+            operation: weights.prepare(parameters, |operations, parameters| {
+                operations.output_upscaling(parameters)
+            }),
         })
     }
 
     /// `src` `[b, h, w, d]`, the finer levels `feat_s1` `[1, 2h, 2w, d/4]` and `feat_s0` `[1, 4h, 4w, d/8]`, and
     /// `hyper_in` `[b, n, d/8]` to logits `[b, n, 16 h w]`.
-    pub fn masks(&self, src: Tensor<4>, feat_s1: Tensor<4>, feat_s0: Tensor<4>, hyper_in: Tensor<3>) -> Tensor<3> {
+    pub fn masks(
+        &self,
+        src: Tensor<4>,
+        feat_s1: Tensor<4>,
+        feat_s0: Tensor<4>,
+        hyper_in: Tensor<3>,
+    ) -> Tensor<3> {
         self.operation.masks(src, feat_s1, feat_s0, hyper_in)
     }
 }

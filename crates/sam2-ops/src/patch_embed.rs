@@ -47,7 +47,9 @@ impl PatchEmbed {
             positions,
         };
         Ok(Self {
-            operation: weights.prepare(parameters, |operations, parameters| operations.patch_embed(parameters)),
+            operation: weights.prepare(parameters, |operations, parameters| {
+                operations.patch_embed(parameters)
+            }),
         })
     }
 

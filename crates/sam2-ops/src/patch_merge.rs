@@ -36,7 +36,9 @@ impl PatchMerge {
             bias: weights.parameter("bias", [output])?,
         };
         Ok(Self {
-            operation: weights.prepare(parameters, |operations, parameters| operations.patch_merge(parameters)),
+            operation: weights.prepare(parameters, |operations, parameters| {
+                operations.patch_merge(parameters)
+            }),
         })
     }
 

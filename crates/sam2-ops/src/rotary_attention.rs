@@ -96,8 +96,9 @@ impl RotaryAttention {
             table,
         };
         Ok(Self {
-            operation: weights
-                .prepare(parameters, |operations, parameters| operations.rotary_attention(parameters)),
+            operation: weights.prepare(parameters, |operations, parameters| {
+                operations.rotary_attention(parameters)
+            }),
         })
     }
 

@@ -115,7 +115,9 @@ impl<T: ?Sized> std::ops::Deref for Prepared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_deref().expect("an operation that was loaded, not listed")
+        self.0
+            .as_deref()
+            .expect("an operation that was loaded, not listed")
     }
 }
 
@@ -240,7 +242,10 @@ impl<'a> Weights<'a> {
         let Some(tracked) = self.tracked.as_deref_mut() else {
             return Ok(Parameter::new(Tensor::from_data(data, device)));
         };
-        let value = Tensor::<1>::from_data(TensorData::new(data.bytes_to_f32(), [shape.iter().product::<usize>()]), device);
+        let value = Tensor::<1>::from_data(
+            TensorData::new(data.bytes_to_f32(), [shape.iter().product::<usize>()]),
+            device,
+        );
         let value = value.require_grad();
         tracked.push(TrackedParameter {
             name,
@@ -267,7 +272,11 @@ impl<'a> Weights<'a> {
     }
 
     /// A table that no checkpoint has, such as positions: computed on the host, and only where it is needed.
-    pub fn table<const D: usize>(&self, shape: [usize; D], values: impl FnOnce() -> Vec<f32>) -> Parameter<D> {
+    pub fn table<const D: usize>(
+        &self,
+        shape: [usize; D],
+        values: impl FnOnce() -> Vec<f32>,
+    ) -> Parameter<D> {
         Parameter(match self.source {
             Source::Tensors(_) => {
                 let data = TensorData::new(values(), shape);
@@ -305,7 +314,9 @@ impl Floats for TensorData {
 ///
 /// # Errors
 /// What `load` says.
-pub fn list_parameters<T, E>(load: impl FnOnce(Weights<'_>) -> Result<T, E>) -> Result<Vec<ParameterSpec>, E> {
+pub fn list_parameters<T, E>(
+    load: impl FnOnce(Weights<'_>) -> Result<T, E>,
+) -> Result<Vec<ParameterSpec>, E> {
     let mut list = Vec::new();
     load(Weights {
         source: Source::List(&mut list),

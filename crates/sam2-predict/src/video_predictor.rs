@@ -5,11 +5,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, Transaction};
-use sam2::resize::bilinear_matrix;
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, recall};
-use sam2::{ObjectPointer, SamOutput, SpatialMemory, VideoModel};
 use sam2::prompt_encoder::Point;
+use sam2::resize::bilinear_matrix;
+use sam2::{ObjectPointer, SamOutput, SpatialMemory, VideoModel};
 
 use crate::holes::fill_holes;
 use crate::upscale::non_overlapping_bits;

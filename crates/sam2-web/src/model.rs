@@ -76,7 +76,11 @@ impl Model {
                 .map(|p| p.shape.iter().product::<usize>())
                 .sum();
             let opened = device::open(f16_products).await?;
-            let image = Arc::new(ImageModel::load(&config, &mut checkpoint, &opened.implementation)?);
+            let image = Arc::new(ImageModel::load(
+                &config,
+                &mut checkpoint,
+                &opened.implementation,
+            )?);
             device::check()?;
             Ok(Model {
                 predictor: Rc::new(ImagePredictor::new(image.clone())),

@@ -95,10 +95,10 @@ fn the_memory_part_can_be_kept_alone() {
     for spec in config.parameters() {
         let numel = spec.shape.iter().product();
         match memory.take(&spec.name, &spec.shape) {
-            Ok(kept) if spec.is_memory() => {
+            Ok(kept) if sam2::parameters::is_memory(&spec.name) => {
                 assert_eq!(kept.try_into_vec::<f32>().unwrap(), values(&spec.name, numel));
             }
-            Err(WeightsError::Missing { .. }) if !spec.is_memory() => {}
+            Err(WeightsError::Missing { .. }) if !sam2::parameters::is_memory(&spec.name) => {}
             other => panic!("{}: {other:?}", spec.name),
         }
     }
@@ -279,7 +279,7 @@ fn transformers_names() {
         for spec in config
             .parameters()
             .iter()
-            .filter(|spec| !(image_only && spec.is_memory()))
+            .filter(|spec| !(image_only && sam2::parameters::is_memory(&spec.name)))
         {
             let numel = spec.shape.iter().product();
             assert_eq!(

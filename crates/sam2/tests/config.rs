@@ -114,12 +114,12 @@ fn what_the_port_does_not_implement_is_named() {
 #[test]
 fn widths_that_no_gpu_kernel_can_do_are_named() {
     for name in VARIANTS {
-        assert_eq!(named(name).check_gpu_widths(), Ok(()));
+        assert_eq!(named(name).check_widths(4), Ok(()));
     }
     let refused = |change: fn(&mut Sam2Config), expected: (&str, usize, usize)| {
         let mut config = named("base_plus");
         change(&mut config);
-        let error = config.check_gpu_widths().unwrap_err();
+        let error = config.check_widths(4).unwrap_err();
         let (key, multiple, found) = expected;
         assert!(
             matches!(error, WeightsError::Width { key: k, multiple: m, found: f } if (k, m, f) == expected),

@@ -1,5 +1,7 @@
 //! The official configuration and the rebuilt weights as this project's network, on the CPU.
 
+use std::sync::OnceLock;
+
 use burn::tensor::{Device, Tensor};
 use sam2::prompt_encoder::{Point, PointLabel};
 use sam2::{ImageModel, Implementation, Sam2Config, Version, VideoModel};
@@ -31,8 +33,13 @@ pub fn implementations() -> Vec<Implementation> {
         natively(),
         Implementation::cpu(Products::Packed),
     ];
-    let (device, _) = block_on(Device::wgpu_options().init_with_setup_async())
-        .expect("a Vulkan adapter: install mesa-vulkan-drivers, which needs no GPU");
+    // A process opens it once.
+    static GPU: OnceLock<Device> = OnceLock::new();
+    let device = GPU.get_or_init(|| {
+        let opened = block_on(Device::wgpu_options().init_with_setup_async());
+        let (device, _) = opened.expect("a Vulkan adapter: install mesa-vulkan-drivers, which needs no GPU");
+        device
+    });
     for class in [AdapterClass::Software, AdapterClass::Hardware] {
         let adapter = Adapter {
             class,

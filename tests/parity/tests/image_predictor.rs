@@ -6,10 +6,13 @@ use sam2_predict::{ImagePredictor, Mask};
 /// In parts of the scale, which is at most 50: a thousandth of a logit.
 const LOGITS: f64 = 2e-5;
 const SCORES: f64 = 1e-5;
+/// Bits of a case that may differ where sums are made in another order than natively.
+const UNDECIDED: usize = 2;
 
 #[test]
 fn all_prompts() {
     for (fixture, model) in networks() {
+        let natively = model.implementation().name() == "cpu";
         let mut predictor = ImagePredictor::new(model);
         let image = block_on(predictor.set_image(fixture.picture())).expect("an embedding");
         let [width, height] = fixture.picture_size();
@@ -30,7 +33,11 @@ fn all_prompts() {
 
             let (_, official) = fixture.masks(&of("mask_bits"));
             let ours: Vec<u8> = masks.iter().flat_map(|mask| mask.to_bytes()).collect();
-            assert!(ours == official, "bits of `{}` differ", case.name);
+            // A pixel whose logit is nothing but rounding may fall on either side.
+            let different = ours.iter().zip(&official).filter(|(a, b)| a != b).count();
+            println!("bits of `{}`: {different} of {} differ", case.name, ours.len());
+            let undecided = if natively { 0 } else { UNDECIDED };
+            assert!(different <= undecided, "{different} bits of `{}` differ", case.name);
         }
         assert_eq!(predictor.encodes(), 1);
     }

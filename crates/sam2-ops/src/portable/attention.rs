@@ -35,7 +35,9 @@ impl Attention {
         let batch = q.dims()[0].max(k.dims()[0]);
         let [q, k, v] = [q, k, v].map(|x| {
             let [_, n, c] = x.dims();
-            let heads = x.expand([batch, n, c]).reshape([batch, n, self.num_heads, c / self.num_heads]);
+            let heads = x
+                .expand([batch, n, c])
+                .reshape([batch, n, self.num_heads, c / self.num_heads]);
             heads.swap_dims(1, 2)
         });
         let x = softmax_attention(q, k, v);
@@ -63,7 +65,10 @@ impl AttentionOperation for Attention {
             Some(positions) => tokens.clone() + positions,
             None => tokens.clone(),
         };
-        let (q, k) = (project(&self.q_proj, positioned.clone()), project(&self.k_proj, positioned));
+        let (q, k) = (
+            project(&self.q_proj, positioned.clone()),
+            project(&self.k_proj, positioned),
+        );
         let x = self.attend(q, k, project(&self.v_proj, tokens));
         match residual {
             Some(residual) => residual + x,
@@ -82,7 +87,13 @@ impl AttentionOperation for Attention {
         project(&self.q_proj, picture.positioned())
     }
 
-    fn to_picture(&self, tokens: Tensor<3>, positions: Tensor<3>, picture: &Picture, _wanted: usize) -> Tensor<3> {
+    fn to_picture(
+        &self,
+        tokens: Tensor<3>,
+        positions: Tensor<3>,
+        picture: &Picture,
+        _wanted: usize,
+    ) -> Tensor<3> {
         let (k, v) = match &picture.projections {
             Some(ahead) => (ahead.keys.clone(), ahead.values.clone()),
             None => self.project_keys(picture),
@@ -91,7 +102,13 @@ impl AttentionOperation for Attention {
         tokens + self.attend(q, k, v)
     }
 
-    fn of_picture(&self, picture: &Picture, tokens: Tensor<3>, positions: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+    fn of_picture(
+        &self,
+        picture: &Picture,
+        tokens: Tensor<3>,
+        positions: Tensor<3>,
+        norm: &LayerNorm,
+    ) -> Tensor<3> {
         let q = match &picture.projections {
             Some(ahead) => ahead.queries.clone(),
             None => self.project_queries(picture),

@@ -3,8 +3,8 @@
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 
 use crate::{
-    DepthwiseConvOperation, DepthwiseConvParameters, PatchEmbedOperation, PatchEmbedParameters, PatchMergeOperation,
-    PatchMergeParameters,
+    DepthwiseConvOperation, DepthwiseConvParameters, PatchEmbedOperation, PatchEmbedParameters,
+    PatchMergeOperation, PatchMergeParameters,
 };
 
 #[derive(Debug)]

@@ -3,7 +3,10 @@
 use burn::tensor::{Tensor, module};
 
 use super::activate;
-use crate::{GroupedMlpOperation, LinearOperation, LinearOptions, LinearParameters, MlpOperation, MlpParameters, Residual};
+use crate::{
+    GroupedMlpOperation, LinearOperation, LinearOptions, LinearParameters, MlpOperation, MlpParameters,
+    Residual,
+};
 
 /// `x` `[n, c]` and the rows of `rows` `[m, c]`, row i modulo m for row i.
 pub(crate) fn add_rows(x: Tensor<2>, rows: Tensor<2>) -> Tensor<2> {

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::ConvOpti
 use super::activate;
 use super::linear::Linear;
 use crate::{
-    Activation, LinearOperation, LinearOptions, MaskDownSamplerOperation, MaskDownSamplerParameters, MaskForMemory,
-    Residual,
+    Activation, LinearOperation, LinearOptions, MaskDownSamplerOperation, MaskDownSamplerParameters,
+    MaskForMemory, Residual,
 };
 
 /// `[output, input]`: what bilinear stretching (`F.interpolate(mode="bilinear", align_corners=False)`) does along an axis.

@@ -19,10 +19,10 @@ pub(crate) use linear::GroupedMlp;
 pub(crate) use linear::{add_residual, add_rows};
 #[cfg(feature = "cpu")]
 pub(crate) use mask_down_sampler::mask_for_memory;
-#[cfg(feature = "cpu")]
-pub(crate) use output_upscaling::gather_pixels;
 #[cfg(any(feature = "cpu", feature = "gpu"))]
 pub(crate) use output_upscaling::expand_weight;
+#[cfg(feature = "cpu")]
+pub(crate) use output_upscaling::gather_pixels;
 #[cfg(any(feature = "cpu", feature = "gpu"))]
 pub(crate) use rotary_attention::join_projections;
 #[cfg(feature = "cpu")]
@@ -101,7 +101,9 @@ impl Operations for Portable {
     }
 
     fn grouped_mlp(&self, parameters: Vec<MlpParameters>) -> Box<dyn GroupedMlpOperation> {
-        Box::new(GroupedMlp(parameters.into_iter().map(|mlp| self.mlp(mlp)).collect()))
+        Box::new(GroupedMlp(
+            parameters.into_iter().map(|mlp| self.mlp(mlp)).collect(),
+        ))
     }
 
     fn attention(&self, parameters: AttentionParameters) -> Box<dyn AttentionOperation> {
@@ -137,7 +139,12 @@ impl Operations for Portable {
         activate(module::layer_norm(x, weight, bias, norm.eps), activation)
     }
 
-    fn windowed_attention(&self, qkv: Tensor<4>, padding: Tensor<1>, attention: WindowedAttention) -> Tensor<4> {
+    fn windowed_attention(
+        &self,
+        qkv: Tensor<4>,
+        padding: Tensor<1>,
+        attention: WindowedAttention,
+    ) -> Tensor<4> {
         windowed_attention(qkv, padding, attention, attention::softmax_attention, max_pool)
     }
 

@@ -24,7 +24,13 @@ pub(crate) fn gather_pixels(x: Tensor<2>, [b, h, w]: [usize; 3]) -> Tensor<4> {
 pub struct OutputUpscaling(pub OutputUpscalingParameters);
 
 impl OutputUpscalingOperation for OutputUpscaling {
-    fn masks(&self, src: Tensor<4>, feat_s1: Tensor<4>, feat_s0: Tensor<4>, hyper_in: Tensor<3>) -> Tensor<3> {
+    fn masks(
+        &self,
+        src: Tensor<4>,
+        feat_s1: Tensor<4>,
+        feat_s0: Tensor<4>,
+        hyper_in: Tensor<3>,
+    ) -> Tensor<3> {
         let expand = |x: Tensor<4>, (weight, bias): &(crate::Parameter<4>, crate::Parameter<1>)| {
             let [b, h, w, c] = x.dims();
             let (weight, bias) = expand_weight(weight.value(), bias.value());

@@ -18,7 +18,9 @@ pub(crate) fn join_projections(first: LinearParameters, second: LinearParameters
     use burn::tensor::FloatDType;
     let [first_weight, second_weight] =
         [first.weight, second.weight].map(|weight| weight.into_value().cast(FloatDType::F32));
-    let bias = second_weight.clone().matmul(first.bias.into_value().unsqueeze_dim(1));
+    let bias = second_weight
+        .clone()
+        .matmul(first.bias.into_value().unsqueeze_dim(1));
     LinearParameters {
         weight: Parameter::new(second_weight.matmul(first_weight)),
         bias: Parameter::new(bias.squeeze_dim(1) + second.bias.into_value()),
@@ -57,7 +59,12 @@ impl RotaryAttention {
         let [n, dim] = x.dims();
         let positions = self.cos.dims()[1];
         let pairs: Tensor<4> = x.reshape([n / positions, positions, dim / 2, 2]);
-        let part = |i: usize| pairs.clone().narrow(3, i, 1).reshape([n / positions, positions, dim / 2]);
+        let part = |i: usize| {
+            pairs
+                .clone()
+                .narrow(3, i, 1)
+                .reshape([n / positions, positions, dim / 2])
+        };
         let (real, imaginary) = (part(0), part(1));
         let rotated = [
             real.clone() * self.cos.clone() - imaginary.clone() * self.sin.clone(),
@@ -89,7 +96,14 @@ impl RotaryAttentionOperation for RotaryAttention {
         let parts = (0..n).step_by(QUERIES).map(|first| {
             let count = QUERIES.min(n - first);
             let q = q.clone().narrow(0, first, count).unsqueeze_dims::<4>(&[0, 1]);
-            let x = module::attention(q, k.clone(), v.clone(), None, None, AttentionModuleOptions::default());
+            let x = module::attention(
+                q,
+                k.clone(),
+                v.clone(),
+                None,
+                None,
+                AttentionModuleOptions::default(),
+            );
             x.reshape([count, dim])
         });
         residual + self.out_proj.forward(Tensor::cat(parts.collect(), 0), none())

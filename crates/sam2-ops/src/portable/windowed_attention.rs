@@ -30,7 +30,9 @@ pub(crate) fn windowed_attention(
         x.reshape([count, h * w, heads, c / heads]).swap_dims(1, 2)
     };
     let part = |i: usize| {
-        let parts: Tensor<4> = windows.clone().reshape([count, window_h * window_w, 3 * heads, c / heads]);
+        let parts: Tensor<4> = windows
+            .clone()
+            .reshape([count, window_h * window_w, 3 * heads, c / heads]);
         parts.narrow(2, i * heads, heads).swap_dims(1, 2)
     };
     let (q, step) = match attention.pools {
@@ -71,7 +73,9 @@ fn partition(x: Tensor<4>, [window_h, window_w]: [usize; 2]) -> Tensor<4> {
     if columns == 1 {
         return x.reshape([b * rows, window_h, window_w, c]);
     }
-    let windows: Tensor<6> = x.reshape([b, rows, window_h, columns, window_w, c]).swap_dims(2, 3);
+    let windows: Tensor<6> = x
+        .reshape([b, rows, window_h, columns, window_w, c])
+        .swap_dims(2, 3);
     windows.reshape([b * rows * columns, window_h, window_w, c])
 }
 
