@@ -38,6 +38,7 @@ struct Part<'a> {
     keys: PartKeys<'a>,
 }
 
+#[allow(clippy::large_enum_variant)] // There are a few at a time.
 enum PartKeys<'a> {
     /// `[m, kv_dim]`, all of them; they are not rotated.
     Whole(Tensor<2>),

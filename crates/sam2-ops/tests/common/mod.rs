@@ -154,8 +154,8 @@ fn perceptrons(pair: &Pair) {
         pair.same("scaled perceptron", |bench| {
             let names = ["pwconv1", "pwconv2"];
             let widths = [64, 4096, 64];
-            let mlp =
-                bench.load(|weights| Mlp::load_named(weights, names, widths, Activation::Gelu, Some("gamma")));
+            let mlp = bench
+                .load(|weights| Mlp::load_named(weights, names, widths, Activation::Gelu, Some("gamma")));
             let [x, residual] = ["x", "residual"].map(|name| bench.tensor::<2>(name, [n, 64]));
             numbers(mlp.forward_onto(x, residual))
         });
