@@ -41,9 +41,12 @@ fn every_operation_is_as_in_plain_burn() {
     }
 }
 
+/// Something that is computed by an implementation.
+type Operation = fn(Bench) -> Numbers;
+
 /// What networks have of widths that are no multiples of four, or could have.
 fn odd_widths(portable: &Implementation, gpu: &Implementation) {
-    let operations: [(&str, fn(Bench) -> Numbers); 4] = [
+    let operations: [(&str, Operation); 4] = [
         ("linear layer", |bench| {
             let layer = bench.load(|weights| Linear::load(weights, 6, 13));
             numbers(layer.forward_onto::<2>(bench.tensor("x", [35, 6]), bench.tensor("residual", [5, 13])))
