@@ -14,8 +14,9 @@ use serde_json::Value;
 /// last pass, where differences have added up longest, 0.904 in one frame.
 const MAIN: (f64, f64) = (0.985, 0.997);
 const ALTERNATIVE: (f64, f64) = (0.88, 0.99);
-/// The second script by implementations that sum in another order than the command-line tool.
-const ALTERNATIVE_OTHERS: (f64, f64) = (0.0, 0.0);
+/// The second script by the portable implementation. In single steps it is the closest to the official code of all
+/// (`video_steps.rs`), but one frame of the last pass falls otherwise.
+const ALTERNATIVE_PORTABLE: (f64, f64) = (0.6, 0.975);
 
 #[test]
 fn main_script() {
@@ -43,8 +44,8 @@ fn alternative_options() {
         println!("-- {}", implementation.name());
         let fixture = Fixture::committed("micro");
         let limits = match implementation.name() {
-            "cpu" => ALTERNATIVE,
-            _ => ALTERNATIVE_OTHERS,
+            "portable" => ALTERNATIVE_PORTABLE,
+            _ => ALTERNATIVE,
         };
         run(&fixture, &implementation, "alt", options.clone(), limits);
     }
