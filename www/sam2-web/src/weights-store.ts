@@ -14,7 +14,7 @@ export interface CachedWeights {
  * Bytes of a part. Files are kept in parts, so that a download that ends too soon, be it because the page is closed, goes
  * on after the last whole part.
  */
-export const PART_BYTES = 4 << 20;
+export const PART_BYTES = 2 << 20;
 
 /** What is known of a file, kept beside its parts and rewritten after each. */
 interface Note {

@@ -230,7 +230,7 @@ describe.each([
     delete hooks.beforeDecode;
     for (const error of [first, queued, await errorOf(image.predict(click))]) {
       expect(error.code).toBe("INTERNAL");
-      expect(error.message).toMatch(/load again/);
+      expect(error.message).toMatch(/reload/);
     }
     sam.dispose();
   });
@@ -321,7 +321,7 @@ describe("Sam2", () => {
         const fetched = vi.fn(async () => new Response(new Uint8Array(64)));
         vi.stubGlobal("fetch", fetched);
         let first = true;
-        const load = vi.spyOn(fakeModel, "load").mockImplementation(async (bytes) => {
+        const load = vi.spyOn(fakeModel, "load").mockImplementation(async (_device, bytes) => {
           expect(bytes).toHaveLength(64);
           if (first) {
             first = false;
