@@ -2,58 +2,55 @@
 import type { Page } from "@playwright/test";
 import { expect, openTestPage, test, webgpuAdapter } from "../support.js";
 
-/** Where WebGPU is used, devices are remembered, to be destroyed. Written as text, since it goes into a worker's script. */
-const remember = `{
-  const request = globalThis.GPUAdapter?.prototype.requestDevice;
-  globalThis.devices = [];
-  if (request) GPUAdapter.prototype.requestDevice = async function (...args) {
-    const device = await request.apply(this, args);
-    globalThis.devices.push(device);
-    return device;
-  };
-}`;
-
 type Loss = "destroy" | "out of memory";
 
-/** Runs on the page, or in its worker. */
-function lose(how: Loss): number {
-  const { devices } = globalThis as unknown as {
-    devices: { destroy(): void; dispatchEvent(event: Event): void }[];
-  };
-  const device = devices.at(-1);
-  if (how === "destroy") device?.destroy();
-  else {
-    const { GPUUncapturedErrorEvent, GPUOutOfMemoryError } = globalThis as never as Record<
-      string,
-      new (
-        ...args: unknown[]
-      ) => Event
-    >;
-    if (!GPUUncapturedErrorEvent || !GPUOutOfMemoryError) throw new Error("this is no WebGPU");
-    const error = new GPUOutOfMemoryError("no room for a buffer");
-    device?.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+/**
+ * Where WebGPU is used, the next thing that is read from a device is the device's end, once that is armed. Written as text,
+ * since it goes into a worker's script.
+ */
+const ending = `{
+  const { GPUAdapter, GPUBuffer } = globalThis;
+  if (GPUAdapter) {
+    let device;
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = async function (...args) {
+      device = await requestDevice.apply(this, args);
+      return device;
+    };
+    const { mapAsync } = GPUBuffer.prototype;
+    GPUBuffer.prototype.mapAsync = function (...args) {
+      const how = globalThis.armed;
+      globalThis.armed = undefined;
+      const mapped = mapAsync.apply(this, args);
+      if (how === "destroy") device.destroy();
+      if (how === "out of memory") {
+        const error = new GPUOutOfMemoryError("no room for a buffer");
+        device.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+      }
+      return mapped;
+    };
   }
-  return devices.length;
-}
+}`;
 
-/** Loads the smallest model on WebGPU as `window.sam`. */
-async function prepare(page: Page, worker: boolean): Promise<(how: Loss) => Promise<number>> {
+/** Loads the smallest model on WebGPU as `window.sam`. The answer arms the end of its device. */
+async function prepare(page: Page, worker: boolean): Promise<(how: Loss) => Promise<void>> {
   if (worker) {
     await page.route(/worker-webgpu/, async (route) => {
       const response = await route.fetch();
-      await route.fulfill({ response, body: remember + (await response.text()) });
+      await route.fulfill({ response, body: ending + (await response.text()) });
     });
-  } else await page.addInitScript(remember);
+  } else await page.addInitScript(ending);
   await openTestPage(page);
   test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
   await page.evaluate(async (worker) => {
     Object.assign(window, { sam: await window.tools.load({ device: "webgpu", worker }) });
   }, worker);
   return async (how) => {
-    if (!worker) return page.evaluate(lose, how);
-    const [engine] = page.workers().filter((one) => one.url().includes("worker-webgpu"));
-    if (!engine) throw new Error("there is no worker");
-    return engine.evaluate(lose, how);
+    const engine = page.workers().findLast((one) => one.url().includes("worker-webgpu"));
+    const arm = (how: Loss) => {
+      Object.assign(globalThis, { armed: how });
+    };
+    await (engine ? engine.evaluate(arm, how) : page.evaluate(arm, how));
   };
 }
 
@@ -62,7 +59,7 @@ for (const worker of [true, false]) {
     page,
   }) => {
     test.setTimeout(900_000); // a software adapter takes minutes
-    const loses = await prepare(page, worker);
+    const arm = await prepare(page, worker);
     const [areas, video] = await page.evaluate(async () => {
       const { tools, clips, sam } = window;
       const image = await sam.setImage(await tools.fixture("picture.png"));
@@ -89,19 +86,15 @@ for (const worker of [true, false]) {
       ["video", "destroy", "DEVICE_LOST"],
       ["click", "out of memory", "OUT_OF_MEMORY"],
     ] as const) {
-      await page.evaluate((name) => {
-        const underWay = window.tools.failure(() => window.work[name]?.());
-        Object.assign(window, { underWay });
-      }, name);
-      await loses(how);
-      const after = await page.evaluate(async () => {
+      await arm(how);
+      const after = await page.evaluate(async (name) => {
         const { sam, work, tools } = window;
-        const { code } = await window.underWay;
+        const { code } = await tools.failure(() => work[name]?.());
         const lost = (await sam.lost).code;
         const later = (await tools.failure(() => work.click?.())).code;
         await sam.reload();
         return { code, lost, later, areas: await work.click?.(), video: await work.video?.() };
-      });
+      }, name);
       expect(after, `${name}, ${how}`).toEqual({ code, lost: code, later: code, areas, video });
     }
   });
@@ -111,6 +104,5 @@ declare global {
   interface Window {
     sam: import("sam2-web").Sam2;
     work: Record<string, () => Promise<unknown>>;
-    underWay: Promise<{ code: string }>;
   }
 }

@@ -94,7 +94,12 @@ async function recover(watched: Sam2): Promise<void> {
     }
     // What this GPU has no memory for it will have none for next time.
     const onCpu = watched.device === "webgpu" && (reason.code === "OUT_OF_MEMORY" || lately > 1);
-    const what = reason.code === "OUT_OF_MEMORY" ? "Memory ran out" : "The GPU or the model failed";
+    const what =
+      reason.code === "OUT_OF_MEMORY"
+        ? "Memory ran out"
+        : watched.device === "webgpu"
+          ? "The GPU was lost"
+          : "The model failed";
     toast(`${what}. Going on by itself${onCpu ? ", on the CPU" : ""}: nothing you clicked is lost.`);
     try {
       await reloadModel(watched, onCpu);

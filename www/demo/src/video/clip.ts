@@ -462,6 +462,7 @@ export class ClipMode implements Mode {
             stretch,
             shapes: (frame) => shapes.at(frame),
             effect: this.#viewer.effect,
+            untracked: byId<HTMLSelectElement>("untracked").value === "whole" ? "whole" : "empty",
           },
           container,
           progress,
