@@ -1,9 +1,10 @@
 // A static server with a strict Content-Security-Policy, for the tests: node serve.js PORT
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BadServer } from "../../www/sam2-web/test/bad-server.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 // The first prefix that fits wins.
@@ -36,6 +37,9 @@ const policy = [
   "report-uri /csp-reports",
 ].join("; ");
 
+/** Misbehaves with the fixture's files; GET /bad-requests lists what it was asked. */
+const bad = new BadServer((name) => readFile(here(`dist/fixture/${name}`)));
+
 /** What browsers have reported against the policy; GET /csp-reports lists it. */
 const reports = [];
 
@@ -44,6 +48,11 @@ async function answer(request, response) {
   if (pathname === "/csp-reports") {
     if (request.method === "POST") reports.push(JSON.parse(await text(request)));
     response.setHeader("Content-Type", "application/json").end(JSON.stringify(reports));
+    return;
+  }
+  if (pathname.startsWith("/bad/")) return bad.answer(request, response, "/bad/");
+  if (pathname === "/bad-requests") {
+    response.setHeader("Content-Type", "application/json").end(JSON.stringify(bad.requests));
     return;
   }
   const [prefix, folder] = folders.find(([start]) => pathname.startsWith(start));

@@ -5,13 +5,18 @@ export { expect };
 
 export const test = base.extend<{ watched: { urls: string[] } }>({
   // For every test, asked for or not: no request may leave the origin, nothing may go against the policy, and every
-  // error must have been caught.
+  // error must have been caught, and none written to the console.
   watched: [
     async ({ context, request, baseURL }, use) => {
       const urls: string[] = [];
       context.on("request", (sent) => urls.push(sent.url()));
       const uncaught: string[] = [];
       context.on("weberror", (error) => uncaught.push(String(error.error())));
+      // A request that fails is told of as an error of the console's, and tests make some fail.
+      context.on("console", (message) => {
+        if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+          uncaught.push(`console.error: ${message.text()}`);
+      });
       await use({ urls });
       const strangers = urls.filter((url) => !url.startsWith(`${baseURL}/`) && !/^(blob|data):/.test(url));
       expect(uncaught, "errors and rejections that nothing caught").toEqual([]);

@@ -30,8 +30,9 @@ const pictures = new Map([side, side / 4].map((side) => [side, syntheticPicture(
 
 async function ours(directory) {
   const glue = await import(pathToFileURL(resolve(directory, "sam2_web.js")));
-  glue.initSync({ module: readFileSync(join(directory, "sam2_web_bg.wasm")) });
-  const model = await glue.Model.load(file("safetensors"), undefined);
+  const wasm = glue.default();
+  await wasm.init({ module_or_path: readFileSync(join(directory, "sam2_web_bg.wasm")) });
+  const model = await wasm.Model.load(await wasm.Device.open(false), file("safetensors"), undefined);
   let image;
   const encode = async (side) => {
     image?.free();

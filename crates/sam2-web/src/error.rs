@@ -6,6 +6,7 @@ use sam2_weights::CheckpointError;
 use wasm_bindgen::JsValue;
 
 /// A stable code for programs and a message for people.
+#[derive(Clone)]
 pub struct JsFailure {
     code: &'static str,
     message: String,
@@ -19,17 +20,52 @@ impl JsFailure {
             message: message.into(),
         }
     }
+
+    /// `OUT_OF_MEMORY`, of a GPU's memory.
+    pub fn out_of_memory(why: &str) -> Self {
+        Self::new(
+            "OUT_OF_MEMORY",
+            format!(
+                "the GPU ran out of memory ({why}): load again, with a smaller model or picture, or close what else uses \
+                 the GPU"
+            ),
+        )
+    }
+
+    /// `DEVICE_LOST`, or `OUT_OF_MEMORY` where the browser or the driver says that this was the reason.
+    pub fn lost(why: &str) -> Self {
+        let lower = why.to_lowercase();
+        if lower.contains("out of memory") || lower.contains("out_of_memory") || lower.contains("outofmemory")
+        {
+            return Self::out_of_memory(why);
+        }
+        Self::new(
+            "DEVICE_LOST",
+            format!("the GPU was lost ({why}): call reload, or load again"),
+        )
+    }
+
+    /// Whether the device is at fault, and not what it was given.
+    pub fn is_of_the_device(&self) -> bool {
+        matches!(self.code, "DEVICE_LOST" | "OUT_OF_MEMORY")
+    }
 }
 
 impl From<PredictError> for JsFailure {
     fn from(error: PredictError) -> Self {
-        Self::new(error.code(), error.to_string())
+        match error {
+            PredictError::Device(why) => Self::lost(&why),
+            _ => Self::new(error.code(), error.to_string()),
+        }
     }
 }
 
 impl From<VideoError> for JsFailure {
     fn from(error: VideoError) -> Self {
-        Self::new(error.code(), error.to_string())
+        match error {
+            VideoError::Predict(error) => error.into(),
+            _ => Self::new(error.code(), error.to_string()),
+        }
     }
 }
 

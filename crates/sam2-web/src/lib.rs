@@ -9,6 +9,7 @@ mod model;
 mod prompt;
 mod video;
 
+pub use device::Device;
 pub use model::{Embedding, Model};
 pub use video::Video;
 

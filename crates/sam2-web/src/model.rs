@@ -12,9 +12,10 @@ use sam2_weights::Checkpoint;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
+use crate::device::{Device, Opened};
 use crate::error::JsFailure;
+use crate::prompt;
 use crate::video::Video;
-use crate::{device, prompt};
 
 /// A network on its device.
 #[wasm_bindgen]
@@ -24,8 +25,8 @@ pub struct Model {
     image: Arc<ImageModel>,
     memory: RefCell<Memory>,
     parameters: usize,
-    device: String,
-    f16_products: bool,
+    // The last field, so that it goes after all that is on it.
+    device: Rc<Opened>,
 }
 
 /// What only video needs.
@@ -52,17 +53,13 @@ impl Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Loads a weights file's bytes (safetensors, or the official `.pt`). `config` is a variant's name or the official
-    /// configuration as JSON; without it the file says, or its tensors do. `f16_products` asks a GPU with `shader-f16` to
-    /// multiply matrices in f16. Resolves to a `Model`.
+    /// Loads onto a device, which is the model's own from then on, a weights file's bytes (safetensors, or the official `.pt`). `config` is a variant's name or the official
+    /// configuration as JSON; without it the file says, or its tensors do. Resolves to a `Model`.
     ///
-    /// Rejects with `WEIGHTS_…` or `DEVICE_UNAVAILABLE`.
+    /// Rejects with `WEIGHTS_…`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(unchecked_return_type = "Promise<Model>")]
-    pub fn load(
-        weights: Vec<u8>,
-        config: Option<String>,
-        #[wasm_bindgen(js_name = f16Products)] f16_products: bool,
-    ) -> Promise {
+    pub fn load(device: &Device, weights: Vec<u8>, config: Option<String>) -> Promise {
+        let device = device.opened();
         promise(async move {
             let mut checkpoint = Checkpoint::from_bytes(weights)?;
             let config = match config {
@@ -75,38 +72,17 @@ impl Model {
                 .iter()
                 .map(|p| p.shape.iter().product::<usize>())
                 .sum();
-            let opened = device::open(f16_products).await?;
-            let image = Arc::new(ImageModel::load(
-                &config,
-                &mut checkpoint,
-                &opened.implementation,
-            )?);
-            device::check()?;
+            let loading = async { Ok(ImageModel::load(&config, &mut checkpoint, device.implementation())?) };
+            let image = Arc::new(device.watch(loading).await?);
             Ok(Model {
                 predictor: Rc::new(ImagePredictor::new(image.clone())),
                 image,
                 memory: RefCell::new(Memory::Stored(checkpoint.into_memory())),
                 parameters,
-                device: opened.name,
-                f16_products: opened.f16_products,
+                device,
             }
             .into())
         })
-    }
-
-    /// Readies the device for a model while its file is still coming: `beginning` is a safetensors file's header, and
-    /// `f16_products` as [`Model::load`] will be told. Resolves to whether there was anything to do.
-    ///
-    /// Rejects with `DEVICE_UNAVAILABLE`.
-    #[wasm_bindgen(js_name = warmUp, unchecked_return_type = "Promise<boolean>")]
-    pub fn warm_up(beginning: Vec<u8>, #[wasm_bindgen(js_name = f16Products)] f16_products: bool) -> Promise {
-        promise(async move { Ok(device::warm_up(beginning, f16_products).await?.into()) })
-    }
-
-    /// Whether matrices are multiplied in f16: it was asked for, and the device can.
-    #[wasm_bindgen(getter, js_name = f16Products)]
-    pub fn f16_products(&self) -> bool {
-        self.f16_products
     }
 
     /// `tiny`, `nano`, …
@@ -136,12 +112,6 @@ impl Model {
         self.parameters
     }
 
-    /// `cpu`, or what the GPU calls itself.
-    #[wasm_bindgen(getter)]
-    pub fn device(&self) -> String {
-        self.device.clone()
-    }
-
     /// How many pictures have been encoded.
     #[wasm_bindgen(getter)]
     pub fn encodes(&self) -> usize {
@@ -153,14 +123,15 @@ impl Model {
     /// Rejects with `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(js_name = setImage, unchecked_return_type = "Promise<Embedding>")]
     pub fn set_image(&self, rgba: Vec<u8>, width: usize, height: usize) -> Promise {
-        let predictor = self.predictor.clone();
+        let (predictor, device) = (self.predictor.clone(), self.device.clone());
         promise(async move {
             let picture = PictureRef::new(&rgba, PixelFormat::Rgba, width, height)?;
-            let image = predictor.set_image(picture).await?;
-            device::check()?;
+            let encoding = async { Ok(predictor.set_image(picture).await?) };
+            let image = Rc::new(device.watch(encoding).await?);
             Ok(Embedding {
                 predictor,
-                image: Rc::new(image),
+                image,
+                device,
             }
             .into())
         })
@@ -178,7 +149,14 @@ impl Model {
         #[wasm_bindgen(js_name = frameCount)] frame_count: Option<usize>,
         #[wasm_bindgen(unchecked_param_type = "WasmVideoOptions")] options: JsValue,
     ) -> Result<Video, JsValue> {
-        Ok(Video::open(self.video()?, [width, height], frame_count, options)?)
+        let model = self.video()?;
+        Ok(Video::open(
+            model,
+            self.device.clone(),
+            [width, height],
+            frame_count,
+            options,
+        )?)
     }
 }
 
@@ -187,6 +165,7 @@ impl Model {
 pub struct Embedding {
     predictor: Rc<ImagePredictor>,
     image: Rc<ImageEmbedding>,
+    device: Rc<Opened>,
 }
 
 #[wasm_bindgen]
@@ -203,35 +182,23 @@ impl Embedding {
         self.image.height()
     }
 
-    /// Answers a prompt.
-    ///
-    /// Rejects with `INVALID_PROMPT`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
-    #[wasm_bindgen(unchecked_return_type = "Promise<WasmPrediction>")]
-    pub fn predict(&self, #[wasm_bindgen(unchecked_param_type = "WasmPrompt")] prompt: JsValue) -> Promise {
-        let (predictor, image) = (self.predictor.clone(), self.image.clone());
-        promise(async move {
-            let prediction = predictor.predict(&image, &prompt::from_js(&prompt)?).await?;
-            device::check()?;
-            Ok(prompt::to_js(&prediction))
-        })
-    }
-
     /// Answers many prompts, in their order; quicker than one by one.
     ///
-    /// Rejects as `predict`; then none is answered.
+    /// Rejects with `INVALID_PROMPT`, `DEVICE_LOST` or `OUT_OF_MEMORY`; then none is answered.
     #[wasm_bindgen(js_name = predictBatch, unchecked_return_type = "Promise<WasmPrediction[]>")]
     pub fn predict_batch(
         &self,
         #[wasm_bindgen(unchecked_param_type = "WasmPrompt[]")] prompts: Array,
     ) -> Promise {
         let (predictor, image) = (self.predictor.clone(), self.image.clone());
+        let device = self.device.clone();
         promise(async move {
             let prompts = prompts
                 .iter()
                 .map(|value| prompt::from_js(&value))
                 .collect::<Result<Vec<_>, _>>()?;
-            let predictions = predictor.predict_batch(&image, &prompts).await?;
-            device::check()?;
+            let answering = async { Ok(predictor.predict_batch(&image, &prompts).await?) };
+            let predictions = device.watch(answering).await?;
             Ok(predictions.iter().map(prompt::to_js).collect::<Array>().into())
         })
     }

@@ -11,9 +11,10 @@ use sam2_predict::{PictureRef, PixelFormat, VideoMask, VideoMasks, VideoOptions,
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
+use crate::device::Opened;
 use crate::error::JsFailure;
 use crate::model::promise;
-use crate::{device, prompt};
+use crate::prompt;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
@@ -57,6 +58,7 @@ struct JsOptions {
 pub struct Video {
     // Taken out while a call is under way, so that `free` and further calls may come at any time.
     session: Rc<Cell<Option<VideoSession>>>,
+    device: Rc<Opened>,
 }
 
 impl Video {
@@ -64,6 +66,7 @@ impl Video {
     /// `INVALID_IMAGE` or `IMAGE_TOO_LARGE` for frames of that size, `UNSUPPORTED_INPUT` for the options.
     pub fn open(
         model: Arc<VideoModel>,
+        device: Rc<Opened>,
         size: [usize; 2],
         frame_count: Option<usize>,
         options: JsValue,
@@ -86,6 +89,7 @@ impl Video {
         let session = VideoSession::new(model, options, size, frame_count)?;
         Ok(Self {
             session: Rc::new(Cell::new(Some(session))),
+            device,
         })
     }
 
@@ -94,16 +98,17 @@ impl Video {
     where
         F: Future<Output = (VideoSession, Result<JsValue, JsFailure>)> + 'static,
     {
-        let slot = self.session.clone();
+        let (slot, device) = (self.session.clone(), self.device.clone());
         promise(async move {
             let session = slot
                 .take()
                 .ok_or_else(|| JsFailure::new("INTERNAL", "another call on this video is still under way"))?;
-            let (session, result) = work(session).await;
-            slot.set(Some(session));
-            let value = result?;
-            device::check()?;
-            Ok(value)
+            let working = async {
+                let (session, result) = work(session).await;
+                slot.set(Some(session));
+                result
+            };
+            device.watch(working).await
         })
     }
 }

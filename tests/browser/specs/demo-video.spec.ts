@@ -491,3 +491,65 @@ test("a camera that ends while things are followed ends that with a word", async
   await sample("tortoise")(page);
   await expect(page.locator("#candidates-title")).toBeVisible();
 });
+
+/** The light of each frame's middle, 0 to 255, as the package reads a file. */
+async function lights(page: Page, path: string): Promise<number[]> {
+  await openTestPage(page);
+  return page.evaluate(
+    async (base64) => {
+      const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+      const sam = await window.tools.load();
+      const video = await sam.openVideo(new Blob([bytes]));
+      const found: number[] = [];
+      for (let frame = 0; frame < (video.frameCount ?? 0); frame++) {
+        const bitmap = await video.frameAt(frame);
+        const context = new OffscreenCanvas(1, 1).getContext("2d");
+        context?.drawImage(bitmap, 0, 0, 1, 1);
+        const [r = 0, g = 0, b = 0] = context?.getImageData(0, 0, 1, 1).data ?? [];
+        found.push(Math.round((r + g + b) / 3));
+        bitmap.close();
+      }
+      sam.dispose();
+      return found;
+    },
+    (await readFile(path)).toString("base64"),
+  );
+}
+
+test("a cut-out's frames that were not tracked are as the visitor chose", async ({ page }) => {
+  await open(page, "&model=/fixture/micro.safetensors", sample("flower"));
+  await expect(page.locator("#untracked-choice")).toBeHidden();
+  await addObjects(page, [0.47, 0.48]);
+  await page.locator("#scrubber").focus();
+  for (let i = 0; i < 4; i++) await page.keyboard.press("ArrowRight");
+  await eventually(page, ({ frame }) => frame).toBe(4);
+  await clickAt(page, page.locator("#overlay"), 0.47, 0.48);
+  await eventually(page, ({ known, busy }) => !busy && known).toEqual([0, 4]);
+  await page.locator(".effects label:has([value=cutout])").click();
+  await expect(page.locator("#untracked-choice")).toBeVisible();
+  await page.screenshot(screenshot("untracked"));
+  const empty = await exported(page, "mp4");
+  await page.locator("#untracked").selectOption("whole");
+  const whole = await exported(page, "mp4");
+  const [dark, light] = [await lights(page, empty.path), await lights(page, whole.path)];
+  expect([dark.length, light.length]).toEqual([5, 5]);
+  for (const frame of [1, 2, 3]) {
+    expect(dark[frame]).toBeLessThan(3);
+    expect(light[frame]).toBeGreaterThan(20);
+  }
+});
+
+test("what was trimmed from a clip does not come back in an export", async ({ page }) => {
+  test.setTimeout(400_000);
+  const trimmed = fileURLToPath(new URL("../clips/end_trimmed_by_edit_list.mp4", import.meta.url));
+  await open(page, "&model=/fixture/micro.safetensors", (page) =>
+    page.locator("#file").setInputFiles(trimmed),
+  );
+  const { timestamps } = await state(page);
+  expect(timestamps.length).toBe(24);
+  await addObjects(page, [0.5, 0.5]);
+  await page.locator("#track").click();
+  await eventually(page, ({ count, tracking }) => !tracking && count).toBe(24);
+  const { path } = await exported(page, "mp4");
+  expect(await lights(page, path)).toHaveLength(24);
+});

@@ -2,11 +2,12 @@ import type { LoadOptions, Sam2 } from "sam2-web";
 import { byId } from "./dom.js";
 import { kindOf } from "./kind.js";
 import type { Mode } from "./mode.js";
-import { loadModel } from "./model.js";
+import { loadModel, reloadModel } from "./model.js";
 import { showFacts } from "./panel.js";
 import { PictureMode } from "./picture.js";
 import { listenForFiles, type Opened, showSamples } from "./sources.js";
 import { Stage, type Tool } from "./stage.js";
+import { toast } from "./toast.js";
 import { report, say } from "./words.js";
 
 const query = new URLSearchParams(location.search);
@@ -55,17 +56,61 @@ async function useModel(model: LoadOptions["model"]): Promise<void> {
       }
       throw error;
     }
-    byId("device").title = loaded.adapter;
-    showFacts({
-      device: loaded.device === "webgpu" ? "WebGPU" : "CPU",
-      model: `SAM ${loaded.model.version} ${loaded.model.name}`,
-    });
+    showModel(loaded);
+    void recover(loaded);
     modelCame();
     if (mode !== picture && opened) await open(opened);
     before?.dispose();
   } catch (error) {
     report(error);
     if (!sam) say("The model could not be loaded.");
+  }
+}
+
+function showModel({ adapter, device, model }: Sam2): void {
+  byId("device").title = adapter;
+  showFacts({
+    device: device === "webgpu" ? "WebGPU" : "CPU",
+    model: `SAM ${model.version} ${model.name}`,
+  });
+}
+
+/** Losses within this time of each other are most likely of one cause. */
+const OFTEN_MS = 60_000;
+
+/** Begins anew whenever the model is lost, as long as that may help. */
+async function recover(watched: Sam2): Promise<void> {
+  const losses: number[] = [];
+  for (;;) {
+    const reason = await watched.lost;
+    if (watched !== sam) return;
+    const now = performance.now();
+    losses.push(now);
+    const lately = losses.filter((at) => now - at < OFTEN_MS).length;
+    if (lately > 3) {
+      report(reason);
+      say("The model fails again and again. Reload the page, or open a smaller model.");
+      return;
+    }
+    // What this GPU has no memory for it will have none for next time.
+    const onCpu = watched.device === "webgpu" && (reason.code === "OUT_OF_MEMORY" || lately > 1);
+    const what =
+      reason.code === "OUT_OF_MEMORY"
+        ? "Memory ran out"
+        : watched.device === "webgpu"
+          ? "The GPU was lost"
+          : "The model failed";
+    toast(`${what}. Going on by itself${onCpu ? ", on the CPU" : ""}: nothing you clicked is lost.`);
+    try {
+      await reloadModel(watched, onCpu);
+      if (watched !== sam) return;
+      showModel(watched);
+      await mode.recovered();
+    } catch (error) {
+      report(error);
+      say("The model could not be loaded again. Reload the page.");
+      return;
+    }
   }
 }
 

@@ -8,6 +8,8 @@ export interface Mode extends StageEvents {
   clear(): void;
   /** Whether the key meant something. */
   key(event: KeyboardEvent): boolean;
+  /** The model was lost, and has been loaded again: asks it once more for what it did not answer. */
+  recovered(): Promise<void>;
   /** Leaves the stage and frees everything. */
   close(): void;
   /** For tests. */

@@ -5,6 +5,7 @@ import type { Mode } from "./mode.js";
 import { Newest } from "./newest.js";
 import { type Candidate, Candidates, milliseconds, showFacts } from "./panel.js";
 import { Prompts, type Step, toPrompt } from "./prompts.js";
+import { isLoss } from "./recovery.js";
 import { silhouette } from "./silhouette.js";
 import { markSample } from "./sources.js";
 import type { Stage } from "./stage.js";
@@ -69,6 +70,12 @@ export class PictureMode implements Mode {
     }
   }
 
+  async recovered(): Promise<void> {
+    if (!this.#shown) return;
+    if (this.#shown.image) await this.#jobs.run(() => this.#decode());
+    else await this.#encode(this.#shown, this.#opening.signal);
+  }
+
   close(): void {
     this.#opening.abort();
     this.#shown?.image?.dispose();
@@ -95,6 +102,10 @@ export class PictureMode implements Mode {
       await this.#encode(next, signal);
       before?.image?.dispose();
     } catch (error) {
+      if (await isLoss(this.#sam, error)) {
+        before?.image?.dispose(); // The new one is encoded once the model is back.
+        return;
+      }
       report(error);
       if (signal.aborted) {
         // The picture that came instead has this one's place to go back to, not the older one's.
@@ -195,6 +206,7 @@ export class PictureMode implements Mode {
       this.#choose(scores.indexOf(Math.max(...scores)));
       if (!found[this.#chosen]?.mask.area) say("Nothing found there. Try another spot, or drag a box.");
     } catch (error) {
+      if (await isLoss(this.#sam, error)) return; // It is asked again once the model is back.
       report(error);
       if (step !== this.#prompts.now) return;
       this.#prompts.undo();
@@ -241,7 +253,7 @@ export class PictureMode implements Mode {
       const moved = this.#pointer.x !== at.x || this.#pointer.y !== at.y;
       if (moved) void this.#jobs.run(() => this.#showPreview());
     } catch (error) {
-      report(error);
+      if (!(await isLoss(this.#sam, error))) report(error);
     }
   }
 

@@ -12,8 +12,6 @@ export function say(message: string, unobtrusive = false): void {
 export function report(error: unknown): void {
   const code = error instanceof Sam2Error ? error.code : "INTERNAL";
   if (code === "ABORTED" || code === "DISPOSED") return;
-  console.error(error);
-  const message = error instanceof Error ? error.message : String(error);
-  const ended = code === "DEVICE_LOST" || code === "OUT_OF_MEMORY" || code === "INTERNAL";
-  toast(ended ? `${message} On this page: reload it.` : message);
+  console.warn(error);
+  toast(error instanceof Error ? error.message : String(error));
 }

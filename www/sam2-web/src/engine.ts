@@ -1,10 +1,10 @@
-import { isOutOfMemory, isTrap, Sam2Error, toPlain, toSam2Error } from "./errors.js";
+import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { cutOut, toRgba } from "./pixels.js";
 import type { CallContext, Calls, Method, OnFrame, Picture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import { check } from "./until.js";
-import type { WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
+import type { WasmDevice, WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
 
 type Handlers = {
   [M in Method]: (args: Calls[M]["args"], context: CallContext) => Promise<Calls[M]["result"]>;
@@ -13,6 +13,9 @@ type Handlers = {
 /** A wasm memory this full at a trap was most likely the trap's cause. */
 const NEARLY_FULL_BYTES = 3 * 2 ** 30;
 
+/** A read that fails because the GPU is lost may be told so before the reason is. */
+const REASON_MS = 100;
+
 /**
  * The model, its embeddings and its videos, behind the calls of {@link Calls}. Lives in a worker or on the page's own thread;
  * knows nothing of either.
@@ -20,6 +23,7 @@ const NEARLY_FULL_BYTES = 3 * 2 ** 30;
 export class Engine {
   readonly #wasm: WasmModule;
   #memory: WebAssembly.Memory | undefined;
+  #device: WasmDevice | undefined;
   #model: WasmModel | undefined;
   readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture }>();
   readonly #videos = new Map<number, WasmVideo>();
@@ -28,6 +32,12 @@ export class Engine {
   #queue: Promise<unknown> = Promise.resolve();
   #busy = 0;
   #fatal: Sam2Error | undefined;
+  /** Whether the instance has stopped in the middle of something, so that nothing of it can be freed. */
+  #trapped = false;
+  #tellLost!: (reason: PlainError) => void;
+  readonly #lost = new Promise<PlainError>((resolve) => {
+    this.#tellLost = resolve;
+  });
   /** Downloaded for a load that has not ended well. */
   #weights: Uint8Array<ArrayBuffer> | undefined;
   /** Of the calls under way. (Racing each with one promise of the engine's end would keep them all for ever.) */
@@ -45,7 +55,9 @@ export class Engine {
     args: Calls[M]["args"],
     context: CallContext = {},
   ): Promise<Calls[M]["result"]> {
+    // These two are asked of an engine that has stopped.
     if (method === "takeWeights") return this.#takeWeights() as Calls[M]["result"];
+    if (method === "lost") return this.#lost as Promise<Calls[M]["result"]>;
     if (this.#fatal) {
       discard(args);
       throw this.#fatal;
@@ -75,9 +87,9 @@ export class Engine {
     } catch (thrown) {
       if (isTrap(thrown)) throw this.#die(thrown);
       const error = toSam2Error(thrown);
-      // What runs on a lost GPU may give wrong masks instead of failing.
-      if (error.code === "DEVICE_LOST") this.#fatal ??= error;
-      throw error;
+      if (!isOfTheDevice(thrown)) throw error;
+      await Promise.race([this.#lost, new Promise((resolve) => setTimeout(resolve, REASON_MS))]);
+      throw this.#stop(error);
     } finally {
       this.#rejects.delete(giveUp);
       this.#busy--;
@@ -89,13 +101,15 @@ export class Engine {
     globalThis.removeEventListener?.("error", this.#onGlobalError);
     globalThis.removeEventListener?.("unhandledrejection", this.#onGlobalError);
     this.#queue = this.#queue.then(() => {
-      if (this.#fatal) return;
-      this.#fatal = new Sam2Error("DISPOSED", "The model has been disposed of.");
+      this.#fatal ??= new Sam2Error("DISPOSED", "The model has been disposed of.");
+      if (this.#trapped) return;
       for (const id of [...this.#images.keys()]) this.#release(id);
       for (const video of this.#videos.values()) video.free();
       this.#videos.clear();
       this.#model?.free();
       this.#model = undefined;
+      this.#device?.free();
+      this.#device = undefined;
     });
   }
 
@@ -103,24 +117,24 @@ export class Engine {
     load: async ({ weights, precision }, { signal, onProgress }) => {
       const step = (phase: "verify" | "compile" | "upload" | "ready", loaded: 0 | 1) =>
         onProgress?.({ phase, loaded, total: 1 });
-      const started = this.#start();
-      started.catch(() => {}); // It may fail while the download still runs; awaited below.
-      let warm: Promise<unknown> = started;
+      const opened = this.#open(precision === "f16");
+      opened.catch(() => {}); // It may fail while the download still runs; awaited below.
+      let warm: Promise<unknown> = opened;
       const onHeader = (header: Uint8Array) => {
         // Loading will fail for the same reason, and say so.
-        warm = started.then(() => this.#wasm.Model.warmUp(header, precision === "f16")).catch(() => {});
+        warm = opened.then((device) => device.warmUp(header)).catch(() => {});
       };
       const file = await readWeights(weights, { signal, onProgress, onHeader });
       this.#weights = file.bytes;
       step("verify", 1);
       check(signal);
       step("compile", 0);
-      await started;
+      const device = await opened;
       await warm;
       step("compile", 1);
       check(signal);
       step("upload", 0);
-      const model = await this.#wasm.Model.load(file.bytes, undefined, precision === "f16").catch(async (error) => {
+      const model = await this.#wasm.Model.load(device, file.bytes).catch(async (error) => {
         // A page that answers for a missing file must not be kept, and what was kept and is bad must go.
         if (toSam2Error(error).code.startsWith("WEIGHTS_")) await file.drop();
         throw error;
@@ -130,19 +144,21 @@ export class Engine {
       step("upload", 1);
       this.#model = model;
       step("ready", 1);
-      const { name, version, imageSize, parameters, device, f16Products } = model;
+      const { name, version, imageSize, parameters } = model;
       return {
         name,
         version,
         imageSize,
         parameters,
-        device,
-        precision: f16Products ? "f16" : "f32",
+        device: device.name,
+        precision: device.f16Products ? "f16" : "f32",
         ...(notKept && { notKept: toPlain(notKept) }),
       };
     },
 
     takeWeights: async () => this.#takeWeights(),
+
+    lost: async () => this.#lost,
 
     setImage: async ({ picture }, { signal }) => {
       const model = this.#loaded();
@@ -165,7 +181,16 @@ export class Engine {
 
     cutout: async ({ image, bits, crop }) => cutOut(this.#image(image).picture, bits, crop),
 
-    rle: async ({ bits, width, height }) => this.#wasm.maskToRle(bits, width, height),
+    rle: async ({ bits, width, height }) => {
+      // In 32 bits the product of the sides may come round to what fits.
+      if (bits.length !== Math.ceil((width * height) / 8)) {
+        throw new Sam2Error(
+          "UNSUPPORTED_INPUT",
+          `A mask of ${width} x ${height} pixels has ${Math.ceil((width * height) / 8)} bytes, one bit a pixel, not ${bits.length}.`,
+        );
+      }
+      return this.#wasm.maskToRle(bits, width, height);
+    },
 
     release: async ({ image }) => this.#release(image),
 
@@ -221,9 +246,18 @@ export class Engine {
       : buffer.slice(byteOffset, byteOffset + byteLength);
   }
 
+  async #open(f16Products: boolean): Promise<WasmDevice> {
+    await this.#start();
+    const device = await this.#wasm.Device.open(f16Products);
+    this.#device = device;
+    // A GPU may go while nobody asks anything of it.
+    void device.fault().then((fault) => fault && this.#stop(toSam2Error(fault)));
+    return device;
+  }
+
   async #start(): Promise<void> {
     try {
-      this.#memory = (await this.#wasm.default()).memory;
+      this.#memory = (await this.#wasm.init()).memory;
       this.#wasm.setPanicHandler((message) => this.#die(new Error(message)));
     } catch (cause) {
       if (cause instanceof Error && isOutOfMemory(cause)) throw toSam2Error(cause);
@@ -281,23 +315,39 @@ export class Engine {
     if (this.#busy && isTrap(thrown)) this.#die(thrown);
   };
 
+  /** The instance has stopped in the middle of something. */
   #die(cause: Error): Sam2Error {
+    this.#trapped = true;
     const full = (this.#memory?.buffer.byteLength ?? 0) > NEARLY_FULL_BYTES;
-    this.#fatal ??=
+    return this.#stop(
       full || isOutOfMemory(cause)
         ? new Sam2Error(
             "OUT_OF_MEMORY",
-            "The model ran out of memory. Call Sam2.load again, with a smaller model or picture.",
+            "The model ran out of memory. Call reload, or load again with a smaller model or picture.",
             { cause },
           )
         : new Sam2Error(
             "INTERNAL",
-            `The engine stopped on a fault of its own (${cause.message}). Call Sam2.load again.`,
+            `The engine stopped on a fault of its own (${cause.message}). Call reload, or load again.`,
             { cause },
-          );
+          ),
+    );
+  }
+
+  /** Nothing can be computed any more. The first reason is the cause; later ones follow from it. */
+  #stop(reason: Sam2Error): Sam2Error {
+    this.#fatal ??= reason;
     for (const reject of this.#rejects) reject(this.#fatal);
+    this.#tellLost(toPlain(this.#fatal));
     return this.#fatal;
   }
+}
+
+/** What the wasm tells of its device, which cannot be used any more then; not what the browser tells of a picture. */
+function isOfTheDevice(thrown: unknown): boolean {
+  if (thrown instanceof Sam2Error) return false;
+  const code = (thrown as { code?: unknown } | undefined)?.code;
+  return code === "DEVICE_LOST" || code === "OUT_OF_MEMORY";
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Uint8ClampedArray): Uint8Array {

@@ -3,8 +3,8 @@
  *
  * - `WEIGHTS_*`: the model file is damaged, carries code, is of an unknown kind, or does not fit the configuration.
  * - `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`: the picture. `INVALID_PROMPT`: the prompt.
- * - `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `INTERNAL`: the device or the engine. When every later call
- *   fails with the same error, load again.
+ * - `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `INTERNAL`: the device or the engine. When it cannot go on,
+ *   {@link Sam2.lost} tells so, and {@link Sam2.reload} begins anew.
  * - `VIDEO_UNSUPPORTED`, `VIDEO_CORRUPT`, `NO_VIDEO_TRACK`, `VIDEO_SOURCE_FAILED`: what a video's frames come from.
  * - `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `FRAME_SIZE_CHANGED`: one frame of it.
  * - `NETWORK`: a file could not be fetched. `QUOTA_EXCEEDED`: there is no room to keep it in this browser.

@@ -1,7 +1,8 @@
 import { Sam2Error } from "./errors.js";
+import type { Link } from "./link.js";
 import { Mask } from "./mask.js";
 import { toWasmPrompt } from "./prompt.js";
-import type { Calls, Connection } from "./protocol.js";
+import type { Calls } from "./protocol.js";
 import type { PredictOptions, Prompt } from "./types.js";
 import { check, until } from "./until.js";
 import type { WasmPrediction } from "./wasm-module.js";
@@ -27,14 +28,14 @@ export class ImageEmbedding {
   readonly height: number;
   /** Milliseconds the encoder took. */
   readonly encodeMs: number;
-  readonly #connection: Connection;
-  readonly #id: number;
+  readonly #link: Link;
+  #id: number;
   readonly #disposed = new AbortController();
   readonly #modelGone: AbortSignal;
 
   /** @internal */
-  constructor(connection: Connection, modelGone: AbortSignal, made: Calls["setImage"]["result"]) {
-    this.#connection = connection;
+  constructor(link: Link, modelGone: AbortSignal, made: Calls["setImage"]["result"]) {
+    this.#link = link;
     this.#modelGone = modelGone;
     this.#id = made.image;
     this.width = made.width;
@@ -59,7 +60,7 @@ export class ImageEmbedding {
     this.#check(signal);
     if (!Array.isArray(prompts))
       throw new Sam2Error("INVALID_PROMPT", "predictBatch takes an array of prompts.");
-    const call = this.#connection.call(
+    const call = this.#link.call(
       "predict",
       { image: this.#id, prompts: prompts.map(toWasmPrompt) },
       { signal },
@@ -72,7 +73,22 @@ export class ImageEmbedding {
   dispose(): void {
     if (this.#disposed.signal.aborted) return;
     this.#disposed.abort(new Sam2Error("DISPOSED", "The image has been disposed of. Call setImage again."));
-    if (!this.#modelGone.aborted) this.#connection.call("release", { image: this.#id }).catch(() => {});
+    if (!this.#modelGone.aborted) this.#link.call("release", { image: this.#id }).catch(() => {});
+  }
+
+  /**
+   * The model has seen the picture once more, on another device; or could not, for a reason.
+   *
+   * @internal
+   */
+  restored(made: Calls["setImage"]["result"] | Sam2Error): void {
+    if (made instanceof Sam2Error) this.#disposed.abort(made);
+    else this.#id = made.image;
+  }
+
+  /** @internal */
+  get isDisposed(): boolean {
+    return this.#disposed.signal.aborted;
   }
 
   get #gone(): readonly AbortSignal[] {
@@ -92,11 +108,11 @@ export class ImageEmbedding {
   readonly #tools = {
     rle: async (bits: Uint8Array, width: number, height: number): Promise<string> => {
       check(this.#modelGone);
-      return until(this.#connection.call("rle", { bits, width, height }), [this.#modelGone]);
+      return until(this.#link.call("rle", { bits, width, height }), [this.#modelGone]);
     },
     cutout: async (bits: Uint8Array, crop: Calls["cutout"]["args"]["crop"]): Promise<Blob> => {
       this.#check();
-      return until(this.#connection.call("cutout", { image: this.#id, bits, crop }), this.#gone);
+      return until(this.#link.call("cutout", { image: this.#id, bits, crop }), this.#gone);
     },
   };
 }

@@ -18,6 +18,7 @@ export type {
   Progress,
   Prompt,
   PropagateOptions,
+  ReloadOptions,
   Rle,
   SetImageOptions,
   VideoSource,

@@ -42,6 +42,8 @@ export interface Calls {
     args: { weights: WeightsSource; precision: Precision };
     result: ModelInfo & { device: string; precision: Precision; notKept?: PlainError };
   };
+  /** Answers once the engine has stopped for good, with the reason. */
+  lost: { args: object; result: PlainError };
   /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
   takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {

@@ -1,8 +1,9 @@
 import { connectLocal, connectWorker, startWorker } from "./connect.js";
 import { chooseDevices } from "./device.js";
-import { fromPlain, Sam2Error, type Sam2ErrorCode } from "./errors.js";
+import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
+import { Link, reloaded } from "./link.js";
 import { toPicture } from "./picture.js";
 import type { Calls, Connection } from "./protocol.js";
 import { checkForm, readWeights } from "./read-weights.js";
@@ -13,6 +14,7 @@ import type {
   PictureSource,
   Precision,
   PreloadOptions,
+  ReloadOptions,
   SetImageOptions,
   VideoSource,
 } from "./types.js";
@@ -24,38 +26,63 @@ import { type CachedWeights, dropAll, dropCached, isKept, listCached } from "./w
 
 /** A model, loaded and ready. */
 export class Sam2 {
-  /** Where it runs: `"webgpu"` or `"cpu"`. */
-  readonly device: "webgpu" | "cpu";
-  /** The GPU's description, or `"cpu"`. */
-  readonly adapter: string;
-  readonly model: ModelInfo;
-  /** What matrices are multiplied in. */
-  readonly precision: Precision;
-  /** Why `device: "auto"` went on to the CPU although there is a GPU. */
-  readonly fallback: Sam2Error | undefined;
-  /** Why the model's file was not kept for the next visit although it should be: `QUOTA_EXCEEDED`. */
-  readonly notKept: Sam2Error | undefined;
-  readonly #connection: Connection;
-  readonly #worker: boolean;
+  readonly #options: LoadOptions;
+  readonly #link: Link;
+  #started: Started;
+  #lost: Promise<Sam2Error>;
+  #reloading: Promise<void> | undefined;
+  readonly #images = new Map<ImageEmbedding, { again: SetImageOptions["again"] }>();
+  readonly #videos = new Map<Video, { open: () => Promise<number> }>();
   readonly #disposed = new AbortController();
   #encodes = 0;
+  /** By engines that are gone. */
+  #encodesBefore = 0;
 
-  private constructor(
-    connection: Connection,
-    device: "webgpu" | "cpu",
-    worker: boolean,
-    loaded: Calls["load"]["result"],
-    fallback: Sam2Error | undefined,
-  ) {
-    const { device: adapter, precision, notKept, ...model } = loaded;
-    this.#connection = connection;
-    this.#worker = worker;
-    this.device = device;
-    this.adapter = adapter;
-    this.precision = precision;
-    this.fallback = fallback;
-    this.notKept = notKept && fromPlain(notKept);
-    this.model = model;
+  private constructor(options: LoadOptions, started: Started) {
+    this.#options = options;
+    this.#started = started;
+    this.#link = new Link(started.connection);
+    this.#lost = lossOf(started.connection);
+  }
+
+  /** Where it runs: `"webgpu"` or `"cpu"`. */
+  get device(): "webgpu" | "cpu" {
+    return this.#started.device;
+  }
+
+  /** The GPU's description, or `"cpu"`. */
+  get adapter(): string {
+    return this.#started.loaded.device;
+  }
+
+  get model(): ModelInfo {
+    const { name, version, imageSize, parameters } = this.#started.loaded;
+    return { name, version, imageSize, parameters };
+  }
+
+  /** What matrices are multiplied in. */
+  get precision(): Precision {
+    return this.#started.loaded.precision;
+  }
+
+  /** Why `device: "auto"` went on to the CPU although there is a GPU. */
+  get fallback(): Sam2Error | undefined {
+    return this.#started.fallback;
+  }
+
+  /** Why the model's file was not kept for the next visit although it should be: `QUOTA_EXCEEDED`. */
+  get notKept(): Sam2Error | undefined {
+    const { notKept } = this.#started.loaded;
+    return notKept && fromPlain(notKept);
+  }
+
+  /**
+   * Resolves with the reason once the model cannot go on: `DEVICE_LOST` (the browser or the driver took the GPU away),
+   * `OUT_OF_MEMORY` or `INTERNAL`. Calls then reject with that reason until {@link Sam2.reload} has ended, and this is
+   * another promise after it. It stays pending when the model is disposed of.
+   */
+  get lost(): Promise<Sam2Error> {
+    return this.#lost;
   }
 
   /**
@@ -65,33 +92,94 @@ export class Sam2 {
    * `UNSUPPORTED_INPUT`.
    */
   static async load(options: LoadOptions = {}): Promise<Sam2> {
-    const { device = "auto", precision = "f32", worker = true, signal, onProgress } = options;
-    check(signal);
-    if (precision !== "f32" && precision !== "f16")
-      throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
-    let weights = weightsSource(options);
-    const devices = await until(chooseDevices(device), [signal]);
-    let fallback: Sam2Error | undefined;
-    for (const [index, chosen] of devices.entries()) {
-      const connection = await connect(chosen, worker);
+    return new Sam2(options, await start(options));
+  }
+
+  /**
+   * Begins anew on a new device, with the model's file from the browser's storage or from where it came, after
+   * {@link Sam2.lost} or at any time. Calls under way reject with `DEVICE_LOST`.
+   *
+   * Pictures are encoded again (see {@link SetImageOptions.again}), so that every {@link ImageEmbedding} answers as before;
+   * one whose picture cannot be had any more rejects from then on. A {@link Video} is told all its prompts again, and goes
+   * on from there: propagate again from the first of them, for what tracking had remembered is gone. Of a stream, objects
+   * whose prompted frames are gone are forgotten.
+   *
+   * @throws {@link Sam2Error} as {@link Sam2.load}. Then nothing works until another reload.
+   */
+  async reload(options: ReloadOptions = {}): Promise<void> {
+    check(this.#disposed.signal, options.signal);
+    this.#reloading ??= this.#reload(options).finally(() => {
+      this.#reloading = undefined;
+    });
+    return this.#reloading;
+  }
+
+  async #reload({ device, signal, onProgress }: ReloadOptions): Promise<void> {
+    this.#encodesBefore = this.#encodes;
+    this.#link.end(reloaded());
+    const { signal: _, onProgress: __, ...options } = this.#options;
+    const gone = new AbortController();
+    const stop = () =>
+      gone.abort(this.#disposed.signal.aborted ? this.#disposed.signal.reason : signal?.reason);
+    for (const one of [this.#disposed.signal, signal]) one?.addEventListener("abort", stop);
+    try {
+      const started = await start({
+        ...options,
+        ...(device && { device }),
+        ...(onProgress && { onProgress }),
+        signal: gone.signal,
+      });
+      this.#started = started;
+      this.#link.replace(started.connection);
+      this.#lost = lossOf(started.connection);
+      await this.#restoreImages(gone.signal);
+      await this.#restoreVideos(gone.signal);
+    } finally {
+      for (const one of [this.#disposed.signal, signal]) one?.removeEventListener("abort", stop);
+    }
+  }
+
+  async #restoreImages(signal: AbortSignal): Promise<void> {
+    for (const [image, { again }] of this.#images) {
+      if (image.isDisposed) {
+        this.#images.delete(image);
+        continue;
+      }
       try {
-        const context = { signal, onProgress: muted(onProgress, signal) };
-        const call = connection.call("load", { weights, precision }, context);
-        return new Sam2(connection, chosen, worker, await until(call, [signal]), fallback);
+        if (!again) throw new Error("It was handed over, or is of a kind that changes.");
+        const picture = await until(Promise.resolve(again()), [signal]);
+        image.restored(await this.#encode(picture, false, signal));
       } catch (error) {
-        const another = index + 1 < devices.length;
-        if (!(another && error instanceof Sam2Error && OF_THE_DEVICE.includes(error.code))) {
-          connection.close();
-          throw error;
-        }
-        fallback = error;
-        // Nobody should download a file twice because of a driver.
-        const bytes = await connection.call("takeWeights", {}).catch(() => undefined);
-        if (bytes && "url" in weights) weights = { ...weights, bytes };
-        connection.close();
+        check(signal);
+        if (isOfTheEngine(error)) throw error;
+        const why = (error as Error)?.message ?? error;
+        image.restored(
+          new Sam2Error(
+            "DEVICE_LOST",
+            `The picture's features went with the device, and it could not be encoded again: ${why} Call setImage again.`,
+            { cause: error },
+          ),
+        );
+        this.#images.delete(image);
       }
     }
-    throw new Sam2Error("DEVICE_UNAVAILABLE", "No device could run the model.");
+  }
+
+  async #restoreVideos(signal: AbortSignal): Promise<void> {
+    for (const [video, { open }] of this.#videos) {
+      if (video.isDisposed) {
+        this.#videos.delete(video);
+        continue;
+      }
+      try {
+        await until(video.restored(await open()), [signal]);
+      } catch (error) {
+        check(signal);
+        if (isOfTheEngine(error)) throw error;
+        if (!video.isDisposed) video.lost(toSam2Error(error));
+        this.#videos.delete(video);
+      }
+    }
   }
 
   /** Whether the model that these options name is kept in this browser, so that loading it needs no download. */
@@ -156,22 +244,37 @@ export class Sam2 {
    */
   async setImage(
     picture: PictureSource,
-    { signal, transfer = false }: SetImageOptions = {},
+    { signal, transfer = false, again }: SetImageOptions = {},
   ): Promise<ImageEmbedding> {
     check(this.#disposed.signal, signal);
+    const made = await this.#encode(picture, transfer, signal);
+    const image = new ImageEmbedding(this.#link, this.#disposed.signal, made);
+    this.#forgetDisposed();
+    this.#images.set(image, {
+      again: again ?? (!transfer && keepsItsPicture(picture) ? () => picture : undefined),
+    });
+    return image;
+  }
+
+  async #encode(
+    picture: PictureSource,
+    transfer: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Calls["setImage"]["result"]> {
     const gone = [signal, this.#disposed.signal];
     const prepared = await until(toPicture(picture, transfer), gone, (late) => closePicture(late.picture));
-    const call = this.#connection.call(
-      "setImage",
-      { picture: prepared.picture },
-      { signal },
-      prepared.transfer,
-    );
+    const call = this.#link.call("setImage", { picture: prepared.picture }, { signal }, prepared.transfer);
     const made = await until(call, gone, ({ image }) => {
-      if (!this.#disposed.signal.aborted) this.#connection.call("release", { image }).catch(() => {});
+      if (!this.#disposed.signal.aborted) this.#link.call("release", { image }).catch(() => {});
     });
-    this.#encodes = made.encodes;
-    return new ImageEmbedding(this.#connection, this.#disposed.signal, made);
+    this.#encodes = this.#encodesBefore + made.encodes;
+    return made;
+  }
+
+  /** What was disposed of needs no restoring, and its picture need not be held on to. */
+  #forgetDisposed(): void {
+    for (const image of this.#images.keys()) if (image.isDisposed) this.#images.delete(image);
+    for (const video of this.#videos.keys()) if (video.isDisposed) this.#videos.delete(video);
   }
 
   /**
@@ -206,7 +309,11 @@ export class Sam2 {
     }
     const live = new AbortController();
     try {
-      const opening = openSource(source, { keepFrames, inWorker: this.#worker, signal: live.signal });
+      const opening = openSource(source, {
+        keepFrames,
+        inWorker: this.#options.worker ?? true,
+        signal: live.signal,
+      });
       const frames = await until(opening, gone, (late) => late.close());
       try {
         const { width, height, frameCount } = frames;
@@ -219,15 +326,21 @@ export class Sam2 {
           // A file's can be asked for at any time; a stream's are gone with its frames, and it may never end.
           pastMaskBytes: frameCount === undefined ? 2 ** 15 + keepFrames * 2 ** 12 : 2 ** 26,
         };
-        const call = this.#connection.call(
-          "openVideo",
-          { width, height, frameCount, options: wasmOptions },
-          { signal },
-        );
-        const { video } = await until(call, gone, (late) => {
-          if (!this.#disposed.signal.aborted) this.#connection.call("closeVideo", late).catch(() => {});
-        });
-        return new Video(this.#connection, this.#disposed.signal, frames, video);
+        const open = async (opening: AbortSignal | undefined) => {
+          const call = this.#link.call(
+            "openVideo",
+            { width, height, frameCount, options: wasmOptions },
+            { signal: opening },
+          );
+          const { video } = await until(call, [opening, this.#disposed.signal], (late) => {
+            if (!this.#disposed.signal.aborted) this.#link.call("closeVideo", late).catch(() => {});
+          });
+          return video;
+        };
+        const video = new Video(this.#link, this.#disposed.signal, frames, await open(signal));
+        this.#forgetDisposed();
+        this.#videos.set(video, { open: () => open(undefined) });
+        return video;
       } catch (error) {
         frames.close();
         throw error;
@@ -241,17 +354,63 @@ export class Sam2 {
   /** Frees the model, all its images and videos, and its worker. Calls under way and later ones reject with `DISPOSED`. */
   dispose(): void {
     if (this.#disposed.signal.aborted) return;
-    this.#disposed.abort(new Sam2Error("DISPOSED", "The model has been disposed of. Call Sam2.load again."));
-    this.#connection.close();
+    const reason = new Sam2Error("DISPOSED", "The model has been disposed of. Call Sam2.load again.");
+    this.#disposed.abort(reason);
+    this.#images.clear();
+    this.#videos.clear();
+    this.#link.end(reason);
   }
+}
+
+/** A model on a device. */
+interface Started {
+  connection: Connection;
+  device: "webgpu" | "cpu";
+  loaded: Calls["load"]["result"];
+  fallback: Sam2Error | undefined;
+}
+
+async function start(options: LoadOptions): Promise<Started> {
+  const { device = "auto", precision = "f32", worker = true, signal, onProgress } = options;
+  check(signal);
+  if (precision !== "f32" && precision !== "f16")
+    throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
+  let weights = weightsSource(options);
+  const devices = await until(chooseDevices(device), [signal]);
+  let fallback: Sam2Error | undefined;
+  for (const [index, chosen] of devices.entries()) {
+    const connection = await connect(chosen, worker);
+    try {
+      const context = { signal, onProgress: muted(onProgress, signal) };
+      const loaded = await until(connection.call("load", { weights, precision }, context), [signal]);
+      return { connection, device: chosen, loaded, fallback };
+    } catch (error) {
+      if (!(index + 1 < devices.length && isOfTheEngine(error))) {
+        connection.close();
+        throw error;
+      }
+      fallback = error;
+      // Nobody should download a file twice because of a driver.
+      const bytes = await connection.call("takeWeights", {}).catch(() => undefined);
+      if (bytes && "url" in weights) weights = { ...weights, bytes };
+      connection.close();
+    }
+  }
+  throw new Sam2Error("DEVICE_UNAVAILABLE", "No device could run the model.");
+}
+
+/** The reason for which an engine stops; pending while it goes on, and when it is closed. */
+function lossOf(connection: Connection): Promise<Sam2Error> {
+  // A worker that dies tells of nothing: what is pending then is rejected.
+  return connection.call("lost", {}).then(fromPlain, toSam2Error);
 }
 
 // Each wasm build has a worker of its own, written out as bundlers recognise it, so that only one build is fetched and
 // no worker needs code splitting (which Vite's default worker format lacks).
 async function connect(device: "webgpu" | "cpu", inWorker: boolean): Promise<Connection> {
   if (!inWorker) {
-    const { wasm } = await (device === "webgpu" ? import("./wasm-webgpu.js") : import("./wasm-cpu.js"));
-    return connectLocal(wasm);
+    const { newWasm } = await (device === "webgpu" ? import("./wasm-webgpu.js") : import("./wasm-cpu.js"));
+    return connectLocal(newWasm());
   }
   return connectWorker(
     startWorker(() =>
@@ -277,10 +436,16 @@ function muted(onProgress: LoadOptions["onProgress"], signal?: AbortSignal): Loa
   );
 }
 
-/** Faults of a GPU or its driver, which the CPU does not share. */
-const OF_THE_DEVICE: readonly Sam2ErrorCode[] = [
-  "DEVICE_UNAVAILABLE",
-  "DEVICE_LOST",
-  "OUT_OF_MEMORY",
-  "INTERNAL",
-];
+/** Faults of a GPU, its driver or the engine, which another device may not share. */
+function isOfTheEngine(error: unknown): error is Sam2Error {
+  const codes: readonly Sam2ErrorCode[] = ["DEVICE_UNAVAILABLE", "DEVICE_LOST", "OUT_OF_MEMORY", "INTERNAL"];
+  return error instanceof Sam2Error && codes.includes(error.code);
+}
+
+/** Whether the same picture can be had from it later. */
+function keepsItsPicture(source: PictureSource): boolean {
+  return ["Blob", "ImageData", "ImageBitmap", "HTMLImageElement"].some((kind) => {
+    const type = (globalThis as Record<string, unknown>)[kind];
+    return typeof type === "function" && source instanceof type;
+  });
+}

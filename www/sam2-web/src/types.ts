@@ -39,8 +39,8 @@ export interface LoadOptions {
   device?: Device;
   /**
    * `"f16"` multiplies matrices in half precision on a real GPU that can (`shader-f16`): `nano`'s logits are then within a
-   * thousandth of the largest, after a memory step within a hundredth. {@link Sam2.precision} tells whether it does. With
-   * `worker: false` it holds for every model of the page. Default `"f32"`: as the official code.
+   * thousandth of the largest, after a memory step within a hundredth. {@link Sam2.precision} tells whether it does.
+   * Default `"f32"`: as the official code.
    */
   precision?: Precision;
   /** Your own copies of the named models: `tiny` is then fetched from `${baseUrl}/tiny.safetensors`. */
@@ -65,6 +65,18 @@ export interface SetImageOptions {
   signal?: AbortSignal;
   /** Hand over an `ImageBitmap` or `ImageData` instead of copying it; yours is empty afterwards. Default false. */
   transfer?: boolean;
+  /**
+   * Gives the picture once more, for {@link Sam2.reload}. Needed only for what does not keep its picture: what was handed
+   * over, a canvas, a `<video>`, a `VideoFrame`. All else is held on to until the embedding is disposed of.
+   */
+  again?: () => PictureSource | Promise<PictureSource>;
+}
+
+export interface ReloadOptions {
+  /** Another device than at first, such as `"cpu"` where the GPU has too little memory. */
+  device?: Device;
+  onProgress?: (progress: Progress) => void;
+  signal?: AbortSignal;
 }
 
 /** A click, in picture pixels from the top left corner. */

@@ -1,12 +1,17 @@
-import { Sam2Error } from "./errors.js";
+import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
+import type { Link } from "./link.js";
 import { Mask } from "./mask.js";
 import { cutOut } from "./pixels.js";
-import type { Calls, Connection, OnFrame } from "./protocol.js";
+import { PromptLog } from "./prompt-log.js";
+import type { Calls, OnFrame } from "./protocol.js";
 import type { Box, FrameAtOptions, PredictOptions, PropagateOptions } from "./types.js";
 import { check, until } from "./until.js";
 import { toObjectPrompt, type VideoPrompt } from "./video-prompt.js";
 import type { WasmFrameMasks } from "./wasm-module.js";
+
+/** Of a frame that cannot be had. */
+const FRAMES: readonly Sam2ErrorCode[] = ["FRAME_GONE", "VIDEO_CORRUPT", "VIDEO_SOURCE_FAILED", "NETWORK"];
 
 /** One object on one frame. */
 export interface VideoMask {
@@ -50,8 +55,9 @@ export class Video {
    * it was cut. They are not counted, and frame 0 is the first that can.
    */
   readonly framesLeftOut: number;
-  readonly #connection: Connection;
-  readonly #id: number;
+  readonly #link: Link;
+  #id: number;
+  readonly #told = new PromptLog();
   readonly #source: FrameSource;
   readonly #disposed = new AbortController();
   readonly #modelGone: AbortSignal;
@@ -61,8 +67,8 @@ export class Video {
   #running: AbortController | undefined;
 
   /** @internal */
-  constructor(connection: Connection, modelGone: AbortSignal, source: FrameSource, id: number) {
-    this.#connection = connection;
+  constructor(link: Link, modelGone: AbortSignal, source: FrameSource, id: number) {
+    this.#link = link;
     this.#modelGone = modelGone;
     this.#source = source;
     this.#id = id;
@@ -119,15 +125,21 @@ export class Video {
   async prompt(prompt: VideoPrompt, { signal }: PredictOptions = {}): Promise<VideoFrameMasks> {
     const asked = toObjectPrompt(prompt, this);
     this.#checkFrame(prompt.frame);
-    return this.#turn(signal, (live) => this.#onFrame("promptVideo", prompt.frame, asked, live));
+    return this.#turn(signal, async (live) => {
+      const masks = await this.#onFrame("promptVideo", prompt.frame, asked, live);
+      this.#told.add(prompt.frame, asked);
+      return masks;
+    });
   }
 
   /** Takes back what was said of an object on a frame, and answers with all objects on that frame. */
   async clearPrompts(frame: number, object: number): Promise<VideoFrameMasks> {
     this.#checkFrame(frame);
-    return this.#turn(undefined, async (signal) =>
-      this.#read(await this.#call("clearPrompts", { frame, object }, signal)),
-    );
+    return this.#turn(undefined, async (signal) => {
+      const masks = await this.#call("clearPrompts", { frame, object }, signal);
+      this.#told.clear(frame, object);
+      return this.#read(masks);
+    });
   }
 
   /**
@@ -229,13 +241,17 @@ export class Video {
   async removeObject(object: number): Promise<VideoFrameMasks[]> {
     return this.#turn(undefined, async (signal) => {
       const frames = await this.#call("removeObject", { object }, signal);
+      this.#told.remove(object);
       return frames.map((masks) => this.#read(masks));
     });
   }
 
   /** Forgets all objects. The video stays open. */
   async reset(): Promise<void> {
-    return this.#turn(undefined, (signal) => this.#call("resetVideo", {}, signal));
+    return this.#turn(undefined, async (signal) => {
+      await this.#call("resetVideo", {}, signal);
+      this.#told.reset();
+    });
   }
 
   /**
@@ -251,7 +267,45 @@ export class Video {
     if (this.#disposed.signal.aborted) return;
     this.#disposed.abort(new Sam2Error("DISPOSED", "The video has been disposed of. Call openVideo again."));
     this.#source.close();
-    if (!this.#modelGone.aborted) this.#connection.call("closeVideo", { video: this.#id }).catch(() => {});
+    if (!this.#modelGone.aborted) this.#link.call("closeVideo", { video: this.#id }).catch(() => {});
+  }
+
+  /**
+   * The engine has opened it once more, on another device: tells it all prompts again. What cannot be told, since a
+   * stream's frame is gone, is forgotten. Answers with the reason, if the device fails again.
+   *
+   * @internal
+   */
+  async restored(id: number): Promise<void> {
+    this.#id = id;
+    this.#atHand = undefined;
+    this.#running?.abort(new Sam2Error("DEVICE_LOST", "The model was reloaded. Call propagate again."));
+    await this.#turn(undefined, async (signal) => {
+      for (const { frame, prompt } of this.#told.all) {
+        try {
+          await this.#onFrame("promptVideo", frame, prompt, signal);
+        } catch (error) {
+          if (!(error instanceof Sam2Error && FRAMES.includes(error.code))) throw error;
+          this.#told.remove(prompt.object);
+          await this.#call("removeObject", { object: prompt.object }, signal);
+        }
+      }
+    });
+  }
+
+  /**
+   * It could not be opened again.
+   *
+   * @internal
+   */
+  lost(reason: Sam2Error): void {
+    this.#disposed.abort(reason);
+    this.#source.close();
+  }
+
+  /** @internal */
+  get isDisposed(): boolean {
+    return this.#disposed.signal.aborted;
   }
 
   get #gone(): readonly AbortSignal[] {
@@ -292,7 +346,7 @@ export class Video {
     args: Omit<Calls[M]["args"], "video">,
     signal: AbortSignal,
   ): Promise<Calls[M]["result"]> {
-    return this.#connection.call(method, { video: this.#id, ...args } as Calls[M]["args"], { signal });
+    return this.#link.call(method, { video: this.#id, ...args } as Calls[M]["args"], { signal });
   }
 
   /** A call that works on a frame, with its picture unless the engine has it. */
@@ -308,7 +362,7 @@ export class Video {
     // Until the answer comes it is not known what the engine has encoded.
     this.#atHand = undefined;
     const whole = { video: this.#id, frame, ...(picture && { picture }), ...args } as Calls[M]["args"];
-    const masks = await this.#connection.call(method, whole, { signal }, picture ? transferOf(picture) : []);
+    const masks = await this.#link.call(method, whole, { signal }, picture ? transferOf(picture) : []);
     this.#atHand = frame;
     return this.#read(masks);
   }
@@ -342,7 +396,7 @@ export class Video {
     const tools = {
       rle: async (bits: Uint8Array): Promise<string> => {
         check(this.#modelGone);
-        return until(this.#connection.call("rle", { bits, width, height }), [this.#modelGone]);
+        return until(this.#link.call("rle", { bits, width, height }), [this.#modelGone]);
       },
       cutout: (bits: Uint8Array, crop: Box): Promise<Blob> =>
         this.#live(undefined, async (signal) => {

@@ -1,4 +1,4 @@
-import init, { Model, maskToRle, setPanicHandler } from "../wasm/cpu/sam2_web.js";
+import newInstance from "../wasm/cpu/sam2_web.js";
 import type { WasmModule } from "./wasm-module.js";
 
-export const wasm: WasmModule = { default: init, Model, setPanicHandler, maskToRle };
+export const newWasm: () => WasmModule = newInstance;

@@ -1,11 +1,16 @@
-/** What a wasm build exports. Both builds (cpu, webgpu) are the same crate, so they share this face. */
+/**
+ * An instance of a wasm build, with memory of its own. Both builds (cpu, webgpu) are the same crate, so they share this
+ * face.
+ */
 export interface WasmModule {
-  default(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
+  /** Comes before all else. */
+  init(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
+  Device: {
+    /** @param f16Products - whether matrices are to be multiplied in f16 where the device can. */
+    open(f16Products: boolean): Promise<WasmDevice>;
+  };
   Model: {
-    /** `f16Products`: whether matrices are to be multiplied in f16 where the device can. */
-    load(weights: Uint8Array, config: string | undefined, f16Products: boolean): Promise<WasmModel>;
-    /** Makes a GPU's pipelines for the safetensors file that begins so. */
-    warmUp(header: Uint8Array, f16Products: boolean): Promise<boolean>;
+    load(device: WasmDevice, weights: Uint8Array, config?: string): Promise<WasmModel>;
   };
   /** Called once if the module panics; nothing under way will settle after that. */
   setPanicHandler(handler: (message: string) => void): void;
@@ -13,15 +18,23 @@ export interface WasmModule {
   maskToRle(bits: Uint8Array, width: number, height: number): string;
 }
 
+export interface WasmDevice {
+  /** "cpu", or the adapter's description. */
+  readonly name: string;
+  /** Whether matrices are multiplied in f16. */
+  readonly f16Products: boolean;
+  /** Makes a GPU's pipelines for the safetensors file that begins so. */
+  warmUp(header: Uint8Array): Promise<boolean>;
+  /** Resolves when nothing can be computed on it any more, or to nothing when it is freed before. */
+  fault(): Promise<Error | undefined>;
+  free(): void;
+}
+
 export interface WasmModel {
   readonly name: string;
   readonly version: string;
   readonly imageSize: number;
   readonly parameters: number;
-  /** "cpu", or the adapter's description. */
-  readonly device: string;
-  /** Whether matrices are multiplied in f16. */
-  readonly f16Products: boolean;
   /** How many pictures have been encoded. */
   readonly encodes: number;
   setImage(rgba: Uint8Array, width: number, height: number): Promise<WasmEmbedding>;

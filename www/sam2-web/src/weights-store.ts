@@ -14,7 +14,7 @@ export interface CachedWeights {
  * Bytes of a part. Files are kept in parts, so that a download that ends too soon, be it because the page is closed, goes
  * on after the last whole part.
  */
-export const PART_BYTES = 4 << 20;
+export const PART_BYTES = 2 << 20;
 
 /** What is known of a file, kept beside its parts and rewritten after each. */
 interface Note {
@@ -58,8 +58,12 @@ export class StoredFile {
 
   /** @param keep - whether anything new is to be kept; what is there is read in any case. */
   static async open(url: string, store: Store, keep: boolean): Promise<StoredFile> {
-    const storage = await storageOf(store);
-    return new StoredFile(url, storage?.folder(await nameOf(url)), keep);
+    const places = await storagesOf(store);
+    const name = places.length ? await nameOf(url) : "";
+    // Where it is already, if it is.
+    for (const place of places)
+      if (await noteIn(place.folder(name))) return new StoredFile(url, place.folder(name), keep);
+    return new StoredFile(url, places[0]?.folder(name), keep);
   }
 
   /** What is there already. */
@@ -148,18 +152,18 @@ export async function isKept(url: string): Promise<boolean> {
 /** Deletes a file and what there is of it, wherever it is. */
 export async function dropCached(url: string): Promise<void> {
   const name = await nameOf(url).catch(() => "");
-  for (const storage of await storages()) if (name) await storage.folder(name).remove();
+  for (const storage of await storagesOf("auto")) if (name) await storage.folder(name).remove();
 }
 
 /** Deletes everything. */
 export async function dropAll(): Promise<void> {
-  for (const storage of await storages())
+  for (const storage of await storagesOf("auto"))
     for (const name of await storage.folders()) await storage.folder(name).remove();
 }
 
 export async function listCached(): Promise<CachedWeights[]> {
   const found: CachedWeights[] = [];
-  for (const storage of await storages()) {
+  for (const storage of await storagesOf("auto")) {
     for (const name of await storage.folders()) {
       const note = await noteIn(storage.folder(name));
       if (note?.complete) found.push({ url: note.url, bytes: note.total });
@@ -168,21 +172,14 @@ export async function listCached(): Promise<CachedWeights[]> {
   return found;
 }
 
-async function storageOf(store: Store): Promise<BrowserStorage | undefined> {
-  switch (store) {
-    case "opfs":
-      return opfs();
-    case "cache-api":
-      return cacheApi();
-    case "auto":
-      return (await opfs()) ?? cacheApi();
-    case "none":
-      return undefined;
-  }
-}
-
-async function storages(): Promise<BrowserStorage[]> {
-  return (await Promise.all([opfs(), cacheApi()])).filter((storage) => storage !== undefined);
+/** The first of them is the one to keep new files in. */
+async function storagesOf(store: Store): Promise<BrowserStorage[]> {
+  if (store === "none") return [];
+  const found = await Promise.all([
+    store === "cache-api" ? undefined : opfs(),
+    store === "opfs" ? undefined : cacheApi(),
+  ]);
+  return found.filter((storage) => storage !== undefined);
 }
 
 async function noteIn(folder: Folder): Promise<Note | undefined> {

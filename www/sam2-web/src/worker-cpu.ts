@@ -1,4 +1,4 @@
 import { serveEngine } from "./serve-engine.js";
-import { wasm } from "./wasm-cpu.js";
+import { newWasm } from "./wasm-cpu.js";
 
-serveEngine(wasm);
+serveEngine(newWasm());

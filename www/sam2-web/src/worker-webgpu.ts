@@ -1,4 +1,4 @@
 import { serveEngine } from "./serve-engine.js";
-import { wasm } from "./wasm-webgpu.js";
+import { newWasm } from "./wasm-webgpu.js";
 
-serveEngine(wasm);
+serveEngine(newWasm());

@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{ method?: string, url?: string, headers: Record<string, string | string[] | undefined> }} Asked
- * @typedef {{ way: string, range: string | undefined }} Request
+ * @typedef {{ url: string, way: string, range: string | undefined }} Request
  */
 
 /** The state of one server: what it was asked, oldest first. */
@@ -13,6 +13,7 @@ export class BadServer {
   #file;
   /** Ways that were met before: most misbehave only at first. */
   #met = new Map();
+  #behaves = new Set();
 
   /** @param {(name: string) => Promise<Buffer>} file */
   constructor(file) {
@@ -25,12 +26,13 @@ export class BadServer {
    * @param {string} prefix of the path, before the way
    */
   async answer(request, response, prefix) {
-    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    const { pathname, search } = new URL(request.url ?? "/", "http://localhost");
     const [way = "", ...rest] = pathname.slice(prefix.length).split("/");
     const range = request.headers.range;
-    this.requests.push({ way, range });
-    const times = (this.#met.get(way) ?? 0) + 1;
-    this.#met.set(way, times);
+    this.requests.push({ url: request.url ?? "", way, range });
+    // Each address is met for the first time once: a query makes it another.
+    const times = (this.#met.get(request.url) ?? 0) + 1;
+    this.#met.set(request.url, times);
     const file = await this.#file(rest.join("/"));
     const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
     const base = { "Content-Type": "application/octet-stream", ETag: '"one"', "Cache-Control": "no-store" };
@@ -66,6 +68,11 @@ export class BadServer {
         return times <= 2 ? partly(share(times / 3), cut) : piece();
       case "always-cuts": // without ever getting on
         return partly(share(0.7), cut);
+      case "cuts-until-told":
+        return this.#behaves.has(search) ? piece() : partly(share(0.7), cut);
+      case "behave": // from now on, at addresses with the same query
+        this.#behaves.add(search);
+        return whole(Buffer.alloc(0));
       case "cuts-without-ranges":
         return times === 1 ? partly(share(0.7), cut) : whole();
       case "cuts-and-changes": {
@@ -97,6 +104,11 @@ export class BadServer {
       case "corrupts": {
         const bytes = Buffer.from(file);
         bytes[share(0.5)] = (bytes[share(0.5)] ?? 0) ^ 1;
+        return whole(bytes);
+      }
+      case "corrupts-at-the-start": {
+        const bytes = Buffer.from(file);
+        bytes.fill(0, 0, 64);
         return whole(bytes);
       }
       case "corrupts-at-first": {

@@ -6,20 +6,24 @@ export class FakeStorage {
   quota = Number.POSITIVE_INFINITY;
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
 
-  /** Puts one of them, or none, where the package looks for it. */
-  install(kind: "opfs" | "cache-api" | "none"): void {
+  /** Puts one of them, both or none where the package looks for it. */
+  install(kind: "opfs" | "cache-api" | "both" | "none"): void {
+    const [hasFiles, hasCache] = [
+      kind === "opfs" || kind === "both",
+      kind === "cache-api" || kind === "both",
+    ];
     vi.stubGlobal(
       "FileSystemFileHandle",
-      kind === "opfs"
+      hasFiles
         ? class {
             createWritable() {}
           }
         : undefined,
     );
     vi.stubGlobal("navigator", {
-      storage: kind === "opfs" ? { getDirectory: async () => this.#directory("") } : undefined,
+      storage: hasFiles ? { getDirectory: async () => this.#directory("") } : undefined,
     });
-    vi.stubGlobal("caches", kind === "cache-api" ? { open: async () => this.#cache() } : undefined);
+    vi.stubGlobal("caches", hasCache ? { open: async () => this.#cache() } : undefined);
   }
 
   /** The paths that have bytes. */
@@ -93,8 +97,8 @@ export class FakeStorage {
   }
 
   #cache(): object {
-    const pathOf = (url: string) => `sam2-web-weights/${url.replace(/^https:\/\/[^/]+\//, "")}`;
-    const urlOf = (path: string) => path.replace("sam2-web-weights", "https://sam2-web.invalid");
+    const pathOf = (url: string) => `cache/${url.replace(/^https:\/\/[^/]+\//, "")}`;
+    const urlOf = (path: string) => path.replace("cache", "https://sam2-web.invalid");
     return {
       match: async (url: string) => {
         const bytes = this.#files.get(pathOf(url));
@@ -103,7 +107,10 @@ export class FakeStorage {
       put: async (url: string, response: Response) =>
         this.#put(pathOf(url), new Uint8Array(await response.arrayBuffer())),
       delete: async (url: string) => this.#files.delete(pathOf(url)),
-      keys: async () => this.names().map((path) => ({ url: urlOf(path) })),
+      keys: async () =>
+        this.names()
+          .filter((path) => path.startsWith("cache/"))
+          .map((path) => ({ url: urlOf(path) })),
     };
   }
 }

@@ -1,4 +1,5 @@
 import type {
+  WasmDevice,
   WasmEmbedding,
   WasmFrameMasks,
   WasmMask,
@@ -21,7 +22,7 @@ function failWith(code: string, message: string): never {
 }
 
 /** Counts of what is alive, so that tests can see leaks. */
-export const alive = { models: 0, embeddings: 0, videos: 0 };
+export const alive = { devices: 0, models: 0, embeddings: 0, videos: 0 };
 
 /** The lengths of the headers that a device was readied for. */
 export const warmedUp: number[] = [];
@@ -32,28 +33,53 @@ export const hooks: {
   beforeDecode?: () => Promise<void>;
   beforeTrack?: (frame: number) => Promise<void>;
   panic?: (message: string) => void;
+  /** Ends the device that was opened last. */
+  loseDevice?: (code: string) => void;
 } = {};
+
+export class Device implements WasmDevice {
+  readonly name = "cpu";
+  readonly #fault: Promise<Error | undefined>;
+  #free = () => {};
+
+  constructor(readonly f16Products: boolean) {
+    alive.devices++;
+    this.#fault = new Promise((resolve) => {
+      this.#free = () => resolve(undefined);
+      hooks.loseDevice = (code) => resolve(Object.assign(new Error("The GPU is gone."), { code }));
+    });
+  }
+
+  static async open(f16Products: boolean): Promise<Device> {
+    return new Device(f16Products);
+  }
+
+  async warmUp(header: Uint8Array): Promise<boolean> {
+    warmedUp.push(header.length);
+    return true;
+  }
+
+  fault(): Promise<Error | undefined> {
+    return this.#fault;
+  }
+
+  free(): void {
+    alive.devices--;
+    this.#free();
+  }
+}
 
 export class Model implements WasmModel {
   readonly name = "fake";
   readonly version = "2.1";
   readonly imageSize = 512;
   readonly parameters = 1_234_567;
-  readonly device = "cpu";
   encodes = 0;
 
-  constructor(readonly f16Products: boolean) {}
-
-  static async load(weights: Uint8Array, _config: string | undefined, f16Products: boolean): Promise<Model> {
+  static async load(_device: WasmDevice, weights: Uint8Array): Promise<Model> {
     if (weights.length < 8) failWith("WEIGHTS_CORRUPT", "The weights file is cut short. Download it again.");
     alive.models++;
-    // This device can.
-    return new Model(f16Products);
-  }
-
-  static async warmUp(header: Uint8Array): Promise<boolean> {
-    warmedUp.push(header.length);
-    return true;
+    return new Model();
   }
 
   async setImage(rgba: Uint8Array, width: number, height: number): Promise<WasmEmbedding> {
@@ -258,7 +284,7 @@ export function maskToRle(bits: Uint8Array, width: number, height: number): stri
   return `${bits.length}:${width}x${height}`;
 }
 
-export default async function init(): Promise<{ memory?: WebAssembly.Memory }> {
+async function init(): Promise<{ memory?: WebAssembly.Memory }> {
   return {};
 }
 
@@ -266,4 +292,8 @@ export function setPanicHandler(handler: (message: string) => void): void {
   hooks.panic = handler;
 }
 
-export const fakeWasm: WasmModule = { default: init, Model, setPanicHandler, maskToRle };
+export const fakeWasm: WasmModule = { init, Device, Model, setPanicHandler, maskToRle };
+
+export default function newInstance(): WasmModule {
+  return fakeWasm;
+}

@@ -193,6 +193,26 @@ describe.each([
     expect(await codeOf(sam.setImage(picture()))).toBe("DISPOSED");
   });
 
+  it("refuses bits that are not as many as the mask's pixels", async () => {
+    const sam = await load();
+    const image = await sam.setImage(picture());
+    const [mask] = (await image.predict(click)).masks;
+    for (const size of [
+      { width: 65536, height: 65536, bits: new Uint8Array(0) },
+      { width: 41, height: 30 },
+      { bits: new Uint8Array(149) },
+    ]) {
+      const { width, height, bits } = { ...mask, ...size } as {
+        width: number;
+        height: number;
+        bits: Uint8Array;
+      };
+      Object.assign(mask as object, { width, height, bits });
+      expect(await codeOf(mask?.toRle() ?? Promise.resolve())).toBe("UNSUPPORTED_INPUT");
+    }
+    sam.dispose();
+  });
+
   it("after a panic nothing hangs", async () => {
     const sam = await load();
     const { opened } = gate();
@@ -230,7 +250,7 @@ describe.each([
     delete hooks.beforeDecode;
     for (const error of [first, queued, await errorOf(image.predict(click))]) {
       expect(error.code).toBe("INTERNAL");
-      expect(error.message).toMatch(/load again/);
+      expect(error.message).toMatch(/reload/);
     }
     sam.dispose();
   });
@@ -321,7 +341,7 @@ describe("Sam2", () => {
         const fetched = vi.fn(async () => new Response(new Uint8Array(64)));
         vi.stubGlobal("fetch", fetched);
         let first = true;
-        const load = vi.spyOn(fakeModel, "load").mockImplementation(async (bytes) => {
+        const load = vi.spyOn(fakeModel, "load").mockImplementation(async (_device, bytes) => {
           expect(bytes).toHaveLength(64);
           if (first) {
             first = false;

@@ -86,6 +86,7 @@ beforeEach(() => {
 afterEach(() => {
   delete hooks.beforeEncode;
   delete hooks.beforeTrack;
+  delete hooks.loseDevice;
   for (const worker of workers) worker.terminate();
   vi.unstubAllGlobals();
 });
@@ -401,6 +402,49 @@ describe("prompts", () => {
     expect(await codeOf(run(video))).toBe("INVALID_PROMPT");
     await video.reset();
     expect((await video.masksAt(0)).masks).toEqual([]);
+    sam.dispose();
+  });
+});
+
+describe("a video whose device is lost", () => {
+  it("is told all its prompts again, in their order, but not what was taken back", async () => {
+    const { sam, video } = await openFile();
+    const at = (x: number) => [{ x, y: 15, label: 1 as const }];
+    await video.prompt({ frame: 0, object: 7, points: at(10) });
+    await video.prompt({ frame: 0, object: 7, points: at(14), keepPoints: true });
+    await video.prompt({ frame: 3, object: 2, box: [1, 1, 9, 9] });
+    await video.prompt({ frame: 2, object: 7, points: at(20) });
+    await video.clearPrompts(2, 7);
+    await video.prompt({ frame: 1, object: 5, points: at(20) });
+    await video.removeObject(5);
+    const known = await video.masksAt(0);
+    const before = await run(video, { frames: 3 });
+    hooks.beforeTrack = () => new Promise(() => {});
+    const underWay = codeOf(run(video));
+    await pause();
+    hooks.loseDevice?.("DEVICE_LOST");
+    expect(await underWay).toBe("DEVICE_LOST");
+    expect(await codeOf(video.masksAt(0))).toBe("DEVICE_LOST");
+    delete hooks.beforeTrack;
+    await sam.reload();
+    expect(await video.masksAt(0)).toEqual(known);
+    expect(await run(video, { frames: 3 })).toEqual(before);
+    sam.dispose();
+  });
+
+  it("of a stream goes on with what it can, and forgets objects whose frames are gone", async () => {
+    const { sam, video } = await openStream(9, { keepFrames: 1 });
+    const points = [{ x: 10, y: 15, label: 1 as const }];
+    await video.nextFrame();
+    await video.prompt({ frame: video.latestFrame, object: 1, points });
+    await video.nextFrame();
+    await video.nextFrame();
+    await video.nextFrame();
+    const frame = video.latestFrame;
+    await video.prompt({ frame, object: 2, points });
+    await sam.reload();
+    expect((await video.masksAt(frame)).masks.map(({ object }) => object)).toEqual([2]);
+    expect(await run(video, { frames: 2 })).toEqual([frame, frame + 1]);
     sam.dispose();
   });
 });

@@ -308,6 +308,24 @@ describe.each(["opfs", "cache-api"] as const)("kept by %s", (kind) => {
   });
 });
 
+describe("with both storages", () => {
+  it("finds what is kept in either", async () => {
+    storage.install("both");
+    for (const [store, path] of [
+      ["cache-api", /^cache/],
+      ["opfs", /^sam2-web-weights/],
+    ] as const) {
+      expect(await (await readWeights(source("good", { store }), quick)).keep()).toBeUndefined();
+      expect(storage.names().every((name) => path.test(name))).toBe(true);
+      const before = bad.requests.length;
+      expect(same((await readWeights(source("good", { keep: false }), quick)).bytes, file)).toBe(true);
+      expect(bad.requests).toHaveLength(before);
+      await Sam2.clearCache();
+      expect(storage.names()).toEqual([]);
+    }
+  });
+});
+
 describe("without any storage", () => {
   it("loads, and only preload fails", async () => {
     storage.install("none");

@@ -1,6 +1,7 @@
 import {
   type Box,
   type Point,
+  type Sam2,
   Sam2Error,
   type Video,
   type VideoFrameMasks,
@@ -9,8 +10,10 @@ import {
 import { byId } from "../dom.js";
 import type { Mode } from "../mode.js";
 import { milliseconds, showFacts } from "../panel.js";
+import { isLoss } from "../recovery.js";
 import { markSample } from "../sources.js";
 import type { Stage } from "../stage.js";
+import { toast } from "../toast.js";
 import { report, say } from "../words.js";
 import { EffectChoice } from "./effect-choice.js";
 import { Painter, type Shape } from "./effects.js";
@@ -34,6 +37,7 @@ export async function openCamera(): Promise<MediaStream> {
 /** The camera, live: objects are followed as fast as the device can; frames it has no time for are skipped. */
 export class CameraMode implements Mode {
   readonly #stage: Stage;
+  readonly #sam: Sam2;
   readonly #video: Video;
   readonly #stream: MediaStream;
   readonly #canvas = document.createElement("canvas");
@@ -47,8 +51,10 @@ export class CameraMode implements Mode {
   #frame = 0;
   #tracked = 0;
   #masks: VideoFrameMasks | undefined;
+  #goOn = () => {};
 
-  constructor(stage: Stage, video: Video, stream: MediaStream) {
+  constructor(stage: Stage, sam: Sam2, video: Video, stream: MediaStream) {
+    this.#sam = sam;
     this.#stage = stage;
     this.#video = video;
     this.#stream = stream;
@@ -73,6 +79,19 @@ export class CameraMode implements Mode {
 
   get state() {
     return { video: this.#video, frame: this.#frame, tracked: this.#tracked, live: this.#masks, busy: false };
+  }
+
+  /** What was clicked on frames that are gone cannot be told again. */
+  async recovered(): Promise<void> {
+    const { masks } = await this.#video.masksAt(this.#video.latestFrame);
+    const known = new Set(masks.map(({ object }) => object));
+    const forgotten = this.#objects.all.filter(({ id }) => this.#prompted.has(id) && !known.has(id));
+    for (const { id } of forgotten) this.#prompted.delete(id);
+    if (forgotten.length)
+      toast(
+        `The camera's picture has moved on: click ${forgotten.map(({ name }) => name).join(", ")} again.`,
+      );
+    this.#goOn();
   }
 
   close(): void {
@@ -139,6 +158,13 @@ export class CameraMode implements Mode {
         say("The camera has stopped.");
         break;
       } catch (error) {
+        if (await isLoss(this.#sam, error)) {
+          await new Promise<void>((resolve) => {
+            this.#goOn = resolve;
+            this.#ended.signal.addEventListener("abort", () => resolve());
+          });
+          continue;
+        }
         report(error);
         const { code } = error instanceof Sam2Error ? error : { code: undefined };
         if (code !== "INVALID_PROMPT" && code !== "FRAME_GONE") break;
@@ -147,9 +173,16 @@ export class CameraMode implements Mode {
   }
 
   async #answer(): Promise<void> {
-    for (let next = this.#asked.shift(); next; next = this.#asked.shift()) {
-      const masks = await next();
-      if (masks) await this.#show(masks.frame, masks);
+    for (let next = this.#asked[0]; next; next = this.#asked[0]) {
+      try {
+        const masks = await next();
+        if (masks) await this.#show(masks.frame, masks);
+      } catch (error) {
+        // What was asked of a model that is lost is asked again.
+        if (!(await isLoss(this.#sam, error))) this.#asked.shift();
+        throw error;
+      }
+      this.#asked.shift();
     }
   }
 

@@ -1,9 +1,10 @@
-import type { Box, Point, Video, VideoFrameMasks } from "sam2-web";
+import type { Box, Point, Sam2, Video, VideoFrameMasks } from "sam2-web";
 import { byId } from "../dom.js";
 import { download } from "../download.js";
 import type { Mode } from "../mode.js";
 import { milliseconds, showFacts } from "../panel.js";
 import { Prompts } from "../prompts.js";
+import { isLoss } from "../recovery.js";
 import { markSample } from "../sources.js";
 import type { Stage } from "../stage.js";
 import { toast } from "../toast.js";
@@ -19,6 +20,7 @@ import { type Track, Tracker } from "./tracker.js";
 import { Viewer } from "./viewer.js";
 
 export interface Clip {
+  sam: Sam2;
   video: Video;
   file: Blob;
   /** Of the file, without its ending. */
@@ -29,6 +31,7 @@ export interface Clip {
 
 /** A clip: clicks on any frame, objects followed through it, effects over them, and the result as a file. */
 export class ClipMode implements Mode {
+  readonly #sam: Sam2;
   readonly #video: Video;
   readonly #file: Blob;
   readonly #name: string;
@@ -47,13 +50,16 @@ export class ClipMode implements Mode {
   readonly #changed = new Map<string, { frame: number; object: number }>();
   readonly #ended = new AbortController();
   #telling: Promise<void> | undefined;
+  /** What the model was lost over: tracking, and objects that it has not been told to forget. */
+  #interrupted: { track?: Partial<Track>; removed: number[] } = { removed: [] };
   /** Whether the stage shows each frame as it is tracked: until the visitor looks elsewhere. */
   #following = false;
   /** Since tracking was last started or resumed. */
   #run = { began: 0, frames: 0 };
   #exporting: AbortController | undefined;
 
-  constructor(stage: Stage, { video, file, name, sample }: Clip) {
+  constructor(stage: Stage, { sam, video, file, name, sample }: Clip) {
+    this.#sam = sam;
     this.#video = video;
     this.#file = file;
     this.#name = name;
@@ -114,6 +120,18 @@ export class ClipMode implements Mode {
     };
   }
 
+  async recovered(): Promise<void> {
+    const { track, removed } = this.#interrupted;
+    this.#interrupted = { removed: [] };
+    for (const object of removed) await this.#video.removeObject(object);
+    const prompted = this.#objects.all.flatMap(({ id }) => this.#promptedFrames(id));
+    // What tracking had remembered is gone, so it begins at the first click again.
+    if (prompted.length) this.#tracker.edited(Math.min(...prompted));
+    if (this.#changed.size) this.#startTelling();
+    await this.#telling;
+    if (track) void this.#track(track.direction === "backward" ? track : {});
+  }
+
   close(): void {
     this.#ended.abort();
     this.#exporting?.abort();
@@ -168,6 +186,10 @@ export class ClipMode implements Mode {
     this.#following = false;
     this.#changed.set(`${object} ${frame}`, { frame, object });
     this.#showPrompts();
+    this.#startTelling();
+  }
+
+  #startTelling(): void {
     this.#telling ??= this.#tell().finally(() => {
       this.#telling = undefined;
       this.#showState();
@@ -202,6 +224,10 @@ export class ClipMode implements Mode {
         else if (found) say("Press Track to follow it, or click what is missing.");
         else say("Nothing found there. Try another spot, or drag a box.");
       } catch (error) {
+        if (await isLoss(this.#sam, error)) {
+          this.#changed.set(key, { frame, object }); // It is told again once the model is back.
+          break;
+        }
         report(error);
         prompts.undo();
       }
@@ -220,7 +246,8 @@ export class ClipMode implements Mode {
       await this.#telling;
       for (const masks of await this.#video.removeObject(object.id)) await this.#keep(masks);
     } catch (error) {
-      report(error);
+      if (await isLoss(this.#sam, error)) this.#interrupted.removed.push(object.id);
+      else report(error);
     }
     // A frame that was at work may have brought it back.
     this.#masks.remove(object.id);
@@ -258,7 +285,8 @@ export class ClipMode implements Mode {
         stopped ? "Paused. Correct any frame, or resume." : "Done. Choose an effect, or correct any frame.",
       );
     } catch (error) {
-      report(error);
+      if (await isLoss(this.#sam, error)) this.#interrupted.track = { ...track };
+      else report(error);
     } finally {
       this.#showState();
     }
@@ -434,6 +462,7 @@ export class ClipMode implements Mode {
             stretch,
             shapes: (frame) => shapes.at(frame),
             effect: this.#viewer.effect,
+            untracked: byId<HTMLSelectElement>("untracked").value === "whole" ? "whole" : "empty",
           },
           container,
           progress,

@@ -12,6 +12,8 @@ export class EffectChoice {
     const choose = (name: string) => {
       this.#name = name as EffectName;
       this.#color.hidden = name !== "replace";
+      // The others change nothing around the objects.
+      byId("untracked-choice").hidden = name === "highlight" || name === "outline";
       byId("stage").dataset.effect = name;
       changed(this.now);
     };
@@ -28,6 +30,7 @@ export class EffectChoice {
 
   close(): void {
     this.#ended.abort();
+    byId("untracked-choice").hidden = true;
     delete byId("stage").dataset.effect;
   }
 }

@@ -10,6 +10,8 @@ export interface VideoToExport {
   stretch: readonly [first: number, last: number];
   shapes: (frame: number) => readonly Shape[] | undefined;
   effect: Effect;
+  /** What becomes of frames that were not tracked: nothing is on them, or they are shown as they are. */
+  untracked: "empty" | "whole";
 }
 
 /**
@@ -17,7 +19,7 @@ export interface VideoToExport {
  * at 0. A cut-out is transparent in WebM, on black in MP4, which knows no transparency. The sound is the clip's.
  */
 export async function toVideo(
-  { video, file, stretch: [first, last], shapes, effect }: VideoToExport,
+  { video, file, stretch: [first, last], shapes, effect, untracked }: VideoToExport,
   container: Container,
   progress: (done: number) => void,
   signal: AbortSignal,
@@ -35,7 +37,7 @@ export async function toVideo(
     const painter = new Painter();
     for (let frame = first; frame <= last; frame++) {
       const picture = await video.frameAt(frame, { signal });
-      painter.paint(context, picture, shapes(frame), effect);
+      painter.paint(context, picture, shapes(frame) ?? (untracked === "empty" ? [] : undefined), effect);
       picture.close();
       await encoding.add(video.timestamp(frame) - start, shownFor(video, frame));
       progress((frame - first + 1) / (last - first + 1));

@@ -16,12 +16,12 @@ export async function openVideo(
     const file = await what.file;
     const video = await sam.openVideo(file, { signal });
     const name = what.name.replace(/\.\w+$/, "") || "clip";
-    return () => new ClipMode(stage, { video, file, name, sample: what.sample });
+    return () => new ClipMode(stage, { sam, video, file, name, sample: what.sample });
   }
   const stream = await openCamera();
   try {
     const video = await sam.openVideo(stream, { signal, keepFrames: KEEP_FRAMES });
-    return () => new CameraMode(stage, video, stream);
+    return () => new CameraMode(stage, sam, video, stream);
   } catch (error) {
     for (const track of stream.getTracks()) track.stop();
     throw error;
