@@ -2,7 +2,7 @@
 
 mod common;
 
-use burn::tensor::wgpu::wgpu;
+use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, Tensor};
 use common::bench::{Bench, Numbers, numbers};
 use common::compare_all;
@@ -78,19 +78,11 @@ fn odd_widths(portable: &Implementation, gpu: &Implementation) {
 
 /// The GPU, and whether its kernels may read f16 numbers.
 fn open() -> (Device, bool) {
-    let (device, setup) = block_on(Device::wgpu_options().init_with_setup_async())
+    let (device, setup) = Device::wgpu_options()
+        .graphics_api(WgpuBackend::Vulkan)
+        .init_with_setup()
         .expect("a Vulkan adapter; Debian's mesa-vulkan-drivers has one that needs no GPU");
     println!("on {}", setup.adapter.get_info().name);
     let has_f16 = setup.device.features().contains(wgpu::Features::SHADER_F16);
     (device, has_f16)
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-    }
 }
