@@ -10,6 +10,20 @@ DEBIAN_TOOLCHAIN=$CACHE/debian-toolchain
 mkdir -p "$CACHE/tools" "$CACHE/logs"
 cd "$ROOT"
 
+# macOS has the other.
+sha256=(sha256sum)
+command -v sha256sum >/dev/null || sha256=(shasum -a 256)
+# The hash of what comes in.
+hash_of() { "${sha256[@]}" | cut -c 1-64; }
+
+# at_least WANTED VERSION: compares numbers between dots.
+at_least() {
+  awk -v want="$1" -v have="$2" 'BEGIN {
+    count = split(want, w, "."); split(have, h, ".")
+    for (i = 1; i <= count; i++) if (h[i] + 0 != w[i] + 0) exit h[i] + 0 < w[i] + 0
+  }'
+}
+
 say() { printf '==> %s\n' "$*"; }
 note() { printf '    %s\n' "$*"; }
 die() {
