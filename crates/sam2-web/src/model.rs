@@ -72,7 +72,13 @@ impl Model {
                 .iter()
                 .map(|p| p.shape.iter().product::<usize>())
                 .sum();
-            let loading = async { Ok(ImageModel::load(&config, &mut checkpoint, device.implementation())?) };
+            let loading = async {
+                Ok(ImageModel::load(
+                    &config,
+                    &mut checkpoint,
+                    device.implementation(),
+                )?)
+            };
             let image = Arc::new(device.watch(loading).await?);
             Ok(Model {
                 predictor: Rc::new(ImagePredictor::new(image.clone())),

@@ -90,7 +90,11 @@ fn every_parameter_of_the_mask_decoder() {
     );
 
     let kept = |name: &str| -> Kept { serde_json::from_str(&metadata[name]).expect("a description") };
-    let greatest = file.names().into_iter().map(|name| kept(name).scale).fold(0.0, f64::max);
+    let greatest = file
+        .names()
+        .into_iter()
+        .map(|name| kept(name).scale)
+        .fold(0.0, f64::max);
     let gradients = loss.backward();
     assert_eq!(parameters.len(), file.len());
     for parameter in parameters {

@@ -37,7 +37,11 @@ fn all_prompts() {
             let different = ours.iter().zip(&official).filter(|(a, b)| a != b).count();
             println!("bits of `{}`: {different} of {} differ", case.name, ours.len());
             let undecided = if natively { 0 } else { UNDECIDED };
-            assert!(different <= undecided, "{different} bits of `{}` differ", case.name);
+            assert!(
+                different <= undecided,
+                "{different} bits of `{}` differ",
+                case.name
+            );
         }
         assert_eq!(predictor.encodes(), 1);
     }

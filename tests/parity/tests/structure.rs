@@ -4,7 +4,13 @@ use std::path::{Path, PathBuf};
 
 /// Crates from the ground up; each may depend on those of earlier lines.
 const LAYERS: &[&[&str]] = &[
-    &["sam2-heap", "sam2-matmul", "sam2-kernels", "sam2-resample", "sam2-checkpoint"],
+    &[
+        "sam2-heap",
+        "sam2-matmul",
+        "sam2-kernels",
+        "sam2-resample",
+        "sam2-checkpoint",
+    ],
     &["sam2-ops"],
     &["sam2"],
     &["sam2-weights"],
@@ -38,8 +44,10 @@ fn the_network_knows_no_device_and_no_feature() {
     for (path, text) in files {
         for (number, line) in text.lines().enumerate() {
             // Reading YAML is the one thing that some builds do without; it is no computation.
-            let says_feature = line.contains("cfg(") && line.contains("feature") && !line.contains("\"yaml\"");
-            let asks_device = line.contains("Device::") || line.contains("is_gpu") || line.contains("is_host");
+            let says_feature =
+                line.contains("cfg(") && line.contains("feature") && !line.contains("\"yaml\"");
+            let asks_device =
+                line.contains("Device::") || line.contains("is_gpu") || line.contains("is_host");
             assert!(
                 !says_feature && !asks_device,
                 "{}:{}: {line}",
@@ -65,11 +73,18 @@ fn crates_depend_downwards() {
         let own = level(name).unwrap_or_else(|| panic!("{name} has no place in LAYERS"));
         let (dependencies, _) = text.split_once("[dev-dependencies]").unwrap_or((&text, ""));
         for line in dependencies.lines() {
-            let Some(dependency) = line.split([' ', '=', '.']).next().filter(|word| word.starts_with("sam2")) else {
+            let Some(dependency) = line
+                .split([' ', '=', '.'])
+                .next()
+                .filter(|word| word.starts_with("sam2"))
+            else {
                 continue;
             };
             let below = level(dependency).unwrap_or_else(|| panic!("{dependency} has no place in LAYERS"));
-            assert!(below < own, "{name} depends on {dependency}, which is not below it");
+            assert!(
+                below < own,
+                "{name} depends on {dependency}, which is not below it"
+            );
             checked += 1;
         }
     }

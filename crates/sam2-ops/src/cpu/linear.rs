@@ -1,6 +1,8 @@
 //! Linear layers.
 
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
+#[cfg(not(target_arch = "wasm32"))]
+use burn::tensor::module;
 
 use super::Products;
 use super::in_place::activate;
@@ -12,6 +14,7 @@ use crate::{LinearOperation, LinearOptions, LinearParameters};
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // A few hundred layers are made once and stay where they are.
 pub enum Linear {
+    #[cfg(not(target_arch = "wasm32"))]
     Burn {
         /// `[input, output]`.
         weight: Tensor<2>,
@@ -29,6 +32,7 @@ impl Linear {
     /// `weight` `[input, output]`, `bias` `[output]`.
     pub fn from_parts(products: Products, weight: Tensor<2>, bias: Tensor<1>) -> Self {
         match products {
+            #[cfg(not(target_arch = "wasm32"))]
             Products::Burn => Self::Burn { weight, bias },
             Products::Packed => Self::Packed(PackedLinear::new(weight, bias)),
         }
@@ -37,6 +41,7 @@ impl Linear {
     /// `[..., input]` to `[..., output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self {
+            #[cfg(not(target_arch = "wasm32"))]
             Self::Burn { weight, bias } => {
                 // As one matrix: of a batch of them burn would multiply each alone, and copy the weight first.
                 let mut dims = x.dims();
@@ -52,6 +57,7 @@ impl Linear {
     pub fn packed(&self) -> Option<&PackedLinear> {
         match self {
             Self::Packed(layer) => Some(layer),
+            #[cfg(not(target_arch = "wasm32"))]
             Self::Burn { .. } => None,
         }
     }

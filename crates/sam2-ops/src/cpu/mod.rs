@@ -35,7 +35,9 @@ const PROMPTS: usize = 8;
 /// Who multiplies matrices on the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
-    /// burn, with the widest SIMD and, where it may, several threads: quicker natively.
+    /// burn, with the widest SIMD and, where it may, several threads: quicker natively. WebAssembly does without it, which
+    /// makes the file smaller.
+    #[cfg(not(target_arch = "wasm32"))]
     Burn,
     /// `sam2-matmul`, with weights packed once, and bias and activation while a block of rows is in the cache: quicker in
     /// the browser.
@@ -45,10 +47,10 @@ pub enum Products {
 impl Default for Products {
     /// [`Products::Packed`] in WebAssembly, [`Products::Burn`] elsewhere.
     fn default() -> Self {
-        match cfg!(target_arch = "wasm32") {
-            true => Self::Packed,
-            false => Self::Burn,
-        }
+        #[cfg(not(target_arch = "wasm32"))]
+        return Self::Burn;
+        #[cfg(target_arch = "wasm32")]
+        return Self::Packed;
     }
 }
 
@@ -66,6 +68,7 @@ impl Operations for Cpu {
 
     fn name(&self) -> &'static str {
         match self.products {
+            #[cfg(not(target_arch = "wasm32"))]
             Products::Burn => "cpu",
             Products::Packed => "cpu, packed",
         }

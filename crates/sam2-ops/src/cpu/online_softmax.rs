@@ -96,6 +96,7 @@ impl OnlineSoftmax {
 #[allow(clippy::large_enum_variant)] // There is one at a time.
 enum Block {
     /// `[d, m]` and `[m, v]`.
+    #[cfg(not(target_arch = "wasm32"))]
     Burn(Tensor<2>, Tensor<2>),
     Packed(PackedBlock),
 }
@@ -103,6 +104,7 @@ enum Block {
 impl Block {
     fn new(products: Products, keys: Tensor<2>, values: Tensor<2>) -> Self {
         match products {
+            #[cfg(not(target_arch = "wasm32"))]
             Products::Burn => Self::Burn(keys.transpose(), values),
             Products::Packed => Self::Packed(PackedBlock::new(keys, values)),
         }
@@ -111,6 +113,7 @@ impl Block {
     /// Queries `[n, d]` times all keys: `[n, m]`.
     fn scores(&self, queries: &Tensor<2>) -> TensorData {
         match self {
+            #[cfg(not(target_arch = "wasm32"))]
             Self::Burn(keys, _) => queries.clone().matmul(keys.clone()).into_data(),
             Self::Packed(block) => block.scores(queries.clone()),
         }
@@ -119,6 +122,7 @@ impl Block {
     /// `[n, m]` weights times the values: `[n, v]`.
     fn sums(&self, weights: TensorData) -> TensorData {
         match self {
+            #[cfg(not(target_arch = "wasm32"))]
             Self::Burn(_, values) => {
                 let weights = Tensor::<2>::from_data(weights, &values.device());
                 weights.matmul(values.clone()).into_data()

@@ -1,6 +1,6 @@
 //! Convolutions as products with patches.
 
-use burn::tensor::{Tensor, module, ops::ConvOptions};
+use burn::tensor::Tensor;
 
 use super::Products;
 use super::linear::Linear;
@@ -17,7 +17,11 @@ pub struct PatchEmbed {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // There is one in a network.
 enum Convolution {
-    Burn { weight: Tensor<4>, bias: Tensor<1> },
+    #[cfg(not(target_arch = "wasm32"))]
+    Burn {
+        weight: Tensor<4>,
+        bias: Tensor<1>,
+    },
     Packed(PackedConvolution),
 }
 
@@ -27,6 +31,7 @@ impl PatchEmbed {
         let (weight, bias) = (parameters.weight.into_value(), parameters.bias.into_value());
         Self {
             convolution: match products {
+                #[cfg(not(target_arch = "wasm32"))]
                 Products::Burn => Convolution::Burn { weight, bias },
                 Products::Packed => Convolution::Packed(PackedConvolution::new(
                     weight,
@@ -44,7 +49,9 @@ impl PatchEmbedOperation for PatchEmbed {
     fn forward(&self, picture: Tensor<4>) -> Tensor<4> {
         use crate::PatchEmbed as Sides;
         let x = match &self.convolution {
+            #[cfg(not(target_arch = "wasm32"))]
             Convolution::Burn { weight, bias } => {
+                use burn::tensor::{module, ops::ConvOptions};
                 let options = ConvOptions::new([Sides::STRIDE; 2], [Sides::PADDING; 2], [1, 1], 1);
                 module::conv2d(picture, weight.clone(), Some(bias.clone()), options).permute([0, 2, 3, 1])
             }

@@ -1,24 +1,26 @@
-//! softmax(q kᵀ / √d) v by burn's products.
+//! softmax(q kᵀ / √d) v by heads.
 
 use burn::tensor::Tensor;
 
-use super::in_place::in_place;
-use super::math::softmax;
 use super::{Products, packed_attention};
 
 /// Scores that exist at once, in values: 8 MB, so that large pictures keep them in a cache.
+#[cfg(not(target_arch = "wasm32"))]
 const SCORES: usize = 2 << 20;
 
 /// softmax(q kᵀ / √d) v over the last two dimensions: `q` `[a, b, n, d]`, `k` and `v` `[a, b, m, d]` to `[a, b, n, d]`. The
 /// tensors may be views: nothing is copied.
 pub fn attention(products: Products, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
     match products {
+        #[cfg(not(target_arch = "wasm32"))]
         Products::Burn => by_burn(q, k, v),
         Products::Packed => packed_attention::attention(q, k, v),
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 fn by_burn(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    use super::{in_place::in_place, math::softmax};
     let ([a, b, n, d], m) = (q.dims(), k.dims()[2]);
     let scale = 1.0 / (d as f32).sqrt();
     let k = k.swap_dims(2, 3);
