@@ -11,6 +11,7 @@ pub struct Keys {
     pub groups: Vec<KeyGroup>,
     /// Keys `[m, kv_dim]` (values with their positions) and values `[m, kv_dim]` of all groups, where an implementation
     /// wants all together.
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code))]
     pub(crate) joined: Option<[Tensor<2>; 2]>,
 }
 

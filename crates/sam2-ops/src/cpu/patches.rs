@@ -47,10 +47,10 @@ impl PatchEmbed {
 
 impl PatchEmbedOperation for PatchEmbed {
     fn forward(&self, picture: Tensor<4>) -> Tensor<4> {
-        use crate::PatchEmbed as Sides;
         let x = match &self.convolution {
             #[cfg(not(target_arch = "wasm32"))]
             Convolution::Burn { weight, bias } => {
+                use crate::PatchEmbed as Sides;
                 use burn::tensor::{module, ops::ConvOptions};
                 let options = ConvOptions::new([Sides::STRIDE; 2], [Sides::PADDING; 2], [1, 1], 1);
                 module::conv2d(picture, weight.clone(), Some(bias.clone()), options).permute([0, 2, 3, 1])
