@@ -2,6 +2,7 @@
 //! (`sam2.utils.transforms.SAM2Transforms`, the tensor path).
 
 use burn::tensor::{Device, Tensor, TensorData};
+use sam2_resample::antialiased;
 
 use crate::PredictError;
 
@@ -9,8 +10,8 @@ use crate::PredictError;
 pub const MAX_PIXELS: usize = 64 << 20;
 
 /// ImageNet's, red, green, blue.
-pub(crate) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-pub(crate) const STD: [f32; 3] = [0.229, 0.224, 0.225];
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// How pixels lie in memory, a byte a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,98 +91,30 @@ impl<'a> PictureRef<'a> {
         self.height
     }
 
-    /// One channel's values: 0 for red, 1 for green, 2 for blue.
-    pub(crate) fn channel(&self, channel: usize) -> impl Iterator<Item = u8> {
-        self.bytes
-            .iter()
-            .skip(channel)
-            .step_by(self.format.channels())
-            .copied()
+    /// Red, green and blue of the pixel in row `y`, column `x`.
+    pub(crate) fn rgb(&self, y: usize, x: usize) -> [u8; 3] {
+        let at = (y * self.width + x) * self.format.channels();
+        let pixel = &self.bytes[at..at + 3];
+        [pixel[0], pixel[1], pixel[2]]
     }
 
     /// The network's input, `[1, 3, side, side]`: squashed to a square by an antialiased bilinear filter,
-    /// then normalised. Computed in f32 straight from the bytes, without an f32 copy of the whole picture.
+    /// then normalised. Computed in f32 straight from the bytes, in memory of the network's side.
     pub fn to_tensor(&self, side: usize, device: &Device) -> Tensor<4> {
-        let columns = Filter::new(self.width, side);
-        let rows = Filter::new(self.height, side);
-        let channels = self.format.channels();
-
-        // Rows first squeezed horizontally, planes of red, green and blue one after the other.
-        let mut squeezed = vec![0f32; 3 * self.height * side];
-        let plane = self.height * side;
-        for (y, row) in self.bytes.chunks_exact(self.width * channels).enumerate() {
-            for x in 0..side {
-                let (start, weights) = columns.taps(x);
-                let mut sum = [0f32; 3];
-                for (pixel, weight) in row[start * channels..].chunks_exact(channels).zip(weights) {
-                    for c in 0..3 {
-                        sum[c] += f32::from(pixel[c]) * weight;
-                    }
-                }
-                for c in 0..3 {
-                    squeezed[c * plane + y * side + x] = sum[c];
-                }
-            }
-        }
-
-        let mut values = vec![0f32; 3 * side * side];
-        for (c, out) in values.chunks_exact_mut(side * side).enumerate() {
-            let plane = &squeezed[c * plane..(c + 1) * plane];
-            for (y, out) in out.chunks_exact_mut(side).enumerate() {
-                let (start, weights) = rows.taps(y);
-                for (row, weight) in plane[start * side..].chunks_exact(side).zip(weights) {
-                    for (value, pixel) in out.iter_mut().zip(row) {
-                        *value += pixel * weight;
-                    }
-                }
-                for value in out {
-                    *value = (*value / 255.0 - MEAN[c]) / STD[c];
-                }
-            }
-        }
-        Tensor::from_data(TensorData::new(values, [1, 3, side, side]), device)
+        let pixel = |y, x| self.rgb(y, x);
+        let values = antialiased([self.height, self.width], [side, side], pixel);
+        normalised(values, side, device)
     }
 }
 
-/// A triangle filter as wide as the reduction, so that every source pixel counts
-/// (`F.interpolate(mode="bilinear", antialias=True)`); plain bilinear where the picture grows.
-struct Filter {
-    starts: Vec<usize>,
-    weights: Vec<f32>,
-    /// Room for weights an output pixel; those beyond the source are zero.
-    width: usize,
-}
-
-impl Filter {
-    fn new(input: usize, output: usize) -> Self {
-        let scale = input as f64 / output as f64;
-        let support = scale.max(1.0);
-        let width = 2 * support.ceil() as usize + 1;
-        let (mut starts, mut weights) = (Vec::with_capacity(output), vec![0f32; output * width]);
-        for (i, taps) in weights.chunks_exact_mut(width).enumerate() {
-            let centre = (i as f64 + 0.5) * scale;
-            let start = ((centre - support + 0.5) as i64).max(0) as usize;
-            let end = ((centre + support + 0.5) as usize).min(input);
-            let triangle = |j: usize| (1.0 - ((j as f64 - centre + 0.5) / support).abs()).max(0.0);
-            let total: f64 = (start..end).map(triangle).sum();
-            for (tap, j) in taps.iter_mut().zip(start..end) {
-                *tap = (triangle(j) / total) as f32;
-            }
-            starts.push(start);
-        }
-        Self {
-            starts,
-            weights,
-            width,
+/// Planes of red, green and blue from 0 to 255 as the network takes them: `[1, 3, side, side]`.
+pub(crate) fn normalised(mut values: Vec<f32>, side: usize, device: &Device) -> Tensor<4> {
+    for (c, plane) in values.chunks_exact_mut(side * side).enumerate() {
+        for value in plane {
+            *value = (*value / 255.0 - MEAN[c]) / STD[c];
         }
     }
-
-    fn taps(&self, i: usize) -> (usize, &[f32]) {
-        (
-            self.starts[i],
-            &self.weights[i * self.width..(i + 1) * self.width],
-        )
-    }
+    Tensor::from_data(TensorData::new(values, [1, 3, side, side]), device)
 }
 
 #[cfg(test)]
@@ -212,24 +145,5 @@ mod tests {
                 ..
             })
         ));
-    }
-
-    #[test]
-    fn filters_keep_constants_and_cover_the_source() {
-        for (input, output) in [(1, 7), (5, 5), (7, 3), (1000, 64), (3, 512)] {
-            let filter = Filter::new(input, output);
-            let mut covered = vec![false; input];
-            for i in 0..output {
-                let (start, weights) = filter.taps(i);
-                assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-                for (j, &weight) in weights.iter().enumerate() {
-                    assert!(weight == 0.0 || start + j < input);
-                    if weight > 0.0 {
-                        covered[start + j] = true;
-                    }
-                }
-            }
-            assert!(covered.into_iter().all(|c| c), "{input} -> {output}");
-        }
     }
 }

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, Transaction};
-use sam2::layers::bilinear_matrix;
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, ObjectPointer, SamOutput, SpatialMemory, VideoModel, recall};
 use sam2::prompt_encoder::Point;
+use sam2_resample::antialiased;
 
 use crate::holes::fill_holes;
 use crate::upscale::non_overlapping_bits;
@@ -663,16 +663,14 @@ impl VideoSession {
 
     /// A mask of the video's size to one of the network's: `[1, s, s]` of 0 and 1.
     fn to_square(&self, mask: &[u8]) -> Tensor<3> {
-        let (side, device) = (self.model.image.config.image_size, self.model.image.device());
-        let values: Vec<f32> = mask.iter().map(|&byte| f32::from(u8::from(byte != 0))).collect();
-        let mask = Tensor::<2>::from_data(TensorData::new(values, [self.height, self.width]), device);
-        let rows = bilinear_matrix(self.height, side, device);
-        let columns = bilinear_matrix(self.width, side, device).transpose();
-        rows.matmul(mask)
-            .matmul(columns)
-            .greater_equal_elem(0.5)
-            .float()
-            .unsqueeze_dim(0)
+        let side = self.model.image.config.image_size;
+        let on = |y, x| [f32::from(u8::from(mask[y * self.width + x] != 0))];
+        let mut values = antialiased([self.height, self.width], [side, side], on);
+        for value in &mut values {
+            *value = f32::from(u8::from(*value >= 0.5));
+        }
+        let values = TensorData::new(values, [1, side, side]);
+        Tensor::from_data(values, self.model.image.device())
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) use packed_cross_attention::Places;
 #[cfg(feature = "flex")]
 pub(crate) use packed_masks::masks_by_rows;
 pub use patches::{PatchExpand, PatchMerge};
-pub use resize::{BilinearResize, bilinear_matrix};
+pub use resize::BilinearResize;
 #[cfg(feature = "webgpu")]
 pub use rope::JoinedKeys;
 pub use rope::{AxialRope, KeyPart, RopeAttention};

@@ -1,21 +1,16 @@
 //! Bilinear resizing of square maps, as two matrix products.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use sam2_resample::{Filter, Kernel};
 
 /// `[output, input]`: what `F.interpolate(mode="bilinear", align_corners=False, antialias=True)` does along one axis.
 /// Where it enlarges, this is the same without `antialias`.
-pub fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
-    let scale = input as f64 / output as f64;
-    let support = scale.max(1.0);
+fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
+    let filter = Filter::new(Kernel::Triangle, input, output);
     let mut matrix = vec![0f32; output * input];
     for (i, row) in matrix.chunks_exact_mut(input).enumerate() {
-        let center = (i as f64 + 0.5) * scale;
-        let first = (center - support + 0.5).max(0.0) as usize;
-        let last = ((center + support + 0.5) as usize).min(input);
-        let weight = |k: usize| (1.0 - ((k as f64 + 0.5 - center) / support).abs()).max(0.0);
-        let sum: f64 = (first..last).map(weight).sum();
-        for (k, value) in row.iter_mut().enumerate().take(last).skip(first) {
-            *value = (weight(k) / sum) as f32;
+        for k in filter.window(i) {
+            row[k] = filter.weight(i, k) as f32;
         }
     }
     Tensor::from_data(TensorData::new(matrix, [output, input]), device)
