@@ -1,9 +1,11 @@
 //! What people do with SAM 2: a picture and prompts in, masks out, all in the picture's own pixels.
 
 mod error;
+mod ground;
 mod holes;
 mod image_predictor;
 mod mask;
+mod mask_picture;
 mod picture;
 mod prompt;
 mod rle;
@@ -16,9 +18,11 @@ mod video_past;
 mod video_predictor;
 
 pub use error::PredictError;
+pub use ground::ground;
 pub use holes::fill_holes;
 pub use image_predictor::{ImageEmbedding, ImagePredictor, Prediction};
 pub use mask::{Mask, rle_of_bits};
+pub use mask_picture::object_in_mask_picture;
 pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
 pub use prompt::{BoxPrompt, PointPrompt, Prompt};
 pub use rle::{Rle, RleError};

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use sam2_resample::antialiased;
 
 use crate::PredictError;
+use crate::ground::{ground, laid_on};
 
 /// The largest picture that is taken, in pixels: 64 Mi, such as 8192 x 8192.
 pub const MAX_PIXELS: usize = 64 << 20;
@@ -18,7 +19,7 @@ const STD: [f32; 3] = [0.229, 0.224, 0.225];
 pub enum PixelFormat {
     /// Red, green, blue.
     Rgb,
-    /// Red, green, blue, alpha; alpha is not looked at, as in the official code.
+    /// Red, green, blue, alpha, not premultiplied. A picture that is not opaque is laid on a [`ground`].
     Rgba,
 }
 
@@ -38,6 +39,8 @@ pub struct PictureRef<'a> {
     format: PixelFormat,
     width: usize,
     height: usize,
+    /// Of a picture that is not opaque.
+    ground: Option<u8>,
 }
 
 impl<'a> PictureRef<'a> {
@@ -64,6 +67,10 @@ impl<'a> PictureRef<'a> {
             format,
             width,
             height,
+            ground: match format {
+                PixelFormat::Rgb => None,
+                PixelFormat::Rgba => ground(bytes),
+            },
         })
     }
 
@@ -91,19 +98,54 @@ impl<'a> PictureRef<'a> {
         self.height
     }
 
-    /// Red, green and blue of the pixel in row `y`, column `x`.
-    pub(crate) fn rgb(&self, y: usize, x: usize) -> [u8; 3] {
-        let at = (y * self.width + x) * self.format.channels();
-        let pixel = &self.bytes[at..at + 3];
-        [pixel[0], pixel[1], pixel[2]]
+    /// The grey level on which it is laid; none for an opaque picture.
+    pub fn ground(&self) -> Option<u8> {
+        self.ground
+    }
+
+    /// On another ground, such as that of a video's earlier frames; an opaque picture has none.
+    #[must_use]
+    pub fn with_ground(mut self, ground: u8) -> Self {
+        self.ground = self.ground.map(|_| ground);
+        self
+    }
+
+    /// Its colours, on the ground, through a filter.
+    pub(crate) fn resized<T>(&self, resize: impl Resize<T>) -> Vec<T> {
+        let from = [self.height, self.width];
+        let channels = self.format.channels();
+        let pixel = |y: usize, x: usize| &self.bytes[(y * self.width + x) * channels..];
+        match self.ground {
+            None => resize.of(from, |y, x| {
+                let pixel = &pixel(y, x)[..3];
+                [pixel[0], pixel[1], pixel[2]]
+            }),
+            Some(ground) => resize.of(from, |y, x| {
+                let pixel = &pixel(y, x)[..4];
+                laid_on(ground, [pixel[0], pixel[1], pixel[2], pixel[3]])
+            }),
+        }
     }
 
     /// The network's input, `[1, 3, side, side]`: squashed to a square by an antialiased bilinear filter,
     /// then normalised. Computed in f32 straight from the bytes, in memory of the network's side.
     pub fn to_tensor(&self, side: usize, device: &Device) -> Tensor<4> {
-        let pixel = |y, x| self.rgb(y, x);
-        let values = antialiased([self.height, self.width], [side, side], pixel);
-        normalised(values, side, device)
+        normalised(self.resized(Antialiased(side)), side, device)
+    }
+}
+
+/// A filter that is compiled once for opaque pictures and once for others.
+pub(crate) trait Resize<T> {
+    /// Planes of red, green and blue. `pixel(y, x)` gives the picture's, which is of `from`, `[height, width]`.
+    fn of(self, from: [usize; 2], pixel: impl Fn(usize, usize) -> [u8; 3]) -> Vec<T>;
+}
+
+/// To so many pixels a side.
+struct Antialiased(usize);
+
+impl Resize<f32> for Antialiased {
+    fn of(self, from: [usize; 2], pixel: impl Fn(usize, usize) -> [u8; 3]) -> Vec<f32> {
+        antialiased(from, [self.0; 2], pixel)
     }
 }
 

@@ -33,6 +33,8 @@ pub struct VideoSession {
     current: Option<(usize, ImageFeatures)>,
     objects: Vec<Object>,
     encodes: usize,
+    /// Of the first frame that was not opaque: the others lie on the same.
+    ground: Option<u8>,
 }
 
 /// All objects' masks on a frame, in the order in which the objects were added.
@@ -83,7 +85,7 @@ impl VideoSession {
     /// For frames of `width` x `height` pixels; a stream of unknown length has no `num_frames`.
     ///
     /// # Errors
-    /// The frames are empty or too large.
+    /// The frames are empty or too large, or an option is out of its bounds.
     pub fn new(
         model: Arc<VideoModel>,
         options: VideoOptions,
@@ -91,6 +93,7 @@ impl VideoSession {
         num_frames: Option<usize>,
     ) -> Result<Self, VideoError> {
         PictureRef::check_size(width, height)?;
+        options.check()?;
         Ok(Self {
             rules: options.rules(model.rules()),
             model,
@@ -101,6 +104,7 @@ impl VideoSession {
             current: None,
             objects: Vec::new(),
             encodes: 0,
+            ground: None,
         })
     }
 
@@ -121,6 +125,11 @@ impl VideoSession {
         }
         if self.current.as_ref().is_none_or(|(at, _)| *at != frame) {
             self.settle(frame);
+            self.ground = self.ground.or(picture.ground());
+            let picture = match self.ground {
+                Some(ground) => picture.with_ground(ground),
+                None => picture,
+            };
             let image = &self.model.image;
             let input = frame_to_tensor(picture, image.config.image_size, image.device());
             self.current = Some((frame, image.encode(input)));
@@ -200,7 +209,7 @@ impl VideoSession {
     /// Prompts an object on the frame at hand with its mask, a byte a pixel (0 is off the object), row by row.
     ///
     /// # Errors
-    /// The mask has another size, the frame is not at hand, or the device failed; then nothing has changed.
+    /// The mask has another size or is empty, the frame is not at hand, or the device failed; then nothing has changed.
     pub async fn add_mask(
         &mut self,
         frame: usize,
@@ -213,6 +222,9 @@ impl VideoSession {
                 expected: self.width * self.height,
                 found: mask.len(),
             });
+        }
+        if mask.iter().all(|&byte| byte == 0) {
+            return Err(VideoError::EmptyMask);
         }
         let place = self.prompt_place(object, frame);
         let output = self.model.mask_as_output(&features, self.to_square(mask));
@@ -307,9 +319,14 @@ impl VideoSession {
     }
 
     /// Takes an object's prompts on a frame back, and answers for all objects.
-    pub fn clear_prompts(&mut self, frame: usize, object: u32) -> VideoMasks {
-        self.object_or_new(object).clear(frame);
-        self.masks_on(frame, self.is_prompted(frame))
+    ///
+    /// # Errors
+    /// There is no such object, or no such frame.
+    pub fn clear_prompts(&mut self, frame: usize, object: u32) -> Result<VideoMasks, VideoError> {
+        self.check_frame(frame)?;
+        let known = self.objects.iter_mut().find(|known| known.id == object);
+        known.ok_or(VideoError::NoSuchObject { object })?.clear(frame);
+        Ok(self.masks_on(frame, self.is_prompted(frame)))
     }
 
     /// Removes an object; returns the frames on which it was prompted, as they are without it. An unknown object is
