@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::device::Opened;
 use crate::error::JsFailure;
-use crate::model::promise;
+use crate::promise::promise;
 use crate::prompt;
 
 #[wasm_bindgen(typescript_custom_section)]

@@ -4,8 +4,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use sam2_resample::antialiased;
 
+use super::ground::{ground, laid_on};
 use crate::PredictError;
-use crate::ground::{ground, laid_on};
 
 /// The largest picture that is taken, in pixels: 64 Mi, such as 8192 x 8192.
 pub const MAX_PIXELS: usize = 64 << 20;

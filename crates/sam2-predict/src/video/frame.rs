@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use sam2_resample::pillow_bicubic;
 
 use crate::PictureRef;
-use crate::picture::{Resize, normalised};
+use crate::image::{Resize, normalised};
 
 /// The network's input `[1, 3, side, side]` of a frame: squashed to a square, then normalised.
 pub fn frame_to_tensor(frame: PictureRef<'_>, side: usize, device: &Device) -> Tensor<4> {

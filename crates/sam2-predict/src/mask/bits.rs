@@ -1,6 +1,7 @@
 //! A mask, in the forms in which people need it.
 
-use crate::{PictureRef, PredictError, Rle, upscale::upscale_to_bits};
+use super::upscale::upscale_to_bits;
+use crate::{PictureRef, PredictError, Rle};
 
 /// One mask of a prediction.
 #[derive(Clone, Debug, PartialEq)]

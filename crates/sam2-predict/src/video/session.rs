@@ -10,9 +10,9 @@ use sam2::memory::{MemoryRules, ObjectPointer, SamOutput, SpatialMemory, VideoMo
 use sam2::prompt_encoder::Point;
 use sam2_resample::antialiased;
 
-use crate::holes::fill_holes;
-use crate::upscale::non_overlapping_bits;
-use crate::video_object::{Answer, FrameOutput, Memory, Object};
+use super::object::{Answer, FrameOutput, Memory, Object};
+use crate::fill_holes;
+use crate::mask::non_overlapping_bits;
 use crate::{Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
 
 /// Logit of every pixel of an object without an answer on the frame.
