@@ -12,6 +12,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageEncoder, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tiff::encoder::{TiffEncoder, colortype};
 
+type Tiff<'a> = TiffEncoder<&'a mut Cursor<Vec<u8>>>;
+
 const WIDTH: u32 = 160;
 const HEIGHT: u32 = 120;
 
@@ -129,7 +131,7 @@ fn more_than_8_bits_are_stretched() {
     let wrong = predict(&folder.join("twelve.png"), "60,70,1", &["--range", "9,1"]);
     assert_refused(&wrong, "expected LOW,HIGH");
 
-    let tiff = |name: &str, write: &dyn Fn(&mut TiffEncoder<&mut Cursor<Vec<u8>>>)| {
+    let tiff = |name: &str, write: &dyn Fn(&mut Tiff)| {
         let mut file = Cursor::new(Vec::new());
         write(&mut TiffEncoder::new(&mut file).unwrap());
         fs::write(folder.join(name), file.into_inner()).unwrap();

@@ -9,6 +9,7 @@ use parity::{COMMITTED, Fixture, cpu, nchw};
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, ObjectPointer, Remembered, SamOutput, SpatialMemory, VideoModel, recall};
 use sam2_predict::{PictureRef, PixelFormat, fill_holes, frame_to_tensor};
+use sam2_resample::antialiased;
 
 /// In parts of each tensor's scale.
 const LIMIT: f64 = 1e-3;
@@ -354,13 +355,10 @@ impl Replay {
         let (shape, pixels) = self.fixture.masks(&format!("vid.{}.{number}.mask_arg", self.tag));
         assert_eq!(event.obj_id, 11);
         let side = self.model.image.config.image_size;
-        let mask: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
-        let mask = Tensor::<3>::from_data(TensorData::new(mask, [1, shape[0], shape[1]]), &cpu());
-        let rows = sam2::layers::bilinear_matrix(shape[0], side, &cpu()).unsqueeze_dim::<3>(0);
-        let columns = sam2::layers::bilinear_matrix(shape[1], side, &cpu())
-            .transpose()
-            .unsqueeze_dim::<3>(0);
-        rows.matmul(mask).matmul(columns).greater_equal_elem(0.5).float()
+        let pixel = |y, x| [pixels[y * shape[1] + x]];
+        let mask = antialiased([shape[0], shape[1]], [side, side], pixel);
+        let mask = Tensor::<3>::from_data(TensorData::new(mask, [1, side, side]), &cpu());
+        mask.greater_equal_elem(0.5).float()
     }
 }
 
