@@ -1,13 +1,11 @@
-//! Weights, configurations and pictures from files.
+//! Weights, configurations and folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use image::{DynamicImage, ImageDecoder, ImageReader};
 use sam2::{ImageModel, Implementation, Sam2Config, VideoModel};
 use sam2_ops::Products;
-use sam2_predict::PictureRef;
 use sam2_weights::Checkpoint;
 
 /// Which model to run.
@@ -93,7 +91,8 @@ fn checked(args: &ModelArgs) -> Result<(Checkpoint, Sam2Config)> {
     Ok((checkpoint, config))
 }
 
-/// A folder's files and folders, in order of their names.
+/// A folder's files and folders as people count: by the numbers in their names, then by letters. What a system adds
+/// of its own (`._name`, `.DS_Store`, `Thumbs.db`) is left out.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read {}", folder.display());
     let read = fs::read_dir(folder).with_context(cannot)?;
@@ -101,24 +100,16 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<Vec<_>>>()
         .with_context(cannot)?;
-    paths.sort();
+    paths.retain(|path| !is_of_the_system(path));
+    alphanumeric_sort::sort_path_slice(&mut paths);
     Ok(paths)
 }
 
-/// The picture as a viewer shows it: turned upright by its EXIF orientation, as browsers do.
-pub fn picture(path: &Path) -> Result<DynamicImage> {
-    let name = || path.display().to_string();
-    let reader = ImageReader::open(path).with_context(|| format!("cannot read {}", name()))?;
-    let mut decoder = reader
-        .with_guessed_format()
-        .and_then(|reader| reader.into_decoder().map_err(std::io::Error::other))
-        .with_context(|| format!("{} is not a picture that can be read", name()))?;
-    let (width, height) = decoder.dimensions();
-    // Before any pixel is decoded: a small file may claim a huge picture.
-    PictureRef::check_size(width as usize, height as usize).with_context(name)?;
-    let orientation = decoder.orientation().with_context(name)?;
-    let mut picture =
-        DynamicImage::from_decoder(decoder).with_context(|| format!("{} is damaged", name()))?;
-    picture.apply_orientation(orientation);
-    Ok(picture)
+fn is_of_the_system(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    name.starts_with('.') || ["thumbs.db", "desktop.ini", "__macosx"].contains(&name.as_str())
 }

@@ -5,7 +5,10 @@ mod eval;
 mod info;
 mod load;
 mod logits_file;
+mod mask_file;
+mod picture;
 mod predict;
+mod tiff_samples;
 mod track;
 
 use std::process::ExitCode;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use sam2_predict::{BoxPrompt, ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prediction, Prompt};
+use sam2_predict::{BoxPrompt, ImagePredictor, PointPrompt, Prediction, Prompt};
 
 use crate::load;
+use crate::picture::{Picture, Range, parse_range};
 
 /// Arguments of `sam2 predict`.
 #[derive(clap::Args)]
@@ -17,6 +18,9 @@ pub struct Args {
     /// The picture: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(long, value_name = "FILE")]
     image: PathBuf,
+    /// Which values of a picture of more than 8 bits are black and white; found from the picture if left out
+    #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
+    range: Option<Range>,
     /// A click in the picture's pixels; label 1 = on the object, 0 = not on it
     #[arg(long = "point", value_name = "X,Y,LABEL", value_parser = parse_point, allow_hyphen_values = true)]
     points: Vec<PointPrompt>,
@@ -37,7 +41,7 @@ pub struct Args {
 /// # Errors
 /// Bad input: says which file or argument, what was expected and what came.
 pub fn run(args: &Args) -> Result<()> {
-    let picture = load::picture(&args.image)?;
+    let picture = Picture::read(&args.image, args.range)?;
     let mask = args.mask_input.as_deref().map(read_mask).transpose()?;
     let prompt = Prompt {
         points: args.points.clone(),
@@ -47,11 +51,9 @@ pub fn run(args: &Args) -> Result<()> {
     };
 
     let predictor = ImagePredictor::new(load::image_model(&args.model)?);
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let rgb = picture.into_rgb8();
-    let picture = PictureRef::new(rgb.as_raw(), PixelFormat::Rgb, width, height)?;
+    let picture_ref = picture.as_ref()?;
     let prediction = pollster::block_on(async {
-        let image = predictor.set_image(picture).await?;
+        let image = predictor.set_image(picture_ref).await?;
         predictor.predict(&image, &prompt).await
     })?;
     write(&args.out, &prediction)

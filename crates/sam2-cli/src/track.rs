@@ -8,11 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use sam2_predict::{BoxPrompt, PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession};
+use sam2_predict::{BoxPrompt, PointPrompt, Prompt, VideoOptions, VideoSession};
 use serde::Deserialize;
 
 use crate::load;
 use crate::logits_file::LogitsFile;
+use crate::mask_file;
+use crate::picture::{KINDS, Picture, Range, parse_range};
 
 /// Frames between two lines of progress.
 const REPORT: usize = 20;
@@ -22,12 +24,17 @@ const REPORT: usize = 20;
 pub struct Args {
     #[command(flatten)]
     model: load::ModelArgs,
-    /// The frames: a folder of pictures of one size, in order of their numbers, or else of their names
+    /// The frames: a folder of pictures of one size, in order of the numbers in their names
     #[arg(long, value_name = "DIR")]
     frames: PathBuf,
+    /// Which values of frames of more than 8 bits are black and white; found from the first prompted frame if left out
+    #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
+    range: Option<Range>,
     /// A JSON list, given in its order: [{"frame": 0, "object": 1, "points": [[x, y, label]], "box": [x0, y0, x1, y1]}],
-    /// or "mask": "file.png" (not 0 on the object, beside the list) instead of points and box. "keep_points" joins
-    /// the frame's earlier points; "correction" tracks up to the frame first, and corrects what was found there
+    /// or "mask": "file.png" (beside the list) instead of points and box: the object is where a value is at least half
+    /// of the file's largest, alpha counts as the shape where it has one, and in a palette of colours every index but 0
+    /// is the object. "keep_points" joins the frame's earlier points; "correction" tracks up to the frame first, and
+    /// corrects what was found there
     #[arg(long, value_name = "FILE.json", verbatim_doc_comment)]
     prompts: PathBuf,
     /// All options as the official predictor's: a correction is lost when tracking passes, holes stay
@@ -45,7 +52,7 @@ struct Entry {
     frame: usize,
     object: u32,
     #[serde(default)]
-    points: Vec<[f32; 3]>,
+    points: Vec<Vec<f32>>,
     #[serde(rename = "box")]
     box_: Option<[f32; 4]>,
     mask: Option<PathBuf>,
@@ -58,7 +65,8 @@ struct Entry {
 /// # Errors
 /// Bad input: says which file, which entry or which frame, what was expected and what came.
 pub fn run(args: &Args) -> Result<()> {
-    let frames = Frames::list(&args.frames)?;
+    let mut frames = Frames::list(&args.frames)?;
+    frames.range = args.range;
     let entries = read_prompts(&args.prompts, &frames)?;
     let first = entries.iter().map(|entry| entry.frame).min().unwrap_or_default();
     let objects: BTreeSet<u32> = entries.iter().map(|entry| entry.object).collect();
@@ -70,7 +78,9 @@ pub fn run(args: &Args) -> Result<()> {
         false => VideoOptions::default(),
     };
     let picture = frames.read(first)?;
-    let size = [picture.width() as usize, picture.height() as usize];
+    // All frames are stretched alike.
+    frames.range = picture.range;
+    let size = picture.size();
     let session = VideoSession::new(model.into(), options, size, Some(frames.paths.len()))?;
     let mut tracker = Tracker {
         frames,
@@ -135,11 +145,9 @@ impl Tracker {
     /// Reads a frame, unless it is the one at hand.
     fn set(&mut self, frame: usize) -> Result<()> {
         if self.at != Some(frame) {
-            let rgb = self.frames.read(frame)?;
-            let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-            let picture = PictureRef::new(rgb.as_raw(), PixelFormat::Rgb, width, height)?;
+            let picture = self.frames.read(frame)?;
             self.session
-                .set_frame(frame, picture)
+                .set_frame(frame, picture.as_ref()?)
                 .with_context(|| self.frames.paths[frame].display().to_string())?;
             self.at = Some(frame);
         }
@@ -169,7 +177,7 @@ impl Tracker {
         match &entry.mask {
             Some(file) => {
                 let path = folder.join(file);
-                let mask = load::picture(&path)?.into_rgb8();
+                let mask = mask_file::read(&path)?;
                 let (width, height) = (self.session.width(), self.session.height());
                 ensure!(
                     (mask.width() as usize, mask.height() as usize) == (width, height),
@@ -178,12 +186,16 @@ impl Tracker {
                     mask.width(),
                     mask.height()
                 );
-                let mask: Vec<u8> = mask.pixels().map(|pixel| u8::from(pixel.0 != [0; 3])).collect();
-                pollster::block_on(self.session.add_mask(entry.frame, entry.object, &mask))?;
+                let added = self.session.add_mask(entry.frame, entry.object, mask.as_raw());
+                pollster::block_on(added)?;
             }
             None => {
                 let prompt = Prompt {
-                    points: entry.points.iter().map(to_point).collect::<Result<_>>()?,
+                    points: entry
+                        .points
+                        .iter()
+                        .map(|point| to_point(point))
+                        .collect::<Result<_>>()?,
                     box_: entry.box_.map(|[x0, y0, x1, y1]| BoxPrompt { x0, y0, x1, y1 }),
                     ..Prompt::default()
                 };
@@ -200,7 +212,10 @@ impl Tracker {
     }
 }
 
-fn to_point(&[x, y, label]: &[f32; 3]) -> Result<PointPrompt> {
+fn to_point(point: &[f32]) -> Result<PointPrompt> {
+    let &[x, y, label] = point else {
+        anyhow::bail!("a point is [x, y, label] with label 1 on the object and 0 off it, got {point:?}");
+    };
     ensure!(label.fract() == 0.0, "label {label} is not 1 or 0");
     let label = label as i32;
     Ok(PointPrompt { x, y, label })
@@ -210,26 +225,26 @@ fn to_point(&[x, y, label]: &[f32; 3]) -> Result<PointPrompt> {
 pub struct Frames {
     /// In order.
     pub paths: Vec<PathBuf>,
+    /// What values of more than 8 bits are stretched from.
+    range: Option<Range>,
 }
 
 impl Frames {
-    /// The folder's pictures, in order of their numbers, or of their names where one is no number.
+    /// The folder's pictures, in order of the numbers in their names.
     pub fn list(folder: &Path) -> Result<Self> {
         let mut paths: Vec<PathBuf> = load::entries(folder)?
             .into_iter()
             .filter(|path| image::ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled()))
             .collect();
-        ensure!(
-            !paths.is_empty(),
-            "{} has no pictures: JPEG, PNG, WebP, BMP, GIF or TIFF",
-            folder.display()
-        );
+        ensure!(!paths.is_empty(), "{} has no pictures: {KINDS}", folder.display());
         let stem = |path: &PathBuf| {
             path.file_stem()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned()
         };
+        // By their names without the ending, so that two files of one frame are neighbours.
+        paths.sort_by(|a, b| alphanumeric_sort::compare_str(stem(a), stem(b)));
         if let Some(twice) = paths.windows(2).find(|pair| stem(&pair[0]) == stem(&pair[1])) {
             let names = [&twice[0], &twice[1]].map(|path| path.display().to_string());
             anyhow::bail!(
@@ -238,15 +253,11 @@ impl Frames {
                 names[1]
             );
         }
-        let number = |path: &PathBuf| stem(path).parse::<u64>();
-        if paths.iter().all(|path| number(path).is_ok()) {
-            paths.sort_by_key(|path| number(path).unwrap_or_default());
-        }
-        Ok(Self { paths })
+        Ok(Self { paths, range: None })
     }
 
-    fn read(&self, frame: usize) -> Result<image::RgbImage> {
-        Ok(load::picture(&self.paths[frame])?.into_rgb8())
+    fn read(&self, frame: usize) -> Result<Picture> {
+        Picture::read(&self.paths[frame], self.range)
     }
 }
 

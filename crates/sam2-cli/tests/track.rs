@@ -131,6 +131,42 @@ fn corrections_last_unless_official() {
 }
 
 #[test]
+fn frames_are_in_the_order_of_their_numbers() {
+    let folder = clip("numbered");
+    let frames = folder.join("frames");
+    for i in 0..FRAMES {
+        fs::rename(
+            frames.join(format!("{}.png", i + 8)),
+            frames.join(format!("frame_{}.PNG", i + 8)),
+        )
+        .unwrap();
+        // What systems leave beside them is no frame.
+        fs::write(frames.join(format!("._frame_{}.PNG", i + 8)), b"\0\x05\x16\x07").unwrap();
+    }
+    for name in [".DS_Store", "Thumbs.db", "desktop.ini"] {
+        fs::write(frames.join(name), b"x").unwrap();
+    }
+    // A box that a detector put out by less than a pixel; each frame's disc is told by its middle.
+    let prompts = r#"[{"frame": 0, "object": 1, "box": [9.4, 9.6, 30.5, 30.9]},
+        {"frame": 0, "object": 2, "box": [-0.31, -0.5, 60.4, 40.2]}]"#;
+    assert_done(&track(&folder, prompts, &[]));
+    assert_eq!(fs::read_dir(folder.join("out/1")).unwrap().count(), FRAMES);
+    for frame in 0..FRAMES {
+        let (mask, _) = result(&folder, 1, frame);
+        let columns: Vec<u32> = mask
+            .enumerate_pixels()
+            .filter(|p| p.2.0[0] > 0)
+            .map(|p| p.0)
+            .collect();
+        let middle = columns.iter().sum::<u32>() as f64 / columns.len() as f64;
+        assert!(
+            (middle - 19.5 - 4.0 * frame as f64).abs() < 2.0,
+            "frame {frame}: {middle}"
+        );
+    }
+}
+
+#[test]
 fn wrong_input_is_refused() {
     let folder = clip("track-wrong");
     let refused = |prompts: &str, says: &str| assert_refused(&track(&folder, prompts, &[]), says);
@@ -155,10 +191,25 @@ fn wrong_input_is_refused() {
         "label 0.5",
     );
     refused(
+        r#"[{"frame": 0, "object": 1, "points": [[1, 1]]}]"#,
+        "prompt 1 (frame 0, object 1): a point is [x, y, label]",
+    );
+    refused(
+        r#"[{"frame": 0, "object": 1, "box": [-9, 1, 20, 20]}]"#,
+        "outside the picture",
+    );
+    GrayImage::new(60, 40).save(folder.join("empty.png")).unwrap();
+    refused(
+        r#"[{"frame": 0, "object": 1, "mask": "empty.png"}]"#,
+        "the mask is empty",
+    );
+    refused(
         r#"[{"frame": 0, "object": 1, "mask": "none.png"}]"#,
         "cannot read",
     );
-    GrayImage::new(59, 40).save(folder.join("small.png")).unwrap();
+    GrayImage::from_pixel(59, 40, Luma([1]))
+        .save(folder.join("small.png"))
+        .unwrap();
     refused(
         r#"[{"frame": 0, "object": 1, "mask": "small.png"}]"#,
         "is 59x40, the frames are 60x40",

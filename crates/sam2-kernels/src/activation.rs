@@ -1,21 +1,21 @@
-//! Activations as WGSL functions over four values.
+//! Activations, as WGSL functions over four values.
 
-/// What is applied to each value.
+/// The function that is applied to each value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Activation {
-    /// Nothing.
+    /// The value itself.
     #[default]
     None,
     /// max(x, 0).
     Relu,
-    /// x (1 + erf(x / √2)) / 2.
+    /// x (1 + erf(x / √2)) / 2, as `torch.nn.GELU` has it by default.
     Gelu,
     /// 1 / (1 + e^-x).
     Sigmoid,
 }
 
 impl Activation {
-    /// WGSL's `activate`.
+    /// The WGSL function `activate`.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::None => IDENTITY,
@@ -26,7 +26,7 @@ impl Activation {
     }
 }
 
-/// The error function is the rational approximation of Eigen's `erf`, within 5e-7.
+/// Its error function is the rational approximation of the C++ library Eigen, within 5e-7.
 const GELU: &str = "
 fn activate(v: vec4<f32>) -> vec4<f32> {
   let x = clamp(v * 0.70710678, vec4<f32>(-4.0), vec4<f32>(4.0));

@@ -1,71 +1,24 @@
-//! softmax(q kᵀ / √d) v without the scores: each invocation goes over the keys of a few queries of one head, and
-//! keeps a running maximum, sum and mean.
+//! softmax(q kᵀ / √d) v of several heads, without holding all scores: each invocation goes over the keys of a few queries
+//! of one head, and keeps a running maximum, sum and mean. It is the attention of
+//! `sam2.modeling.backbones.hieradet.MultiScaleAttention` and `sam2.modeling.sam.transformer.Attention`.
 //!
-//! Queries, keys and values are read where a projection wrote them, and windows are found by arithmetic.
+//! Queries, keys and values are read where a projection wrote them. Windows are found by arithmetic, so that nothing is
+//! copied into them and back.
 
 use std::fmt::Write;
 
 use crate::adapter::AdapterClass;
-use crate::kernel::{Kernel, entry, fours, info};
+use crate::attention_shape::{AttentionShape, HeadRows};
+use crate::kernel::{Kernel, entry, info, vec4};
 use crate::online_softmax::next_keys;
 use crate::shared_attention::{shared_attention, supports_shared_attention};
 
-/// Where all heads of queries, keys or values lie in a matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadRows {
-    /// How many grids there are; with fewer than the batch, number `i` of the batch takes grid `i` modulo this number.
-    pub batch: usize,
-    /// Values of a row.
-    pub width: usize,
-    /// Where in a row the first head begins.
-    pub offset: usize,
-}
-
-/// Which queries attend to which keys: grids of tokens, cut into windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttentionShape {
-    /// How many grids.
-    pub batch: usize,
-    /// How many heads.
-    pub heads: usize,
-    /// Values a head.
-    pub width: usize,
-    /// Height and width of a grid of queries.
-    pub queries: [usize; 2],
-    /// Of a grid of keys.
-    pub keys: [usize; 2],
-    /// Of a window, in keys. Windows that go over the grid's lower or right edge attend to as many tokens of padding as
-    /// they have positions there.
-    pub window: [usize; 2],
-    /// Queries are as many as keys, and the largest of each 2x2 is taken: `queries` is half of `keys`.
-    pub pools: bool,
-}
-
-impl AttentionShape {
-    /// Each of `n` tokens attends to all of `m`.
-    pub fn tokens(batch: usize, heads: usize, width: usize, n: usize, m: usize) -> Self {
-        Self {
-            batch,
-            heads,
-            width,
-            queries: [1, n],
-            keys: [1, m],
-            window: [1, m],
-            pools: false,
-        }
-    }
-
-    /// Whether windows go over an edge.
-    pub fn pads(&self) -> bool {
-        (0..2).any(|axis| !self.keys[axis].is_multiple_of(self.window[axis]))
-    }
-}
-
-/// Keys that are weighted at once, so that the running mean is rescaled less often.
+/// How many keys are taken at once, so that the running mean is rescaled less often.
 const KEYS: usize = 4;
 
-/// `q`, `k` and `v`, a row a token, to `[batch * queries, heads * width]`. Where windows go over an edge there is a
-/// fourth input: a row as of `k` and `v`, which then lie alike, that all padding has. 4 divides widths and offsets.
+/// `q`, `k` and `v`, whose rows are tokens, to `[batch * queries, heads * width]`. Where windows go over an edge
+/// ([`AttentionShape::pads`]) there is a fourth input: one row that all tokens of padding have, in which keys and values lie
+/// as in the rows of `k` and `v`. 4 divides all widths and offsets.
 pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: AdapterClass) -> Kernel {
     let AttentionShape {
         batch,
@@ -77,7 +30,7 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
         pools,
     } = shape;
     let step = if pools { 2 } else { 1 };
-    // With one window for all keys the grids need not agree.
+    // Where one window holds all keys, the grids of queries and keys need not agree.
     let whole = window == keys;
     let query_window = if whole {
         queries
@@ -85,13 +38,19 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
         window.map(|side| side / step)
     };
     let agree = keys == queries.map(|side| side * step);
-    assert!(agree || whole && !pools, "{shape:?}");
+    assert!(
+        agree || whole && !pools,
+        "{shape:?}: keys must have the grid of the queries, or twice its sides where they are pooled"
+    );
     assert!(
         whole || window.iter().all(|side| side.is_multiple_of(step)),
-        "{shape:?}"
+        "{shape:?}: a window's sides must be even where queries are pooled"
     );
     let divided = [width, q.width, q.offset, k.width, k.offset, v.width, v.offset];
-    assert!(divided.iter().all(|value| value.is_multiple_of(4)), "{divided:?}");
+    assert!(
+        divided.iter().all(|value| value.is_multiple_of(4)),
+        "widths and offsets of {divided:?}, which 4 must divide"
+    );
     if class == AdapterClass::Hardware && supports_shared_attention(&shape) {
         return shared_attention(shape, [q, k, v]);
     }
@@ -99,7 +58,7 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
     let windows = [0, 1].map(|axis| keys[axis].div_ceil(window[axis]));
     let window_count = query_window[0] * query_window[1];
     let variant = Variant {
-        fours: width / 4,
+        vectors: width / 4,
         queries: queries_at_once(width, window_count, class),
         pools,
         padded: shape.pads(),
@@ -107,44 +66,45 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
     };
     let tiles = window_count.div_ceil(variant.queries);
     let total = batch * windows[0] * windows[1] * heads * tiles;
-    let mut inputs = vec![fours("q"), fours("k"), fours("v")];
+    let mut inputs = vec![vec4("q"), vec4("k"), vec4("v")];
     if variant.padded {
-        inputs.push(fours("padding"));
+        inputs.push(vec4("padding"));
     }
     Kernel {
         key: format!("attention {variant:?}"),
         inputs,
         output: "vec4<f32>",
-        info: info(&[
-            queries[0],
-            queries[1],
-            query_window[0],
-            query_window[1],
-            keys[0],
-            keys[1],
-            window[0],
-            window[1],
-            windows[1],
-            windows[0] * windows[1],
-            heads,
-            total,
-            tiles,
-            q.width / 4,
-            q.offset / 4,
-            k.width / 4,
-            k.offset / 4,
-            v.width / 4,
-            v.offset / 4,
-            heads * width / 4,
-            q.batch,
-            k.batch,
+        info: info([
+            ("queries_h", queries[0]),
+            ("queries_w", queries[1]),
+            ("query_window_h", query_window[0]),
+            ("query_window_w", query_window[1]),
+            ("keys_h", keys[0]),
+            ("keys_w", keys[1]),
+            ("window_h", window[0]),
+            ("window_w", window[1]),
+            ("windows_across", windows[1]),
+            ("windows", windows[0] * windows[1]),
+            ("heads", heads),
+            ("invocations", total),
+            ("tiles", tiles),
+            ("q_width", q.width / 4),
+            ("q_offset", q.offset / 4),
+            ("k_width", k.width / 4),
+            ("k_offset", k.offset / 4),
+            ("v_width", v.width / 4),
+            ("v_offset", v.offset / 4),
+            ("out_width", heads * width / 4),
+            ("q_grids", q.batch),
+            ("k_grids", k.batch),
         ]),
         invocations: total,
         body: Box::new(move || variant.text()),
     }
 }
 
-/// As many as registers hold; a software adapter has its in memory that is always cached, so there it can be more.
+/// How many queries an invocation takes: as many as its registers hold. On a software adapter they are cached memory, of
+/// which there is more.
 fn queries_at_once(width: usize, queries: usize, class: AdapterClass) -> usize {
     let room = match class {
         AdapterClass::Software => 192,
@@ -156,10 +116,11 @@ fn queries_at_once(width: usize, queries: usize, class: AdapterClass) -> usize {
         .unwrap_or(1)
 }
 
+/// A variant of the kernel.
 #[derive(Clone, Copy, Debug)]
 struct Variant {
-    /// A head's width.
-    fours: usize,
+    /// A head's width, in vectors of four values.
+    vectors: usize,
     queries: usize,
     pools: bool,
     padded: bool,
@@ -169,7 +130,7 @@ struct Variant {
 impl Variant {
     fn text(self) -> String {
         let Self {
-            fours,
+            vectors,
             queries,
             pools,
             padded,
@@ -178,41 +139,41 @@ impl Variant {
         let mut text = entry();
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         line(format_args!(
-            "  if (index >= info[2].w) {{ return; }}
-  let tile = index % info[3].x * {queries}u;
-  let head = index / info[3].x % info[2].z;
-  let windows = index / info[3].x / info[2].z;
-  let window = windows % info[2].y;
-  let batch = windows / info[2].y;
-  let wy = window / info[2].x;
-  let wx = window % info[2].x;
-  let count = info[0].z * info[0].w;"
+            "  if (index >= info.invocations) {{ return; }}
+  let tile = index % info.tiles * {queries}u;
+  let head = index / info.tiles % info.heads;
+  let windows = index / info.tiles / info.heads;
+  let window = windows % info.windows;
+  let batch = windows / info.windows;
+  let wy = window / info.windows_across;
+  let wx = window % info.windows_across;
+  let count = info.query_window_h * info.query_window_w;"
         ));
         for i in 0..queries {
             line(format_args!(
-                "  let y{i} = wy * info[0].z + (tile + {i}u) / info[0].w;
-  let x{i} = wx * info[0].w + (tile + {i}u) % info[0].w;
-  let valid{i} = tile + {i}u < count && y{i} < info[0].x && x{i} < info[0].y;
-  let qy{i} = min(y{i}, info[0].x - 1u);
-  let qx{i} = min(x{i}, info[0].y - 1u);"
+                "  let y{i} = wy * info.query_window_h + (tile + {i}u) / info.query_window_w;
+  let x{i} = wx * info.query_window_w + (tile + {i}u) % info.query_window_w;
+  let valid{i} = tile + {i}u < count && y{i} < info.queries_h && x{i} < info.queries_w;
+  let qy{i} = min(y{i}, info.queries_h - 1u);
+  let qx{i} = min(x{i}, info.queries_w - 1u);"
             ));
             if pools {
                 line(format_args!(
-                    "  let q{i} = (((batch % info[5].x) * 2u * info[0].x + 2u * qy{i}) * 2u * info[0].y + 2u * qx{i})
-    * info[3].y + info[3].z + head * {fours}u;
-  let below{i} = q{i} + 2u * info[0].y * info[3].y;"
+                    "  let q{i} = (((batch % info.q_grids) * 2u * info.queries_h + 2u * qy{i}) * 2u * info.queries_w + 2u * qx{i})
+    * info.q_width + info.q_offset + head * {vectors}u;
+  let below{i} = q{i} + 2u * info.queries_w * info.q_width;"
                 ));
             } else {
                 line(format_args!(
-                    "  let q{i} = (((batch % info[5].x) * info[0].x + qy{i}) * info[0].y + qx{i}) * info[3].y
-    + info[3].z + head * {fours}u;"
+                    "  let q{i} = (((batch % info.q_grids) * info.queries_h + qy{i}) * info.queries_w + qx{i}) * info.q_width
+    + info.q_offset + head * {vectors}u;"
                 ));
             }
-            for d in 0..fours {
+            for d in 0..vectors {
                 if pools {
                     line(format_args!(
-                        "  let q{i}_{d} = {scale:?} * max(max(q[q{i} + {d}u], q[q{i} + info[3].y + {d}u]),
-    max(q[below{i} + {d}u], q[below{i} + info[3].y + {d}u]));"
+                        "  let q{i}_{d} = {scale:?} * max(max(q[q{i} + {d}u], q[q{i} + info.q_width + {d}u]),
+    max(q[below{i} + {d}u], q[below{i} + info.q_width + {d}u]));"
                     ));
                 } else {
                     line(format_args!("  let q{i}_{d} = {scale:?} * q[q{i} + {d}u];"));
@@ -220,29 +181,29 @@ impl Variant {
             }
         }
         line(format_args!(
-            "  let top = wy * info[1].z;
-  let left = wx * info[1].w;
-  let bottom = min(top + info[1].z, info[1].x);
-  let right = min(left + info[1].w, info[1].y);"
+            "  let top = wy * info.window_h;
+  let left = wx * info.window_w;
+  let bottom = min(top + info.window_h, info.keys_h);
+  let right = min(left + info.window_w, info.keys_w);"
         ));
         for i in 0..queries {
             line(format_args!("  var m{i} = -1e30; var l{i} = 0.0;"));
-            for d in 0..fours {
+            for d in 0..vectors {
                 line(format_args!("  var a{i}_{d} = vec4<f32>(0.0);"));
             }
         }
         if padded {
-            // All padding has the same key and value, so it counts as one token of as many times the weight.
+            // All tokens of padding have the same key and value, so they count as one token with that many times the weight.
             line(format_args!(
-                "  let pads = f32(info[1].z * info[1].w - (bottom - top) * (right - left));
+                "  let pads = f32(info.window_h * info.window_w - (bottom - top) * (right - left));
   if (pads > 0.0) {{
-    let pk = info[4].x + head * {fours}u;
-    let pv = info[4].z + head * {fours}u;"
+    let pk = info.k_offset + head * {vectors}u;
+    let pv = info.v_offset + head * {vectors}u;"
             ));
             for i in 0..queries {
                 line(format_args!("    m{i} = 0.0; l{i} = pads;"));
             }
-            for d in 0..fours {
+            for d in 0..vectors {
                 line(format_args!(
                     "    let pk{d} = padding[pk + {d}u]; let pv{d} = padding[pv + {d}u] * pads;"
                 ));
@@ -255,21 +216,21 @@ impl Variant {
             line(format_args!("  }}"));
         }
         line(format_args!(
-            "  let grid = (batch % info[5].y) * info[1].x;
+            "  let grid = (batch % info.k_grids) * info.keys_h;
   for (var y = top; y < bottom; y++) {{
-    let start = (grid + y) * info[1].y;
+    let start = (grid + y) * info.keys_w;
     for (var x = left; x < right; x += {KEYS}u) {{"
         ));
         for j in 0..KEYS {
-            // Beyond the window's edge its last key, with no weight.
+            // Beyond the window's edge its last key is taken again, with no weight.
             line(format_args!(
                 "      let t{j} = start + min(x + {j}u, right - 1u);
-      let k{j} = t{j} * info[3].w + info[4].x + head * {fours}u;"
+      let k{j} = t{j} * info.k_width + info.k_offset + head * {vectors}u;"
             ));
             for i in 0..queries {
                 line(format_args!("      var s{i}_{j} = 0.0;"));
             }
-            for d in 0..fours {
+            for d in 0..vectors {
                 line(format_args!("      let k{j}_{d} = k[k{j} + {d}u];"));
                 for i in 0..queries {
                     line(format_args!("      s{i}_{j} += dot(q{i}_{d}, k{j}_{d});"));
@@ -285,15 +246,15 @@ impl Variant {
         }
         for i in 0..queries {
             line(format_args!("{}", next_keys(i, KEYS)));
-            for d in 0..fours {
+            for d in 0..vectors {
                 line(format_args!("      a{i}_{d} *= f{i};"));
             }
         }
         for j in 0..KEYS {
             line(format_args!(
-                "      let v{j} = t{j} * info[4].y + info[4].z + head * {fours}u;"
+                "      let v{j} = t{j} * info.v_width + info.v_offset + head * {vectors}u;"
             ));
-            for d in 0..fours {
+            for d in 0..vectors {
                 line(format_args!("      let v{j}_{d} = v[v{j} + {d}u];"));
                 for i in 0..queries {
                     line(format_args!("      a{i}_{d} += p{i}_{j} * v{j}_{d};"));
@@ -304,10 +265,10 @@ impl Variant {
         for i in 0..queries {
             line(format_args!(
                 "  if (valid{i}) {{
-    let to = ((batch * info[0].x + y{i}) * info[0].y + x{i}) * info[4].w + head * {fours}u;
+    let to = ((batch * info.queries_h + y{i}) * info.queries_w + x{i}) * info.out_width + head * {vectors}u;
     let r = 1.0 / l{i};"
             ));
-            for d in 0..fours {
+            for d in 0..vectors {
                 line(format_args!("    out[to + {d}u] = a{i}_{d} * r;"));
             }
             line(format_args!("  }}"));

@@ -1,23 +1,33 @@
-//! A convolution of each channel alone, over channels-last pictures.
+//! A convolution of each channel alone, over channels-last pictures (`torch.nn.Conv2d` with as many groups as channels, as
+//! in `sam2.modeling.memory_encoder.CXBlock`).
 
 use std::fmt::Write;
 
-use crate::kernel::{Kernel, entry, fours, info};
+use crate::kernel::{Kernel, entry, info, vec4};
 
-/// Pixels of a line that an invocation makes, for four channels.
+/// How many neighbouring pixels of a line an invocation computes, of four channels each.
 const PIXELS: usize = 4;
 
-/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h, w, c]`: as if there were zeros beyond the
-/// edges. `side` is odd, and 4 divides `c`.
+/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h, w, c]`. Beyond the picture's edges there are
+/// zeros. `side` is odd, and 4 divides `c`.
 pub fn depthwise([b, h, w, c]: [usize; 4], side: usize) -> Kernel {
-    assert!(c.is_multiple_of(4) && side % 2 == 1, "{c} channels, {side} wide");
+    assert!(
+        c.is_multiple_of(4) && side % 2 == 1,
+        "{c} channels and a side of {side}: 4 must divide the channels, and the side must be odd"
+    );
     let tiles = w.div_ceil(PIXELS);
     let count = b * h * tiles * c / 4;
     Kernel {
         key: format!("depthwise {side}"),
-        inputs: vec![fours("x"), fours("weight"), fours("bias")],
+        inputs: vec![vec4("x"), vec4("weight"), vec4("bias")],
         output: "vec4<f32>",
-        info: info(&[count, h, w, c / 4, tiles]),
+        info: info([
+            ("invocations", count),
+            ("h", h),
+            ("w", w),
+            ("c", c / 4),
+            ("tiles", tiles),
+        ]),
         invocations: count,
         body: Box::new(move || body(side)),
     }
@@ -28,14 +38,14 @@ fn body(side: usize) -> String {
     let mut text = entry();
     let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
     line(format_args!(
-        "  if (index >= info[0].x) {{ return; }}
-  let h = i32(info[0].y);
-  let w = i32(info[0].z);
-  let c = info[0].w;
+        "  if (index >= info.invocations) {{ return; }}
+  let h = i32(info.h);
+  let w = i32(info.w);
+  let c = info.c;
   let channel = index % c;
   let tile = index / c;
-  let column = i32(tile % info[1].x) * {PIXELS};
-  let lines = i32(tile / info[1].x);
+  let column = i32(tile % info.tiles) * {PIXELS};
+  let lines = i32(tile / info.tiles);
   let row = lines % h;"
     ));
     for p in 0..PIXELS {

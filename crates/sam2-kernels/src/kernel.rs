@@ -1,52 +1,75 @@
-//! A kernel and all that its launch needs but the buffers.
+//! A kernel: its text, its sizes, and how its launch binds and counts them.
+
+use std::fmt::Write;
 
 /// Invocations of a workgroup.
 pub const GROUP: u32 = 64;
 /// WebGPU's default limit of workgroups along one axis.
 const GROUPS: u32 = 65_535;
 
-/// A buffer that is read: its WGSL name and the type of its values.
+/// A buffer that is read: its name in the text and the WGSL type of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input(pub &'static str, pub &'static str);
 
-/// Of four values each.
-pub(crate) const fn fours(name: &'static str) -> Input {
+/// A buffer of f32 values that is read four at a time.
+pub(crate) fn vec4(name: &'static str) -> Input {
     Input(name, "vec4<f32>")
 }
 
-/// WGSL text with an entry point `main`, and its sizes.
+/// WGSL text with an entry point `main`, and the sizes that it reads from a uniform.
+///
+/// All is in bind group 0: the inputs in their order, then the output `out`, then the uniform `info`.
 pub struct Kernel {
-    /// Kernel and variant: equal keys, equal text.
+    /// Names the kernel and its variant: equal keys mean equal text, so one pipeline serves them.
     pub key: String,
-    /// In the order of their binding. After them come `out`, which is written, and the uniform `info`.
+    /// The buffers that are read, in the order of their bindings.
     pub inputs: Vec<Input>,
-    /// Type of the values of `out`.
+    /// The WGSL type of the values of `out`.
     pub output: &'static str,
-    /// Sizes, in fours.
-    pub info: Vec<u32>,
-    /// How many invocations are needed; more do nothing.
+    /// The fields of `info`, all `u32`, in their order. Their names are the same for equal keys.
+    pub info: Vec<(&'static str, u32)>,
+    /// How many invocations are needed. Those beyond, which fill the last workgroup, do nothing.
     pub invocations: usize,
     /// The text after the bindings, written only where a pipeline is made.
     pub(crate) body: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Kernel {
-    /// The whole text. Where several of the inputs and outputs may lie in one buffer, WebGPU wants them bound alike.
+    /// The whole text. With `shared_buffers` inputs and output may lie in one buffer: WebGPU then wants them all bound as
+    /// `read_write`.
     pub fn text(&self, shared_buffers: bool) -> String {
-        let read = if shared_buffers { "read_write" } else { "read" };
+        let access = if shared_buffers { "read_write" } else { "read" };
         let body = (self.body)();
         let mut text = String::new();
         if body.contains("f16") || self.inputs.iter().any(|Input(_, kind)| kind.contains("f16")) {
             text += "enable f16;\n";
         }
+        let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
+        line(format_args!("struct Info {{"));
+        for (name, _) in &self.info {
+            line(format_args!("  {name}: u32,"));
+        }
+        line(format_args!("}}"));
         for (i, Input(name, kind)) in self.inputs.iter().enumerate() {
-            text += &format!("@group(0) @binding({i}) var<storage, {read}> {name}: array<{kind}>;\n");
+            line(format_args!(
+                "@group(0) @binding({i}) var<storage, {access}> {name}: array<{kind}>;"
+            ));
         }
         let (next, output) = (self.inputs.len(), self.output);
-        text += &format!("@group(0) @binding({next}) var<storage, read_write> out: array<{output}>;\n");
-        let (next, fours) = (next + 1, self.info.len() / 4);
-        text += &format!("@group(0) @binding({next}) var<uniform> info: array<vec4<u32>, {fours}>;\n");
+        line(format_args!(
+            "@group(0) @binding({next}) var<storage, read_write> out: array<{output}>;
+@group(0) @binding({}) var<uniform> info: Info;",
+            next + 1
+        ));
         text + &body
+    }
+
+    /// What the uniform `info` holds. It is filled up to whole 16 bytes, to which implementations round the size of a
+    /// uniform's type.
+    pub fn words(&self) -> Vec<u32> {
+        let mut words: Vec<u32> = self.info.iter().map(|(_, value)| *value).collect();
+        words.resize(words.len().next_multiple_of(4), 0);
+        words
     }
 
     /// Workgroups along x and y.
@@ -57,7 +80,7 @@ impl Kernel {
     }
 }
 
-/// The beginning of every entry point: `index` is the invocation's number.
+/// The beginning of an entry point in which each invocation works alone: `index` is its number.
 pub(crate) fn entry() -> String {
     format!(
         "@compute @workgroup_size({GROUP})
@@ -67,7 +90,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     )
 }
 
-/// The same where workgroups share memory: `group` is the workgroup's number, `local` the invocation's in it.
+/// The beginning of an entry point whose workgroups share memory: `group` is the workgroup's number, `local` the
+/// invocation's number in it.
 pub(crate) fn group_entry() -> String {
     format!(
         "@compute @workgroup_size({GROUP})
@@ -78,9 +102,55 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     )
 }
 
-/// Sizes as the uniform has them.
-pub(crate) fn info(sizes: &[usize]) -> Vec<u32> {
-    let mut words: Vec<u32> = sizes.iter().map(|&size| size as u32).collect();
-    words.resize(words.len().next_multiple_of(4), 0);
-    words
+/// Fields of `info`. No buffer of WebGPU has more values than a `u32` counts.
+pub(crate) fn info<const N: usize>(fields: [(&'static str, usize); N]) -> Vec<(&'static str, u32)> {
+    fields.map(|(name, value)| (name, value as u32)).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(info: Vec<(&'static str, u32)>) -> Kernel {
+        Kernel {
+            key: "test".into(),
+            inputs: vec![vec4("x"), Input("y", "f32")],
+            output: "f32",
+            info,
+            invocations: 65,
+            body: Box::new(|| "// body\n".into()),
+        }
+    }
+
+    #[test]
+    fn fields_have_names_in_the_text_and_places_in_the_words() {
+        let kernel = kernel(info([
+            ("rows", 7),
+            ("k", 8),
+            ("n", 9),
+            ("tiles", 10),
+            ("last", 11),
+        ]));
+        let text = kernel.text(false);
+        assert!(
+            text.starts_with(
+                "struct Info {\n  rows: u32,\n  k: u32,\n  n: u32,\n  tiles: u32,\n  last: u32,\n}\n"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("@binding(3) var<uniform> info: Info;\n// body\n"),
+            "{text}"
+        );
+        assert_eq!(kernel.words(), [7, 8, 9, 10, 11, 0, 0, 0]);
+        assert_eq!(kernel.groups(), [2, 1]);
+    }
+
+    #[test]
+    fn inputs_are_bound_as_their_buffers_allow() {
+        let kernel = kernel(info([("rows", 1)]));
+        let bound = |access: &str| format!("@group(0) @binding(1) var<storage, {access}> y: array<f32>;\n");
+        assert!(kernel.text(false).contains(&bound("read")));
+        assert!(kernel.text(true).contains(&bound("read_write")));
+    }
 }

@@ -1,35 +1,38 @@
-//! Layer normalisation.
+//! Layer normalisation over the last dimension (`torch.nn.LayerNorm`, and over channels-last pictures
+//! `sam2.modeling.sam2_utils.LayerNorm2d`).
 
 use crate::activation::Activation;
 use crate::adapter::AdapterClass;
-use crate::kernel::{GROUP, Kernel, entry, fours, group_entry, info};
+use crate::kernel::{GROUP, Kernel, entry, group_entry, info, vec4};
 
-/// Invocations of a row on a real GPU. They read neighbouring values, which one invocation a row would not.
+/// How many invocations share a row on a real GPU. They read neighbouring values, which lone invocations of many rows
+/// would not.
 const LANES: usize = 8;
 
-/// `x` `[rows, c]` with `weight` and `bias` `[c]` to the same, then `activation`. 4 divides `c`.
+/// activation((x - mean) / √(variance + eps) · weight + bias): `x` `[rows, c]`, `weight` and `bias` `[c]`, to `[rows, c]`.
+/// 4 divides `c`.
 pub fn layer_norm(rows: usize, c: usize, eps: f64, activation: Activation, class: AdapterClass) -> Kernel {
-    assert!(c.is_multiple_of(4), "{c} channels");
+    assert!(c.is_multiple_of(4), "{c} channels, which 4 must divide");
     let shared = class == AdapterClass::Hardware;
     Kernel {
         key: format!("layer_norm {eps:e} {activation:?} {shared}"),
-        inputs: vec![fours("x"), fours("weight"), fours("bias")],
+        inputs: vec![vec4("x"), vec4("weight"), vec4("bias")],
         output: "vec4<f32>",
-        info: info(&[rows, c / 4]),
+        info: info([("rows", rows), ("c", c / 4)]),
         invocations: if shared { rows * LANES } else { rows },
         body: Box::new(move || {
-            let body = if shared { by_lanes() } else { alone() };
+            let body = if shared { shared_rows() } else { lone_rows() };
             activation.text().to_owned() + &body.replace("EPS", &format!("{eps:e}"))
         }),
     }
 }
 
-/// A row an invocation.
-fn alone() -> String {
+/// Each row is one invocation's.
+fn lone_rows() -> String {
     entry()
         + "
-  let c = info[0].y;
-  if (index >= info[0].x) { return; }
+  let c = info.c;
+  if (index >= info.rows) { return; }
   let base = index * c;
   let count = f32(4u * c);
   var sums = vec4<f32>(0.0);
@@ -48,8 +51,8 @@ fn alone() -> String {
 "
 }
 
-/// A row several invocations, which tell each other their sums.
-fn by_lanes() -> String {
+/// Each row is shared by several invocations, which exchange their sums through workgroup memory.
+fn shared_rows() -> String {
     let text = "
 var<workgroup> parts: array<f32, GROUP>;
 fn sum(local: u32, part: f32) -> f32 {
@@ -61,11 +64,11 @@ fn sum(local: u32, part: f32) -> f32 {
   return sum;
 }
 ENTRY
-  let c = info[0].y;
+  let c = info.c;
   let row = group * (GROUP / LANES) + local / LANES;
   let lane = local % LANES;
-  // Rows beyond the last are computed from the last and not written: barriers are for all.
-  let base = min(row, info[0].x - 1u) * c;
+  // Rows beyond the last are computed from the last and not written, as all invocations must reach the barriers.
+  let base = min(row, info.rows - 1u) * c;
   let count = f32(4u * c);
   var sums = vec4<f32>(0.0);
   for (var i = lane; i < c; i += LANES) { sums += x[base + i]; }
@@ -76,7 +79,7 @@ ENTRY
     squares += d * d;
   }
   let factor = 1.0 / sqrt(sum(local, dot(squares, vec4<f32>(1.0))) / count + EPS);
-  if (row >= info[0].x) { return; }
+  if (row >= info.rows) { return; }
   for (var i = lane; i < c; i += LANES) {
     out[base + i] = activate((x[base + i] - mean) * factor * weight[i] + bias[i]);
   }

@@ -1,24 +1,30 @@
-//! What sam2 asks of a GPU, in kernels of its own: fewer and larger steps than burn's general ones.
+//! The operations of SAM 2 as kernels for a GPU: fewer and larger steps than a general library's.
 //!
-//! They are WGSL, as text that is put together for each variant: loops over a tile are written out, so that its values stay
-//! in registers. Sizes come in a uniform, so that pictures and batches of other sizes need no new pipeline. All is computed
-//! in f32, unless [`Adapter::f16_products`] asks otherwise; matrices may lie in f16, where the device has it. No kernel needs
-//! subgroups or more than WebGPU's default limits.
+//! Kernels are WGSL text that is put together for each variant: loops over a tile are unrolled, so that its values stay in
+//! registers. Sizes come in a uniform, so that pictures and batches of other sizes need no new pipeline. All is computed in
+//! f32, unless [`Adapter::f16_products`] asks otherwise; matrices may be f16, where the device has it. No kernel needs
+//! subgroups, nor more than WebGPU's default limits.
 //!
-//! A kernel here is text and sizes alone, and knows no GPU; [`tensors`] (feature `webgpu`) launches them on burn's tensors.
+//! Tensors are row-major, and pictures have their channels last. Values are read four at a time, so most widths must be
+//! multiples of 4.
+//!
+//! A [`Kernel`] is text and sizes alone, and knows no GPU. `tensors` (feature `webgpu`) launches kernels on burn's tensors.
 
 mod activation;
 mod adapter;
 mod attention;
+mod attention_shape;
 mod choose;
 mod depthwise;
+mod finish_memory;
+mod join;
 mod kernel;
 mod layer_norm;
 mod linear;
+mod linear_shape;
 mod mask_convolution;
-mod masks;
+mod mask_product;
 mod max_pool;
-mod memory;
 mod online_softmax;
 mod patch_embed;
 mod shared_attention;
@@ -28,15 +34,18 @@ mod wide_attention;
 
 pub use activation::Activation;
 pub use adapter::{Adapter, AdapterClass};
-pub use attention::{AttentionShape, HeadRows, attention};
+pub use attention::attention;
+pub use attention_shape::{AttentionShape, HeadRows};
 pub use choose::{Picked, SUMS, areas, choose, pick};
 pub use depthwise::depthwise;
+pub use finish_memory::finish_memory;
+pub use join::{JOINED, Part, join};
 pub use kernel::{GROUP, Input, Kernel};
 pub use layer_norm::layer_norm;
-pub use linear::{LinearShape, Patches, ResidualShape, linear};
+pub use linear::linear;
+pub use linear_shape::{LinearShape, Patches, ResidualShape};
 pub use mask_convolution::{MaskScale, mask_convolution};
-pub use masks::mask_product;
+pub use mask_product::mask_product;
 pub use max_pool::max_pool;
-pub use memory::{JOINED, Part, finish_memory, join};
 pub use patch_embed::patch_embed;
 pub use wide_attention::wide_attention;

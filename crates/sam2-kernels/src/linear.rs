@@ -1,205 +1,153 @@
 //! A linear layer with all that surrounds it: what is added before and after, the activation, the rotation of a rotary
-//! position encoding, and the gathering of patches that makes it a strided or a transposed convolution.
+//! position encoding, and the gathering or spreading of patches, which makes it a strided or a transposed convolution.
 //!
 //! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU a workgroup's 64 tiles read their
-//! rows and columns from workgroup memory, and may multiply them in f16; elsewhere there are no barriers.
+//! rows and columns from workgroup memory, and may multiply them in f16. Elsewhere there are no barriers.
 
 use std::fmt::Write;
 
 use crate::activation::Activation;
 use crate::adapter::AdapterClass;
-use crate::kernel::{GROUP, Input, Kernel, entry, fours, group_entry, info};
+use crate::kernel::{GROUP, Input, Kernel, entry, group_entry, info, vec4};
+use crate::linear_shape::{LinearShape, Patches, ResidualShape};
 
-/// What is added to a layer's output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ResidualShape {
-    /// Nothing.
-    #[default]
-    None,
-    /// As the output lies, or so many of its rows' values from its beginning, to be repeated.
-    Repeated(usize),
-    /// A picture `[b, h, w, n]`, each of its pixels for four of the output's `[b, 2h, 2w, n]`.
-    Coarser {
-        /// Its columns.
-        width: usize,
-    },
-}
-
-/// How rows are patches of channels-last pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Patches {
-    /// They are not.
-    #[default]
-    None,
-    /// The input is a picture `[b, 2h, 2 width, k/4]`; a row takes 2x2 pixels, the upper two first.
-    Merge {
-        /// Rows from the picture's left to its right.
-        width: usize,
-    },
-    /// The input is a picture `[b, 2 height, 2 width, k/9]`; a row takes the 3x3 pixels around every second one of every
-    /// second line, row by row, and zeros beyond the edges.
-    Around {
-        /// Rows from the picture's top to its bottom.
-        height: usize,
-        /// Rows from the picture's left to its right.
-        width: usize,
-    },
-    /// The output is a picture `[b, 2h, 2 width, n/4]`; a row makes 2x2 pixels, the upper two first.
-    Expand {
-        /// Rows from the picture's left to its right.
-        width: usize,
-    },
-}
-
-/// Everything but the values.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LinearShape {
-    /// Of the input and the output.
-    pub rows: usize,
-    /// Values of an input's row.
-    pub k: usize,
-    /// Values of an output's row.
-    pub n: usize,
-    /// Rows of `plus`, which is added to the input: to row `i` its row `i` modulo this number. 0 for none.
-    pub plus: usize,
-    /// `residual` is added to the output, before the activation.
-    pub residual: ResidualShape,
-    /// Applied to the output.
-    pub activation: Activation,
-    /// Rows of `rotary`, which has a cosine and a sine for each two neighbouring values of the output, a point that is
-    /// rotated by this angle; row `i` takes its row `i` modulo this number. 0 for none.
-    pub rotary: usize,
-    /// How many of the output's first rows are rotated.
-    pub rotated: usize,
-    /// How rows lie in the input or the output.
-    pub patches: Patches,
-    /// How many matrices and biases there are, one after another; row `i` takes number `i` modulo this one. 0 is 1.
-    pub groups: usize,
-    /// `weight` is of f16 numbers.
-    pub half: bool,
-    /// Where workgroups share their tiles: products of four values are made and summed in f16, these sums in f32.
-    pub f16_products: bool,
-}
-
-/// Rows of a tile.
+/// Rows of an invocation's tile.
 const ROWS: usize = 8;
-/// Tiles of a workgroup along each side, where it shares what it reads.
+/// How many tiles a workgroup has along each side where its invocations share what they read.
 const SHARED: usize = 8;
 
-/// activation((x + plus) weight + bias + residual): `x` `[rows, k]`, `weight` `[k, n]`, `bias` `[n]`, then `plus`,
-/// `residual` and `rotary` where they are wanted, to `[rows, n]`. 4 divides `k` and `n`, and of a side that is a patch a
-/// pixel's part.
+/// activation((x + plus) weight + bias + residual), rotated: `x` `[rows, k]`, `weight` `[k, n]`, `bias` `[n]`, to
+/// `[rows, n]`. The inputs are these three, then `plus`, `residual` and `rotary` where `shape` asks for them. 4 divides `k`
+/// and `n`, and also the part of a pixel where rows are patches.
 pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
     let LinearShape { rows, k, n, .. } = shape;
     let groups = shape.groups.max(1);
-    assert!(k.is_multiple_of(4) && n.is_multiple_of(4), "{shape:?}");
+    let [k_parts, n_parts] = match shape.patches {
+        Patches::None => [1, 1],
+        Patches::Merge { .. } => [4, 1],
+        Patches::Around { .. } => [9, 1],
+        Patches::Expand { .. } => [1, 4],
+    };
+    assert!(
+        k.is_multiple_of(4 * k_parts) && n.is_multiple_of(4 * n_parts),
+        "{shape:?}: {} must divide k, and {} n",
+        4 * k_parts,
+        4 * n_parts
+    );
     let one_row = rows <= ROWS / 2 || groups > 1;
     let (shared_rows, shared_columns) = (SHARED * ROWS, SHARED * 2);
-    let mut tile = Tile {
-        // Less than a whole workgroup's tile would be read for nothing.
-        shared: class == AdapterClass::Hardware
-            && !one_row
-            && rows >= shared_rows
-            && n / 4 >= shared_columns / 2,
+    // With fewer rows or columns, much of a workgroup's tile would be read for nothing.
+    let shared =
+        class == AdapterClass::Hardware && !one_row && rows >= shared_rows && n / 4 >= shared_columns / 2;
+    let tile = Tile {
+        shared,
         rows: if one_row { 1 } else { ROWS },
         columns: if n == 4 || one_row { 1 } else { 2 },
         plus: shape.plus > 0,
-        residual: "none",
-        patches: "none",
+        residual: match shape.residual {
+            ResidualShape::None => Residual::None,
+            ResidualShape::Repeated(_) => Residual::Repeated,
+            ResidualShape::Coarser { .. } => Residual::Coarser,
+        },
+        layout: match shape.patches {
+            Patches::None => Layout::Rows,
+            Patches::Merge { .. } => Layout::Merge,
+            Patches::Around { .. } => Layout::Around,
+            Patches::Expand { .. } => Layout::Expand,
+        },
         grouped: groups > 1,
         rotary: shape.rotary > 0,
         activation: shape.activation,
         half: shape.half,
-        number: "f32",
+        f16_products: shared && shape.f16_products,
     };
-    if tile.shared && shape.f16_products {
-        tile.number = "f16";
-    }
-    let weight = if tile.half {
-        Input("weight", "vec4<f16>")
+    let (residual_length, coarse_width) = match shape.residual {
+        ResidualShape::None => (0, 0),
+        ResidualShape::Repeated(rows) => (rows * n / 4, 0),
+        ResidualShape::Coarser { width } => (0, width),
+    };
+    let (patch_height, patch_width) = match shape.patches {
+        Patches::None => (0, 0),
+        Patches::Merge { width } | Patches::Expand { width } => (0, width),
+        Patches::Around { height, width } => (height, width),
+    };
+    let tiles = (n / 4).div_ceil(if tile.shared { shared_columns } else { tile.columns });
+    let invocations = if tile.shared {
+        rows.div_ceil(shared_rows) * tiles * GROUP as usize
     } else {
-        fours("weight")
+        rows.div_ceil(tile.rows) * tiles
     };
-    let mut inputs = vec![fours("x"), weight, fours("bias")];
+    let weight = match tile.half {
+        true => Input("weight", "vec4<f16>"),
+        false => vec4("weight"),
+    };
+    let mut inputs = vec![vec4("x"), weight, vec4("bias")];
     if tile.plus {
-        inputs.push(fours("plus"));
+        inputs.push(vec4("plus"));
     }
-    let (mut residual_length, mut coarse_width, mut height, mut width) = (0, 0, 0, 0);
-    match shape.residual {
-        ResidualShape::None => {}
-        ResidualShape::Repeated(rows) => (tile.residual, residual_length) = ("repeated", rows * n / 4),
-        ResidualShape::Coarser { width } => (tile.residual, coarse_width) = ("coarser", width),
-    }
-    if tile.residual != "none" {
-        inputs.push(fours("residual"));
+    if tile.residual != Residual::None {
+        inputs.push(vec4("residual"));
     }
     if tile.rotary {
-        inputs.push(fours("rotary"));
+        inputs.push(vec4("rotary"));
     }
-    match shape.patches {
-        Patches::None => {}
-        Patches::Around {
-            height: lines,
-            width: rows,
-        } => {
-            assert!(k.is_multiple_of(36), "{shape:?}");
-            (tile.patches, height, width) = ("around", lines, rows);
-        }
-        Patches::Merge { width: rows } => {
-            assert!(k.is_multiple_of(16), "{shape:?}");
-            (tile.patches, width) = ("merge", rows);
-        }
-        Patches::Expand { width: rows } => {
-            assert!(n.is_multiple_of(16), "{shape:?}");
-            (tile.patches, width) = ("expand", rows);
-        }
-    }
-    let columns = (n / 4).div_ceil(if tile.shared { shared_columns } else { tile.columns });
-    let invocations = if tile.shared {
-        rows.div_ceil(shared_rows) * columns * GROUP as usize
-    } else {
-        rows.div_ceil(tile.rows) * columns
-    };
     Kernel {
         key: format!("linear {tile:?}"),
         inputs,
         output: "vec4<f32>",
-        info: info(&[
-            rows,
-            k / 4,
-            n / 4,
-            columns,
-            shape.plus * k / 4,
-            residual_length,
-            coarse_width,
-            width,
-            groups,
-            shape.rotated * n / 4,
-            shape.rotary * n / 4,
-            height,
+        info: info([
+            ("rows", rows),
+            ("k", k / 4),
+            ("n", n / 4),
+            ("tiles", tiles),
+            ("plus_length", shape.plus * k / 4),
+            ("residual_length", residual_length),
+            ("coarse_width", coarse_width),
+            ("patch_width", patch_width),
+            ("groups", groups),
+            ("rotated_length", shape.rotated * n / 4),
+            ("rotary_length", shape.rotary * n / 4),
+            ("patch_height", patch_height),
         ]),
         invocations,
         body: Box::new(move || tile.text()),
     }
 }
 
+/// Whether, and how, `residual` is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Residual {
+    None,
+    Repeated,
+    Coarser,
+}
+
+/// How rows lie in the input or the output, as in [`Patches`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Rows,
+    Merge,
+    Around,
+    Expand,
+}
+
 /// A variant of the kernel.
 #[derive(Clone, Copy, Debug)]
 struct Tile {
-    /// By a workgroup together.
+    /// Whether a workgroup's invocations share what they read.
     shared: bool,
+    /// Rows of an invocation's tile.
     rows: usize,
-    /// In fours.
+    /// Columns of an invocation's tile, in vectors of four values.
     columns: usize,
     plus: bool,
-    residual: &'static str,
-    patches: &'static str,
+    residual: Residual,
+    layout: Layout,
     grouped: bool,
     rotary: bool,
     activation: Activation,
     half: bool,
-    /// That products are made in.
-    number: &'static str,
+    f16_products: bool,
 }
 
 impl Tile {
@@ -208,7 +156,7 @@ impl Tile {
         if self.rotary {
             text.push_str(ROTATE);
         }
-        if self.patches == "around" {
+        if self.layout == Layout::Around {
             text.push_str(AROUND);
         }
         if self.shared {
@@ -221,15 +169,21 @@ impl Tile {
         text
     }
 
-    /// Where the invocation's own tile lies, and the loop over `k`.
+    /// The type of the numbers in workgroup memory, in which products are made.
+    fn number(self) -> &'static str {
+        if self.f16_products { "f16" } else { "f32" }
+    }
+
+    /// Where the tile of an invocation that works alone lies, and the beginning of its loop over `k`: it reads a vector of
+    /// each row and four of each column.
     fn begin(self, text: &mut String) {
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         line(format_args!(
-            "{}  let rows = info[0].x;
-  let k = info[0].y;
-  let n = info[0].z;
-  let row = index / info[0].w * {}u;
-  let column = index % info[0].w * {}u;
+            "{}  let rows = info.rows;
+  let k = info.k;
+  let n = info.n;
+  let row = index / info.tiles * {}u;
+  let column = index % info.tiles * {}u;
   if (row >= rows) {{ return; }}",
             entry(),
             self.rows,
@@ -242,7 +196,7 @@ impl Tile {
                 "  let from{r} = {};",
                 self.row_start(&format!("row{r}"))
             ));
-            if self.patches == "around" {
+            if self.layout == Layout::Around {
                 line(format_args!("  let edges{r} = edges(row{r});"));
             }
         }
@@ -256,11 +210,11 @@ impl Tile {
   for (var i = 0u; i < k; i++) {{
     let at = {};",
             if self.grouped {
-                "row % info[2].x * 4u * k * n"
+                "row % info.groups * 4u * k * n"
             } else {
                 "0u"
             },
-            self.place("i")
+            self.offset("i")
         ));
         for r in 0..self.rows {
             let (from, edges) = (format!("from{r} + at"), format!("edges{r}"));
@@ -275,18 +229,19 @@ impl Tile {
         }
     }
 
-    /// Four steps of `k` at a time come into workgroup memory; then the same loop, over these.
+    /// The same where a workgroup shares what it reads: four vectors of each row and what they meet in each column are
+    /// brought into workgroup memory, and the inner loop goes over these.
     fn begin_shared(self, text: &mut String) {
-        let (rows, columns, number) = (SHARED * ROWS, SHARED * self.columns, self.number);
+        let (rows, columns, number) = (SHARED * ROWS, SHARED * self.columns, self.number());
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         line(format_args!(
             "var<workgroup> xs: array<vec4<{number}>, {}>;
 var<workgroup> ws: array<vec4<{number}>, {}>;
-{}  let rows = info[0].x;
-  let k = info[0].y;
-  let n = info[0].z;
-  let top = group / info[0].w * {rows}u;
-  let left = group % info[0].w * {columns}u;
+{}  let rows = info.rows;
+  let k = info.k;
+  let n = info.n;
+  let top = group / info.tiles * {rows}u;
+  let left = group % info.tiles * {columns}u;
   let row = top + local / {SHARED}u * {ROWS}u;
   let column = left + local % {SHARED}u;",
             4 * rows,
@@ -319,7 +274,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
                     &format!(
                         "{} + {}",
                         self.row_start(&format!("r{j}")),
-                        self.place(&format!("i{j}"))
+                        self.offset(&format!("i{j}"))
                     ),
                     &format!("i{j}"),
                     &format!("edges(r{j})")
@@ -327,7 +282,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
             ));
         }
         for j in 0..16 * columns / GROUP as usize {
-            // Beyond the last of `k` the input is zero.
+            // Beyond the last row of the matrix anything may stand, as there the input is zero.
             let at = format!(
                 "min(4u * first + m{j} / {columns}u, 4u * k - 1u) * n + min(left + m{j} % {columns}u, n - 1u)"
             );
@@ -355,6 +310,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
+    /// Sums of the tile's products.
     fn zeros(self, text: &mut String) {
         for r in 0..self.rows {
             for c in 0..self.columns {
@@ -363,39 +319,42 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
-    /// Where a row of the input begins.
+    /// The index in `x` at which the row `row` begins.
     fn row_start(self, row: &str) -> String {
-        match self.patches {
-            "merge" => format!("({row} / info[1].w * 4u * info[1].w + {row} % info[1].w * 2u) * (k / 4u)"),
-            // The upper left pixel, which may lie beyond the edges: such indices wrap around, and are not read.
-            "around" => format!(
-                "({row} / info[1].w * 4u * info[1].w + {row} % info[1].w * 2u - 2u * info[1].w - 1u) * (k / 9u)"
+        match self.layout {
+            Layout::Merge => format!(
+                "({row} / info.patch_width * 4u * info.patch_width + {row} % info.patch_width * 2u) * (k / 4u)"
+            ),
+            // The upper left pixel, which may lie beyond the edges: its index then wraps around, and is not read.
+            Layout::Around => format!(
+                "({row} / info.patch_width * 4u * info.patch_width + {row} % info.patch_width * 2u - 2u * info.patch_width - 1u) * (k / 9u)"
             ),
             _ => format!("{row} * k"),
         }
     }
 
-    /// Where in a row the value `i` of `k` is.
-    fn place(self, i: &str) -> String {
-        match self.patches {
-            // The lower two pixels are a line further on.
-            "merge" => format!("{i} + select(0u, (info[1].w - 1u) * (k / 2u), {i} >= k / 2u)"),
-            // Each three pixels are a line further on.
-            "around" => format!("{i} + {i} / (k / 3u) * (2u * info[1].w - 3u) * (k / 9u)"),
+    /// How far from a row's beginning its vector `i` lies.
+    fn offset(self, i: &str) -> String {
+        match self.layout {
+            // The lower two pixels lie a line further on.
+            Layout::Merge => format!("{i} + select(0u, (info.patch_width - 1u) * (k / 2u), {i} >= k / 2u)"),
+            // After each three pixels the next ones lie a line further on.
+            Layout::Around => format!("{i} + {i} / (k / 3u) * (2u * info.patch_width - 3u) * (k / 9u)"),
             _ => i.to_owned(),
         }
     }
 
-    /// The value `i` of a row, which is at `at`; `edges` of the row is looked at where patches go over the picture's.
+    /// The vector `i` of a row, which lies at `at`. `edges`, which are the row's, are heeded where patches go over the
+    /// picture's edges.
     fn read(self, at: &str, i: &str, edges: &str) -> String {
-        match (self.patches, self.plus) {
-            ("around", _) => format!("around({at}, {i}, {edges})"),
-            (_, true) => format!("x[{at}] + plus[({at}) % info[1].x]"),
+        match (self.layout, self.plus) {
+            (Layout::Around, _) => format!("around({at}, {i}, {edges})"),
+            (_, true) => format!("x[{at}] + plus[({at}) % info.plus_length]"),
             (_, false) => format!("x[{at}]"),
         }
     }
 
-    /// Four of a matrix's row.
+    /// Four values of a row of the matrix.
     fn weight(self, at: &str) -> String {
         if self.half {
             format!("vec4<f32>(weight[{at}])")
@@ -404,9 +363,9 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
-    /// The loop's body, and its end.
+    /// The body and the end of the loop over `k`.
     fn products(self, text: &mut String) {
-        if self.number == "f16" {
+        if self.f16_products {
             for r in 0..self.rows {
                 for c in 0..self.columns {
                     let four = ["x", "y", "z", "w"].map(|part| format!("x{r}.{part} * {part}{c}_"));
@@ -429,6 +388,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
+    /// What is done with the sums, and where they are written.
     fn end(self, text: &mut String) {
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         for r in 0..self.rows {
@@ -437,26 +397,26 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
                 line(format_args!(
                     "  if (row + {r}u < rows && column + {step}u < n) {{"
                 ));
-                match self.patches {
-                    // In an output of w pixels a row, `pixel` is the upper left one of the row's four.
-                    "expand" => line(format_args!(
-                        "    let pixel = row{r} / info[1].w * 4u * info[1].w + row{r} % info[1].w * 2u;
+                match self.layout {
+                    // `pixel` is the upper left one of the row's four.
+                    Layout::Expand => line(format_args!(
+                        "    let pixel = row{r} / info.patch_width * 4u * info.patch_width + row{r} % info.patch_width * 2u;
     let part = column{c} / (n / 4u);
-    let to = (pixel + part / 2u * 2u * info[1].w + part % 2u) * (n / 4u) + column{c} % (n / 4u);"
+    let to = (pixel + part / 2u * 2u * info.patch_width + part % 2u) * (n / 4u) + column{c} % (n / 4u);"
                     )),
                     _ => line(format_args!("    let to = row{r} * n + column{c};")),
                 }
                 let bias = if self.grouped {
-                    format!("bias[row % info[2].x * n + column{c}]")
+                    format!("bias[row % info.groups * n + column{c}]")
                 } else {
                     format!("bias[column{c}]")
                 };
                 let residual = match self.residual {
-                    "repeated" => " + residual[to % info[1].y]".to_owned(),
-                    "coarser" => format!(
-                        " + residual[(row{r} / (4u * info[1].z) * info[1].z + row{r} % (2u * info[1].z) / 2u) * n + column{c}]"
+                    Residual::Repeated => " + residual[to % info.residual_length]".to_owned(),
+                    Residual::Coarser => format!(
+                        " + residual[(row{r} / (4u * info.coarse_width) * info.coarse_width + row{r} % (2u * info.coarse_width) / 2u) * n + column{c}]"
                     ),
-                    _ => String::new(),
+                    Residual::None => String::new(),
                 };
                 let value = format!("activate(a{r}_{c} + {bias}{residual})");
                 let value = match self.rotary {
@@ -470,22 +430,23 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
     }
 }
 
-/// Rotates four values, which are two points.
+/// Rotates four values of the output, which are two points.
 const ROTATE: &str = "
 fn rotate(v: vec4<f32>, to: u32) -> vec4<f32> {
-  if (to >= info[2].y) { return v; }
-  let t = rotary[to % info[2].z];
+  if (to >= info.rotated_length) { return v; }
+  let t = rotary[to % info.rotary_length];
   return vec4<f32>(v.x * t.x - v.y * t.y, v.x * t.y + v.y * t.x, v.z * t.z - v.w * t.w, v.z * t.w + v.w * t.z);
 }
 ";
 
-/// Every second pixel has neighbours on the right and below; `edges` says whether there are none above, and on the left.
+/// 3x3 pixels around every second one of every second line never go over the lower and the right edge. `edges` says whether
+/// they go over the upper and the left one.
 const AROUND: &str = "
 fn edges(row: u32) -> vec2<bool> {
-  return vec2<bool>(row / info[1].w % info[2].w == 0u, row % info[1].w == 0u);
+  return vec2<bool>(row / info.patch_width % info.patch_height == 0u, row % info.patch_width == 0u);
 }
 fn around(at: u32, i: u32, edges: vec2<bool>) -> vec4<f32> {
-  let tap = i / (info[0].y / 9u);
+  let tap = i / (info.k / 9u);
   let beyond = (edges.x && tap < 3u) || (edges.y && tap % 3u == 0u);
   return select(x[select(at, 0u, beyond)], vec4<f32>(0.0), beyond);
 }

@@ -1,26 +1,27 @@
-//! The memory encoder's first step, from an answer's logits: they are stretched to the picture's size, become
-//! probabilities or bits, are scaled, and go through a 3x3 convolution of stride 2 to four channels, their
-//! normalisation and GELU. Nothing of the picture's size is ever written.
+//! The memory encoder's first step, from an answer's logits: they are resized to the network's picture, become
+//! probabilities or bits and are scaled (`sam2.modeling.sam2_base.SAM2Base._encode_new_memory`), and go through a 3x3
+//! convolution of stride 2 to four channels, layer normalisation and GELU (the first layers of
+//! `sam2.modeling.memory_encoder.MaskDownSampler`). Nothing of the picture's size is ever written.
 
 use crate::activation::Activation;
-use crate::kernel::{Input, Kernel, entry, fours, info};
+use crate::kernel::{Input, Kernel, entry, info, vec4};
 
-/// How logits become what the convolution reads.
+/// How logits become what the convolution reads: value · scale + bias.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskScale {
-    /// Whether pixels are 0 or 1 by their logit's sign, instead of their probability.
+    /// Whether a pixel's value is 1 where its logit is positive and else 0, instead of its probability.
     pub binarize: bool,
-    /// Times this …
+    /// What the value is multiplied by (`sigmoid_scale_for_mem_enc`).
     pub scale: f32,
-    /// … plus this.
+    /// What is added then (`sigmoid_bias_for_mem_enc`).
     pub bias: f32,
 }
 
-/// `logits` `[side, side]`, stretched to `[size, size]` (bilinear, corners not aligned), `weight` `[3, 3, 4]`, and
+/// `logits` `[side, side]`, resized to `[size, size]` (bilinear, corners not aligned), with `weight` `[3, 3, 4]` and
 /// `affine` `[3, 4]`: the convolution's bias, then weight and bias of the normalisation over the four channels, whose
-/// epsilon is `eps`. To `[size / 2, size / 2, 4]`; `size` is even.
+/// epsilon is `eps`. To `[size / 2, size / 2, 4]`. `size` is even.
 pub fn mask_convolution(side: usize, size: usize, mask: MaskScale, eps: f64) -> Kernel {
-    assert!(size.is_multiple_of(2), "{size} pixels");
+    assert!(size.is_multiple_of(2), "{size} pixels, which must be even");
     let count = size * size / 4;
     let step = side as f64 / size as f64;
     let MaskScale {
@@ -30,9 +31,9 @@ pub fn mask_convolution(side: usize, size: usize, mask: MaskScale, eps: f64) -> 
     } = mask;
     Kernel {
         key: format!("mask_convolution {mask:?} {eps:e} {step}"),
-        inputs: vec![Input("logits", "f32"), fours("weight"), fours("affine")],
+        inputs: vec![Input("logits", "f32"), vec4("weight"), vec4("affine")],
         output: "vec4<f32>",
-        info: info(&[count, side, size]),
+        info: info([("invocations", count), ("side", side), ("size", size)]),
         invocations: count,
         body: Box::new(move || {
             let value = match binarize {
@@ -42,7 +43,7 @@ pub fn mask_convolution(side: usize, size: usize, mask: MaskScale, eps: f64) -> 
             format!(
                 "{gelu}
 fn pixel(y: u32, x: u32) -> f32 {{
-  let side = info[0].y;
+  let side = info.side;
   let at = max((vec2<f32>(vec2<u32>(y, x)) + 0.5) * {step:?} - 0.5, vec2<f32>(0.0));
   let low = min(vec2<u32>(at), vec2<u32>(side - 1u));
   let high = min(low + 1u, vec2<u32>(side - 1u));
@@ -52,22 +53,22 @@ fn pixel(y: u32, x: u32) -> f32 {{
   let logit = mix(upper, lower, part.x);
   return {value} * {scale:?} + {bias:?};
 }}
-{entry}  let size = info[0].z;
-  if (index >= info[0].x) {{ return; }}
+{entry}  let size = info.size;
+  if (index >= info.invocations) {{ return; }}
   let y = index / (size / 2u) * 2u;
   let x = index % (size / 2u) * 2u;
   var sum = affine[0];
   for (var tap = 0u; tap < 9u; tap++) {{
     let dy = tap / 3u;
     let dx = tap % 3u;
-    // Beyond the upper and the left edge there are zeros; the other two are never reached.
+    // Beyond the upper and the left edge there are zeros. The other two edges are never crossed.
     if (y + dy == 0u || x + dx == 0u) {{ continue; }}
     sum += weight[tap] * pixel(y + dy - 1u, x + dx - 1u);
   }}
   let mean = dot(sum, vec4<f32>(0.25));
-  let apart = sum - mean;
-  let factor = 1.0 / sqrt(dot(apart, apart) / 4.0 + {eps:e});
-  out[index] = activate(apart * factor * affine[1] + affine[2]);
+  let centred = sum - mean;
+  let factor = 1.0 / sqrt(dot(centred, centred) / 4.0 + {eps:e});
+  out[index] = activate(centred * factor * affine[1] + affine[2]);
 }}
 ",
                 gelu = Activation::Gelu.text(),

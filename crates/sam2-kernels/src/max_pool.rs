@@ -1,23 +1,26 @@
-//! 2x2 maximum.
+//! 2x2 max pooling of stride 2 (`sam2.modeling.backbones.hieradet.do_pool`).
 
-use crate::kernel::{Kernel, entry, fours, info};
+use crate::kernel::{Kernel, entry, info, vec4};
 
-/// `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even, and 4 divides `c`.
+/// `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`. `h` and `w` are even, and 4 divides `c`.
 pub fn max_pool([b, h, w, c]: [usize; 4]) -> Kernel {
-    assert!(h % 2 + w % 2 + c % 4 == 0, "{h} by {w}, {c} channels");
+    assert!(
+        h % 2 + w % 2 + c % 4 == 0,
+        "{h} by {w} pixels of {c} channels: 2 must divide the sides, and 4 the channels"
+    );
     let count = b * (h / 2) * (w / 2) * (c / 4);
     Kernel {
         key: "max_pool".into(),
-        inputs: vec![fours("x")],
+        inputs: vec![vec4("x")],
         output: "vec4<f32>",
-        info: info(&[count, c / 4, w / 2]),
+        info: info([("invocations", count), ("c", c / 4), ("out_w", w / 2)]),
         invocations: count,
         body: Box::new(|| {
             entry()
                 + "
-  let c = info[0].y;
-  let w = info[0].z;
-  if (index >= info[0].x) { return; }
+  let c = info.c;
+  let w = info.out_w;
+  if (index >= info.invocations) { return; }
   let pixel = index / c;
   // Rows of the output are whole, so pairs of input rows follow one another over all pictures.
   let corner = (pixel / w * 4u * w + pixel % w * 2u) * c + index % c;

@@ -1,8 +1,9 @@
-//! A softmax that is kept up as keys come, so that no kernel needs all scores at once.
+//! A softmax that is kept up as keys come, so that no kernel holds all scores at once (Milakov and Gimelshein, "Online
+//! normalizer calculation for softmax", 2018).
 
-/// For query `i` the next so many keys, whose scores are `s{i}_0` and on: they become weights `p{i}_0` and on, relative to
-/// the largest score so far, `m{i}`. The weights' sum `l{i}` goes along; what was added up before is to be multiplied
-/// with `f{i}`.
+/// WGSL that brings the next `keys` keys into the softmax of query `i`. Their scores are `s{i}_0` and on, and their weights
+/// become `p{i}_0` and on, relative to `m{i}`, the largest score so far. `l{i}` is the sum of the weights. What was added
+/// up with earlier weights must then be multiplied by `f{i}`.
 pub(crate) fn next_keys(i: usize, keys: usize) -> String {
     let largest = (0..keys).fold(format!("m{i}"), |text, j| format!("max({text}, s{i}_{j})"));
     let weights: String = (0..keys)

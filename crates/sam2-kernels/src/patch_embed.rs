@@ -1,34 +1,36 @@
-//! Hiera's first step: a 7x7 convolution of stride 4 from planes of pixels to channels-last tokens.
+//! Hiera's first step: a 7x7 convolution of stride 4 and padding 3, from planes of pixels to channels-last tokens
+//! (`sam2.modeling.backbones.utils.PatchEmbed`).
 
 use std::fmt::Write;
 
-use crate::kernel::{Input, Kernel, entry, fours, info};
+use crate::kernel::{Input, Kernel, entry, info, vec4};
 
 const KERNEL: usize = 7;
 const STRIDE: usize = 4;
 const PADDING: usize = 3;
-/// Tokens of a row that an invocation makes.
+/// How many neighbouring tokens of a row an invocation computes, of eight channels each.
 const TOKENS: usize = 4;
 
-/// `x` `[b, 3, h, w]`, `weight` `[3 * 7 * 7, c]`, `bias` `[c]` and `position` `[h/4, w/4, c]`, which is added, to tokens
-/// `[b, h/4, w/4, c]`. 4 divides `h`, 16 divides `w`, and 8 divides `c`.
+/// Pictures `x` `[b, 3, h, w]`, `weight` `[3 * 7 * 7, c]` and `bias` `[c]` to tokens `[b, h/4, w/4, c]`, to which
+/// `position` `[h/4, w/4, c]` is added. 4 divides `h`, 16 divides `w`, and 8 divides `c`.
 pub fn patch_embed([b, h, w]: [usize; 3], c: usize) -> Kernel {
     assert!(
         h % STRIDE + w % (TOKENS * STRIDE) + c % 8 == 0,
-        "{h} by {w}, {c} channels"
+        "{h} by {w} pixels to {c} channels: 4 must divide the height, 16 the width, and 8 the channels"
     );
     let tokens = (h / STRIDE) * (w / STRIDE);
     let count = b * tokens * c / (TOKENS * 8);
     Kernel {
         key: "patch_embed".into(),
-        inputs: vec![
-            Input("x", "f32"),
-            fours("weight"),
-            fours("bias"),
-            fours("position"),
-        ],
+        inputs: vec![Input("x", "f32"), vec4("weight"), vec4("bias"), vec4("position")],
         output: "vec4<f32>",
-        info: info(&[count, h, w, c / 4, tokens * c / 4]),
+        info: info([
+            ("invocations", count),
+            ("h", h),
+            ("w", w),
+            ("c", c / 4),
+            ("position_length", tokens * c / 4),
+        ]),
         invocations: count,
         body: Box::new(body),
     }
@@ -37,10 +39,10 @@ pub fn patch_embed([b, h, w]: [usize; 3], c: usize) -> Kernel {
 fn body() -> String {
     let mut text = entry()
         + "
-  let h = info[0].y;
-  let w = info[0].z;
-  let c = info[0].w;
-  if (index >= info[0].x) { return; }
+  let h = info.h;
+  let w = info.w;
+  let c = info.c;
+  if (index >= info.invocations) { return; }
   let pairs = c / 2u;
   let channel = index % pairs * 2u;
   let tile = index / pairs;
@@ -61,7 +63,7 @@ fn body() -> String {
       let line = i32(((picture * 3u + plane) * h + u32(y)) * w);
       let first = (plane * 49u + dy * 7u) * c + channel;
 ";
-    // Pixels that the tokens read; only the first ones can lie outside, as rows are whole tiles.
+    // The pixels that the tokens read. Only the first can lie beyond an edge, as rows are whole tiles.
     let span = STRIDE * (TOKENS - 1) + KERNEL;
     for p in 0..span {
         let at = format!("line + left + {p}");
@@ -96,8 +98,8 @@ fn body() -> String {
         writeln!(
             text,
             "  let o{t} = to + {t}u * c;
-  out[o{t}] = a{t} + position[o{t} % info[1].x];
-  out[o{t} + 1u] = b{t} + position[(o{t} + 1u) % info[1].x];"
+  out[o{t}] = a{t} + position[o{t} % info.position_length];
+  out[o{t} + 1u] = b{t} + position[(o{t} + 1u) % info.position_length];"
         )
         .expect("text");
     }

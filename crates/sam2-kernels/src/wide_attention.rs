@@ -1,30 +1,32 @@
-//! softmax(q kᵀ) v of one wide head over very many keys, such as a memory bank, without the scores.
+//! softmax(q kᵀ) v of one wide head over very many keys, such as those of a memory bank, without holding all scores. It is
+//! the attention of `sam2.modeling.sam.transformer.RoPEAttention`, whose scale and rotation are applied before.
 //!
 //! On a real GPU a workgroup takes 32 queries through all keys, 32 at a time: their scores are products of tiles in
-//! workgroup memory, and each row's maximum and sum go along. Elsewhere there are no barriers, and each invocation takes
-//! a few queries.
+//! workgroup memory, and each query's maximum and sum are kept up (as in FlashAttention, Dao et al. 2022). Elsewhere there
+//! are no barriers, and each invocation takes a few queries.
 
 use std::fmt::Write;
 
 use crate::adapter::AdapterClass;
-use crate::kernel::{GROUP, Kernel, entry, fours, group_entry, info};
+use crate::kernel::{GROUP, Kernel, entry, group_entry, info, vec4};
 use crate::online_softmax::next_keys;
 
-/// Queries and keys of a workgroup's tile.
+/// How many queries and how many keys a workgroup's tile has.
 const TILE: usize = 32;
-/// Of each query and key so many fours are in workgroup memory at once.
+/// How many vectors of four values of each query and key are in workgroup memory at once.
 const SLICE: usize = 4;
-/// Queries and keys of an invocation where it is alone.
+/// How many queries and keys an invocation takes at once where it works alone.
 const QUERIES: usize = 4;
 const KEYS: usize = 4;
 
-/// `q` `[n, width]`, already scaled, `k` `[m, width]` and `v` `[m, values]` to `[n, values]`; 4 divides both widths.
+/// `q` `[n, width]`, already scaled by 1 / √d, `k` `[m, width]` and `v` `[m, values]` to `[n, values]`. 4 divides both
+/// widths.
 pub fn wide_attention([n, m]: [usize; 2], width: usize, values: usize, class: AdapterClass) -> Kernel {
     assert!(
         width.is_multiple_of(4) && values.is_multiple_of(4),
-        "widths of {width} and {values}"
+        "widths of {width} and {values}, which 4 must divide"
     );
-    // A workgroup has one column of four values an invocation.
+    // In a workgroup each invocation holds one column of four values, so there must be as many invocations.
     let shared = class == AdapterClass::Hardware && values / 4 <= GROUP as usize;
     let invocations = match shared {
         true => n.div_ceil(TILE) * GROUP as usize,
@@ -33,25 +35,25 @@ pub fn wide_attention([n, m]: [usize; 2], width: usize, values: usize, class: Ad
     let values = values / 4;
     Kernel {
         key: format!("wide_attention {shared} {values}"),
-        inputs: vec![fours("q"), fours("k"), fours("v")],
+        inputs: vec![vec4("q"), vec4("k"), vec4("v")],
         output: "vec4<f32>",
-        info: info(&[n, m, width / 4]),
+        info: info([("n", n), ("m", m), ("width", width / 4)]),
         invocations,
         body: Box::new(move || match shared {
-            true => by_groups(values),
-            false => alone(values),
+            true => shared_keys(values),
+            false => lone_queries(values),
         }),
     }
 }
 
-/// `values` in fours, as in all that follows.
-fn alone(values: usize) -> String {
+/// Each invocation takes its own queries. `values` is counted in vectors of four, as in all that follows.
+fn lone_queries(values: usize) -> String {
     let mut text = entry();
     let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
     line(format_args!(
-        "  let n = info[0].x;
-  let m = info[0].y;
-  let width = info[0].z;
+        "  let n = info.n;
+  let m = info.m;
+  let width = info.width;
   let first = index * {QUERIES}u;
   if (first >= n) {{ return; }}"
     ));
@@ -110,25 +112,26 @@ fn alone(values: usize) -> String {
     text
 }
 
-fn by_groups(values: usize) -> String {
-    // Of the answer an invocation has one column, in some of the rows.
+/// Each workgroup takes a tile of queries.
+fn shared_keys(values: usize) -> String {
+    // Of the output each invocation computes one column of some rows.
     let columns = values.next_power_of_two().max(2);
     let rows = TILE * columns / GROUP as usize;
     let mut text = String::new();
     let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
-    // In a slice each four's rows follow one another, first the first of every four rows, then the second ones, so that
-    // neighbouring invocations read neighbours.
+    // In a slice the same vector of all rows lies together, first that of rows 0, 4, 8 and so on, then that of rows 1, 5, 9
+    // and so on, so that neighbouring invocations read neighbouring values.
     line(format_args!(
         "var<workgroup> qs: array<vec4<f32>, {slice}>;
 var<workgroup> ks: array<vec4<f32>, {slice}>;
 var<workgroup> weights: array<vec4<f32>, {scores}>;
 var<workgroup> factors: array<f32, {TILE}>;
 var<workgroup> halves: array<f32, {GROUP}>;
-{}  let n = info[0].x;
-  let m = info[0].y;
-  let width = info[0].z;
+{}  let n = info.n;
+  let m = info.m;
+  let width = info.width;
   let top = group * {TILE}u;
-  // Of the scores an invocation has 4 x 4; in the softmax, half a row.
+  // Of the scores an invocation computes 4 x 4; in the softmax it has half a row.
   let ty = local / 8u;
   let tx = local % 8u;
   let half = local / 2u * 8u + local % 2u * 4u;
@@ -159,7 +162,7 @@ var<workgroup> halves: array<f32, {GROUP}>;
         let r = l / {SLICE}u;
         let to = l % {SLICE}u * {TILE}u + r % 4u * 8u + r / 4u;
         let at = min(c, width - 1u);
-        // Beyond the width there are zeros.
+        // Beyond the width queries are zero, so that what keys have there does not count.
         qs[to] = select(vec4<f32>(0.0), q[min(top + r, n - 1u) * width + at], c < width);
         ks[to] = k[min(first + r, m - 1u) * width + at];
       }}

@@ -22,7 +22,7 @@ fn activate(activation: Activation, x: f64) -> f64 {
 
 #[test]
 fn linear_of_every_width() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // The trunks' widths and the decoder's, few rows and many, tiles that are cut off on both sides.
     let mut shapes = vec![
         (1, 256, 32),
@@ -76,7 +76,7 @@ fn linear_of_every_width() {
 
 #[test]
 fn linear_adds_what_is_to_be_added() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     for (rows, plus, repeated) in [(2, 1, 2), (24, 24, 24), (72, 8, 36)] {
         let (k, n) = (32, 36);
         let (x, weight, bias) = (random(rows * k, 1), random(k * n, 2), random(n, 3));
@@ -113,7 +113,7 @@ fn linear_adds_what_is_to_be_added() {
 
 #[test]
 fn linear_takes_matrices_modulo_their_number() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let (rows, groups, k, n) = (12, 4, 64, 8);
     let (x, weight, bias) = (
         random(rows * k, 1),
@@ -140,7 +140,7 @@ fn linear_takes_matrices_modulo_their_number() {
 
 #[test]
 fn linear_adds_a_coarser_picture() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let (b, h, w, k, n) = (2, 6, 10, 36, 36);
     let (x, weight, bias) = (random(b * h * w * k, 1), random(k * n, 2), random(n, 3));
     let coarse = random(b * h / 2 * w / 2 * n, 4);
@@ -163,7 +163,7 @@ fn linear_adds_a_coarser_picture() {
 
 #[test]
 fn patches_are_gathered_and_spread() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // Rows of patches, and the values of the picture's that each row has, in order.
     let (b, h, w, c) = (2, 5, 9, 8);
     let rows = b * h * w;
@@ -207,7 +207,7 @@ fn patches_are_gathered_and_spread() {
 
 #[test]
 fn layer_norm_of_every_width() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let widths = TRUNKS.iter().flat_map(|&(c, _)| [c, 2 * c, 4 * c, 8 * c]);
     for c in widths.chain([4, 16, 64, 256]) {
         for activation in [Activation::None, Activation::Gelu] {
@@ -347,7 +347,7 @@ fn check_attention(gpu: &Gpu, shape: AttentionShape, classes: &[AdapterClass]) {
 
 #[test]
 fn attention_in_windows() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // Windows that fit, and ones that go over one edge or both; with and without pooled queries.
     let cases = [
         ([16, 8], 8, false),
@@ -380,7 +380,7 @@ fn attention_in_windows() {
 
 #[test]
 fn attention_over_all_tokens() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // Tokens to a picture and back in the decoder, tokens among themselves, a global block; micro's narrow heads too.
     for (n, m, width) in [
         (8, 300, 16),
@@ -400,7 +400,7 @@ fn attention_over_all_tokens() {
 
 #[test]
 fn attention_of_a_batch_to_one_picture() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     for (m, class) in [(21, AdapterClass::Software), (300, AdapterClass::Hardware)] {
         let shape = AttentionShape::tokens(3, 2, 8, 5, m);
         let (q, k, v) = (random(3 * 5 * 16, 1), random(m * 16, 2), random(m * 16, 3));
@@ -428,7 +428,7 @@ fn attention_of_a_batch_to_one_picture() {
 
 #[test]
 fn max_pool_is_the_largest_of_four() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let (b, h, w, c) = (2, 6, 8, 12);
     let x = random(b * h * w * c, 1);
     let found = gpu.run(&max_pool([b, h, w, c]), &[&x], b * h * w * c / 4);
@@ -445,7 +445,7 @@ fn max_pool_is_the_largest_of_four() {
 
 #[test]
 fn masks_are_products_of_tokens_and_pixels() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let (b, p, c) = (3, 70, 32);
     let (hyper, pixels) = (random(b * 4 * c, 1), random(b * p * c, 2));
     let found = gpu.run(&mask_product(b, p, c), &[&hyper, &pixels], b * 4 * p);
@@ -468,7 +468,7 @@ fn masks_are_products_of_tokens_and_pixels() {
 
 #[test]
 fn patch_embed_is_a_convolution() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     for (c, _) in TRUNKS {
         let (b, h, w) = (2, 24, 32);
         let (x, weight, bias) = (random(b * 3 * h * w, 1), random(147 * c, 2), random(c, 3));
@@ -501,4 +501,25 @@ fn patch_embed_is_a_convolution() {
         }
         assert_close(&found, &wanted, 2e-6, &format!("{c} channels"));
     }
+}
+
+#[test]
+fn a_write_that_is_too_short_is_caught() {
+    let gpu = Gpu::open();
+    let dims = [1, 32, 32, 4];
+    let x = random(32 * 32 * 4, 1);
+    let whole = gpu.run(&max_pool(dims), &[&x], 1024);
+    assert_close(&whole, &doubles(&whole), 0.0, "whole");
+    let mut kernel = max_pool(dims);
+    // One workgroup of four, as if the kernel's author had counted wrongly.
+    assert_eq!(kernel.invocations, 256);
+    kernel.invocations = 64;
+    let short = gpu.run(&kernel, &[&x], 1024);
+    assert_eq!(short[..256], whole[..256]);
+    assert!(short[256..].iter().all(|value| value.is_nan()));
+    let caught = std::panic::catch_unwind(|| assert_close(&short, &doubles(&whole), 0.0, "short"));
+    assert!(
+        caught.is_err(),
+        "what is not a number passes for the wanted value"
+    );
 }

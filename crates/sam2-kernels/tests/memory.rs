@@ -11,7 +11,7 @@ use sam2_kernels::{
 
 #[test]
 fn linear_rotates_the_first_rows() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // Whole images and then pointers; tiles that are cut off.
     for (rows, rotary, rotated, k, n) in [(9, 4, 8, 32, 16), (150, 36, 144, 64, 256), (70, 70, 70, 256, 128)]
     {
@@ -46,7 +46,7 @@ fn linear_rotates_the_first_rows() {
 
 #[test]
 fn linear_is_a_strided_convolution() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // The mask's convolutions.
     for (b, h, w, c, n) in [(2, 3, 5, 4, 16), (1, 8, 8, 16, 64), (1, 9, 10, 64, 256)] {
         let (x, weight, bias) = (random(b * 4 * h * w * c, 1), random(9 * c * n, 2), random(n, 3));
@@ -84,7 +84,7 @@ fn linear_is_a_strided_convolution() {
 
 #[test]
 fn wide_attention_of_every_width() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // Of a full bank's 28,736 keys the last one has as many as Mesa's CPU driver gets through: it leaves a shader's loops
     // after 65,535 rounds, all of them counted.
     let official = [(37, 100, 256, 64), (33, 33, 256, 256), (9, 3_100, 256, 64)];
@@ -134,7 +134,7 @@ fn wide_attention_of_every_width() {
 
 #[test]
 fn depthwise_is_a_convolution_of_each_channel() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     for (b, h, w, c, side) in [
         (2, 9, 13, 8, 7),
         (1, 3, 2, 256, 7),
@@ -164,7 +164,7 @@ fn depthwise_is_a_convolution_of_each_channel() {
 
 #[test]
 fn masks_are_stretched_and_convolved() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let (side, size, eps) = (8, 32, 1e-6);
     let logits: Vec<f32> = random(side * side, 1).into_iter().map(|x| 4.0 * x).collect();
     let (weight, affine) = (random(36, 2), random(12, 3));
@@ -218,7 +218,7 @@ fn masks_are_stretched_and_convolved() {
 
 #[test]
 fn memories_are_rounded_to_even() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     // Every last bit and its neighbours of the halves, in some sizes and both signs.
     let heads = [
         0x3f80_0000u32,
@@ -252,7 +252,7 @@ fn memories_are_rounded_to_even() {
 
 #[test]
 fn parts_are_joined() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let (c, lengths, times) = (8, [4, 2, 4], [Some(2), None, Some(0)]);
     let parts: Vec<Vec<f32>> = (0..).zip(lengths).map(|(i, rows)| random(rows * c, i)).collect();
     let inputs: Vec<&[f32]> = (0..5).map(|i| &parts[i.min(2)][..]).collect();
@@ -295,7 +295,7 @@ fn parts_are_joined() {
 
 #[test]
 fn the_answer_is_chosen() {
-    let Some(gpu) = Gpu::open() else { return };
+    let gpu = Gpu::open();
     let (b, count, pixels, delta, threshold) = (3, 4, 150, 0.05, 0.9);
     let mut masks = random(b * count * pixels, 1);
     // The second prompt's first mask is stable, the third's is empty.

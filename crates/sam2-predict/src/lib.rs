@@ -1,28 +1,16 @@
 //! What people do with SAM 2: a picture and prompts in, masks out, all in the picture's own pixels.
 
 mod error;
-mod holes;
-mod image_predictor;
+mod image;
 mod mask;
-mod picture;
-mod prompt;
-mod rle;
-mod upscale;
-mod video_error;
-mod video_frame;
-mod video_object;
-mod video_options;
-mod video_past;
-mod video_predictor;
+mod video;
 
 pub use error::PredictError;
-pub use holes::fill_holes;
-pub use image_predictor::{ImageEmbedding, ImagePredictor, Prediction};
-pub use mask::{Mask, rle_of_bits};
-pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
-pub use prompt::{BoxPrompt, PointPrompt, Prompt};
-pub use rle::{Rle, RleError};
-pub use video_error::VideoError;
-pub use video_frame::frame_to_tensor;
-pub use video_options::VideoOptions;
-pub use video_predictor::{MemoryUse, ObjectFrames, VideoMask, VideoMasks, VideoSession};
+pub use image::{
+    BoxPrompt, ImageEmbedding, ImagePredictor, MAX_PIXELS, PictureRef, PixelFormat, PointPrompt, Prediction,
+    Prompt, ground,
+};
+pub use mask::{Mask, Rle, RleError, fill_holes, object_in_mask_picture, rle_of_bits};
+pub use video::{
+    MemoryUse, ObjectFrames, VideoError, VideoMask, VideoMasks, VideoOptions, VideoSession, frame_to_tensor,
+};

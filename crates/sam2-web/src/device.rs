@@ -7,7 +7,7 @@ use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
 use crate::error::JsFailure;
-use crate::model::promise;
+use crate::promise::promise;
 
 #[cfg(not(feature = "webgpu"))]
 use cpu as kind;

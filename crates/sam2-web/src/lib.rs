@@ -6,6 +6,7 @@
 mod device;
 mod error;
 mod model;
+mod promise;
 mod prompt;
 mod video;
 

@@ -1,7 +1,6 @@
 //! A loaded network and the pictures encoded with it.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,10 +9,10 @@ use sam2::{ImageModel, Sam2Config, Version, VideoModel};
 use sam2_predict::{ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
 use sam2_weights::Checkpoint;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use crate::device::{Device, Opened};
 use crate::error::JsFailure;
+use crate::promise::promise;
 use crate::prompt;
 use crate::video::Video;
 
@@ -208,11 +207,6 @@ impl Embedding {
             Ok(predictions.iter().map(prompt::to_js).collect::<Array>().into())
         })
     }
-}
-
-/// `work`, its failure as a JavaScript `Error`.
-pub fn promise(work: impl Future<Output = Result<JsValue, JsFailure>> + 'static) -> Promise {
-    future_to_promise(async { work.await.map_err(JsValue::from) })
 }
 
 fn parse_config(text: &str, version: Version) -> Result<Sam2Config, JsFailure> {

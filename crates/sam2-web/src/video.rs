@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use js_sys::{Array, Promise};
 use sam2::VideoModel;
-use sam2_predict::{PictureRef, PixelFormat, VideoMask, VideoMasks, VideoOptions, VideoSession};
+use sam2_predict::{
+    PictureRef, PixelFormat, VideoError, VideoMask, VideoMasks, VideoOptions, VideoSession,
+    object_in_mask_picture,
+};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use crate::device::Opened;
 use crate::error::JsFailure;
-use crate::model::promise;
+use crate::promise::promise;
 use crate::prompt;
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -80,8 +83,8 @@ impl Video {
         let options = VideoOptions {
             non_overlap_masks: options.non_overlapping,
             fill_hole_area: options.fill_holes,
-            memory_temporal_stride: options.memory_stride.max(1),
-            max_cond_frames_in_attn: Some(options.max_conditioning_frames.max(2)),
+            memory_temporal_stride: options.memory_stride,
+            max_cond_frames_in_attn: Some(options.max_conditioning_frames),
             add_all_frames_to_correct_as_cond: !options.official_corrections,
             max_past_mask_bytes: options.past_mask_bytes,
             ..VideoOptions::default()
@@ -151,28 +154,37 @@ impl Video {
         })
     }
 
-    /// Prompts an object with its mask: a byte a pixel, 0 off the object.
+    /// Prompts an object with its mask: a byte a pixel, or RGBA, as `object_in_mask_picture` reads it.
     ///
     /// Rejects as `prompt`.
     #[wasm_bindgen(js_name = promptMask, unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn prompt_mask(&self, frame: usize, object: u32, mask: Vec<u8>) -> Promise {
         self.work(async move |mut session| {
+            let channels = match session.width() * session.height() {
+                // 64 MP at most.
+                pixels if mask.len() == 4 * pixels => 4,
+                _ => 1,
+            };
+            let Some(mask) = object_in_mask_picture(&mask, channels) else {
+                return (session, Err(VideoError::EmptyMask.into()));
+            };
             let masks = session.add_mask(frame, object, &mask).await;
             (session, masks.map(|masks| to_js(&masks)).map_err(JsFailure::from))
         })
     }
 
     /// Takes an object's prompts on a frame back.
+    ///
+    /// Rejects with `FRAME_OUT_OF_RANGE`.
     #[wasm_bindgen(js_name = clearPrompts, unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn clear_prompts(&self, frame: usize, object: u32) -> Promise {
         self.work(async move |mut session| {
-            let known = session.objects().iter().any(|known| known.object == object);
-            let masks = if known {
-                session.clear_prompts(frame, object)
-            } else {
-                session.masks_at(frame)
+            // Of an object that is not known there is nothing to take back.
+            let masks = match session.clear_prompts(frame, object) {
+                Err(VideoError::NoSuchObject { .. }) => Ok(session.masks_at(frame)),
+                cleared => cleared,
             };
-            (session, Ok(to_js(&masks)))
+            (session, masks.map(|masks| to_js(&masks)).map_err(JsFailure::from))
         })
     }
 

@@ -12,7 +12,6 @@ pub mod memory;
 pub mod parameters;
 pub mod position_encoding;
 pub mod prompt_encoder;
-pub mod resize;
 mod video_model;
 mod warm_up;
 

@@ -8,6 +8,7 @@ use sam2_ops::{
     Activation, Hidden, Implementation, KeyGroup, KeyPositions, Keys, Linear, MaskForMemory, Mlp, Parameter,
     TensorSource, Weights, WeightsError, choose, pick,
 };
+use sam2_resample::antialiased;
 
 use crate::config::{Sam2Config, Version};
 use crate::image_model::ImageModel;
@@ -15,7 +16,6 @@ use crate::mask_decoder::{DynamicMultimask, ImageFeatures};
 use crate::memory::{MemoryAttention, MemoryEncoder, MemoryRules};
 use crate::position_encoding::{get_1d_sine_pe, position_embedding_sine};
 use crate::prompt_encoder::Point;
-use crate::resize::BilinearResize;
 
 /// Logit of every pixel where the object is not there.
 const NO_OBJ_SCORE: f32 = -1024.0;
@@ -296,28 +296,33 @@ impl VideoModel {
         }
     }
 
-    /// A mask that is given, `[1, s, s]` of 0 and 1, as the answer (`_use_mask_as_output`); `image` knows no memory.
-    pub fn mask_as_output(&self, image: &ImageFeatures, mask: Tensor<3>) -> SamOutput {
+    /// A mask that is given, `[s, s]` of 0 and 1, as the answer (`_use_mask_as_output`); `image` knows no memory.
+    pub fn mask_as_output(&self, image: &ImageFeatures, mask: &[f32]) -> SamOutput {
+        let device = self.image.device();
         let config = &self.image.config;
-        let side = config.mask_side();
+        let (side, mask_side) = (config.image_size, config.mask_side());
         let (weight, bias) = &self.mask_downsample;
         let options = ConvOptions::new([4, 4], [0, 0], [1, 1], 1);
-        let inputs = mask.clone().unsqueeze_dim::<4>(1);
+        let inputs = Tensor::<4>::from_data(TensorData::new(mask.to_vec(), [1, 1, side, side]), device);
         let prompt = module::conv2d(inputs, weight.value(), Some(bias.value()), options);
-        let heads = self.sam_heads(image, &[], Some(prompt.reshape([1, side, side])), false);
+        let heads = self.sam_heads(image, &[], Some(prompt.reshape([1, mask_side, mask_side])), false);
 
-        let is_there = mask.clone().max().reshape([1, 1]).greater_elem(0.0).float();
-        let object_score_logits: Tensor<2> = is_there * SCALE + BIAS;
-        let resize = BilinearResize::new(config.image_size, side, self.image.device());
-        let masks = resize.forward(mask * SCALE + BIAS);
+        let logits = antialiased([side; 2], [mask_side; 2], |y, x| {
+            [SCALE * mask[y * side + x] + BIAS]
+        });
+        let low_res_masks =
+            Tensor::<3>::from_data(TensorData::new(logits, [1, mask_side, mask_side]), device);
+        let is_obj_appearing = mask.iter().any(|&pixel| pixel > 0.0);
+        let object_score = SCALE * f32::from(u8::from(is_obj_appearing)) + BIAS;
+        let object_score_logits = Tensor::<2>::from_data([[object_score]], device);
         let hidden = Hidden {
             object_score_logits: object_score_logits.clone(),
             instead: self.no_obj_ptr.value(),
         };
         SamOutput {
-            low_res_multimasks: masks.clone().unsqueeze_dim(1),
-            ious: Tensor::ones([1, 1], self.image.device()),
-            low_res_masks: masks,
+            low_res_multimasks: low_res_masks.clone().unsqueeze_dim(1),
+            ious: Tensor::ones([1, 1], device),
+            low_res_masks,
             obj_ptr: pick(
                 self.implementation(),
                 heads.obj_ptr.unsqueeze_dim(1),

@@ -19,7 +19,7 @@ interface DemoVideo {
 
 /** What the RLE export holds. */
 interface Exported {
-  videos: [{ width: number; height: number; length: number; timestamps: number[] }];
+  videos: [{ file_name: string; width: number; height: number; length: number; timestamps: number[] }];
   annotations: {
     name: string;
     segmentations: ({ size: [number, number]; counts: string } | null)[];
@@ -161,7 +161,13 @@ test("two objects are followed through the sample clip, paused, resumed, scrubbe
   const json = await exported(page, "rle");
   expect(json.name).toBe("flower-masks.json");
   const masks: Exported = JSON.parse(await readFile(json.path, "utf8"));
-  expect(masks.videos[0]).toMatchObject({ width, height, length: 72, timestamps });
+  expect(masks.videos[0]).toMatchObject({
+    file_name: "flower.webm",
+    width,
+    height,
+    length: 72,
+    timestamps,
+  });
   expect(masks.annotations.map(({ name }) => name)).toEqual(["Object 1", "Object 2"]);
   for (const [index, { segmentations, areas }] of masks.annotations.entries()) {
     expect(segmentations.length).toBe(72);

@@ -1,6 +1,7 @@
 //! nano on whatever Vulkan offers, which may be a CPU (Debian: `mesa-vulkan-drivers`), with the kernels of every class of
 //! adapter: a picture and a click, and a clip that is followed by the memory. The browser's tests reach neither the
-//! kernels for real GPUs nor f16, which its software adapter has not.
+//! kernels for real GPUs nor f16, which its software adapter has not. Outputs hold noise before they are written
+//! (`sam2-kernels/poison`), so that a kernel that leaves some of them out does not pass.
 
 use std::sync::Arc;
 

@@ -182,7 +182,11 @@ fn call(
             };
             order.into_iter().map(track).collect()
         }
-        "clear" => vec![session.clear_prompts(frame.expect("a frame"), object)],
+        "clear" => vec![
+            session
+                .clear_prompts(frame.expect("a frame"), object)
+                .expect("masks"),
+        ],
         "remove" => session.remove_object(object),
         "reset" => {
             session.reset();

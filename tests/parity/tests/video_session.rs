@@ -198,7 +198,7 @@ fn prompted_frames_beyond_the_limit_keep_their_masks() {
     let corrected = block_on(session.add_points_or_box(4, 1, &click(112.0, 29.0, 1), true)).expect("masks");
     assert_ne!(corrected.masks[0].mask.bits(), prompted[1].masks[0].mask.bits());
     assert_eq!(session.masks_at(4), corrected);
-    session.clear_prompts(8, 1);
+    session.clear_prompts(8, 1).expect("masks");
     let cleared = clip.track(&mut session, 4..9);
     assert_eq!(cleared[0].masks[0].mask, corrected.masks[0].mask);
     assert_ne!(cleared[4].masks[0].mask.bits(), prompted[2].masks[0].mask.bits());
@@ -281,10 +281,15 @@ fn wrong_calls_say_why_and_change_nothing() {
     );
     let mask = block_on(session.add_mask(0, 1, &[0; 5])).unwrap_err();
     assert!(matches!(mask, VideoError::MaskSize { found: 5, .. }));
+    let empty = vec![0; clip.size.iter().product()];
+    let empty = block_on(session.add_mask(0, 1, &empty)).unwrap_err();
+    assert_eq!(empty, VideoError::EmptyMask);
+    let unknown = session.clear_prompts(0, 4).unwrap_err();
+    assert_eq!(unknown, VideoError::NoSuchObject { object: 4 });
     assert!(session.objects().is_empty());
 
     block_on(session.add_points_or_box(0, 1, &good, true)).expect("masks");
-    session.clear_prompts(0, 1);
+    session.clear_prompts(0, 1).expect("masks");
     assert_eq!(session.begin_tracking(), Err(VideoError::NoPrompts { object: 1 }));
     block_on(session.add_points_or_box(0, 1, &good, true)).expect("masks");
     assert_eq!(clip.track(&mut session, 0..2).len(), 2);

@@ -8,9 +8,9 @@ use parity::events::{Event, FrameEvent};
 use parity::{COMMITTED, Fixture, implementations, nchw};
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, Remembered, recall};
-use sam2::resize::bilinear_matrix;
 use sam2::{Implementation, ObjectPointer, SamOutput, SpatialMemory, VideoModel};
 use sam2_predict::{PictureRef, PixelFormat, fill_holes, frame_to_tensor};
+use sam2_resample::antialiased;
 
 /// In parts of each tensor's scale.
 const LIMIT: f64 = 1e-3;
@@ -186,7 +186,7 @@ impl Replay {
         let of = |part: &str| format!("vid.{}.{:03}.{part}", self.tag, event.k);
         let frame = &self.frames[event.frame];
         let output = if event.has_mask {
-            self.model.mask_as_output(frame, self.given_mask(event))
+            self.model.mask_as_output(frame, &self.given_mask(event))
         } else {
             let image = if event.init_cond {
                 self.model.image.without_memory(frame.clone())
@@ -369,7 +369,7 @@ impl Replay {
     }
 
     /// The mask that was given, as the official predictor resizes it: the rectangle of the script.
-    fn given_mask(&self, event: &FrameEvent) -> Tensor<3> {
+    fn given_mask(&self, event: &FrameEvent) -> Vec<f32> {
         let call = self
             .fixture
             .video_events(self.tag)
@@ -383,14 +383,11 @@ impl Replay {
         let (shape, pixels) = self.fixture.masks(&format!("vid.{}.{number}.mask_arg", self.tag));
         assert_eq!(event.obj_id, 11);
         let side = self.model.image.config.image_size;
-        let mask: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
-        let device = self.model.image.device();
-        let mask = Tensor::<3>::from_data(TensorData::new(mask, [1, shape[0], shape[1]]), device);
-        let rows = bilinear_matrix(shape[0], side, device).unsqueeze_dim::<3>(0);
-        let columns = bilinear_matrix(shape[1], side, device)
-            .transpose()
-            .unsqueeze_dim::<3>(0);
-        rows.matmul(mask).matmul(columns).greater_equal_elem(0.5).float()
+        let pixel = |y, x| [pixels[y * shape[1] + x]];
+        let mut mask = antialiased([shape[0], shape[1]], [side, side], pixel);
+        mask.iter_mut()
+            .for_each(|value| *value = f32::from(u8::from(*value >= 0.5)));
+        mask
     }
 }
 

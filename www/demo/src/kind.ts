@@ -24,5 +24,5 @@ function headerLength(head: Uint8Array): number {
 }
 
 function isPicture(text: string): boolean {
-  return /^(\x89PNG|\xff\xd8\xff|GIF8|RIFF[\s\S]{4}WEBP|BM)/.test(text);
+  return /^(\x89PNG|\xff\xd8\xff|GIF8|RIFF[\s\S]{4}WEBP|BM|II[*+]\0|MM\0[*+])/.test(text);
 }

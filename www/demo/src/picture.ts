@@ -9,6 +9,7 @@ import { isLoss } from "./recovery.js";
 import { silhouette } from "./silhouette.js";
 import { markSample } from "./sources.js";
 import type { Stage } from "./stage.js";
+import { still } from "./still.js";
 import { report, say } from "./words.js";
 
 const READY = "Click the thing you want.";
@@ -93,7 +94,7 @@ export class PictureMode implements Mode {
     const before = this.#shown;
     this.#stageElement.classList.add("working");
     try {
-      const blob = await file;
+      const blob = await still(await file);
       const element = await toElement(blob);
       if (signal.aborted) return;
       const next: Shown = { blob, element, name: name.replace(/\.\w+$/, "") || "picture", sample };
@@ -302,7 +303,8 @@ async function toElement(blob: Blob): Promise<HTMLImageElement> {
   await new Promise<void>((resolve, reject) => {
     element.onload = () => resolve();
     element.onerror = () => {
-      const message = "This file is not a picture the browser can show. Use a PNG, JPEG, WebP, AVIF or GIF.";
+      const message =
+        "This file is cut or damaged, or not a picture the browser can show. Use a PNG, JPEG, WebP, AVIF, GIF or TIFF.";
       reject(new Sam2Error("INVALID_IMAGE", message));
     };
   }).finally(() => URL.revokeObjectURL(element.src));

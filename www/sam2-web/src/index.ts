@@ -1,6 +1,7 @@
 export { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 export { ImageEmbedding, type Prediction } from "./image-embedding.js";
 export { Mask } from "./mask.js";
+export { readPicture } from "./pixels.js";
 export { Sam2 } from "./sam2.js";
 export type {
   Box,

@@ -1,23 +1,39 @@
 import { imageDimensionsFromStream } from "image-dimensions";
+import { readDeepPicture } from "./deep-picture.js";
 import { Sam2Error } from "./errors.js";
 import type { FramePicture, Picture, RawPicture } from "./protocol.js";
 import { checkSize } from "./size.js";
 import type { Box } from "./types.js";
 
-// Drawn in strips because a canvas of the whole picture would triple its memory, and iOS limits it to 16 megapixels.
-const STRIP_PIXELS = 4e6;
+// Drawn in tiles because a canvas of the whole picture would triple its memory, and iOS limits it to 16 megapixels.
+const TILE_PIXELS = 4e6;
+/** Canvases are no wider in any browser. */
+const TILE_WIDTH = 8192;
 
 /** The picture's pixels. The caller's `picture` stays as it is. */
 export async function toRgba(picture: Picture | FramePicture): Promise<RawPicture> {
   if ("data" in picture) return picture;
   if (isVideoFrame(picture)) return (await copyFrame(picture)) ?? draw(picture);
   if (!(picture instanceof Blob)) return draw(picture);
+  const deep = await readDeepPicture(picture);
+  if (deep) return deep;
   const bitmap = await decode(picture);
   try {
     return draw(bitmap);
   } finally {
     bitmap.close();
   }
+}
+
+/**
+ * A picture file's pixels as `setImage` sees them: the first frame or page, upright, more than 8 bits
+ * stretched to the range that they use, also of a TIFF. To show just what was segmented.
+ *
+ * Rejects with `INVALID_IMAGE` or `IMAGE_TOO_LARGE`.
+ */
+export async function readPicture(file: Blob): Promise<ImageData> {
+  const { data, width, height } = await toRgba(file);
+  return new ImageData(data, width, height);
 }
 
 async function decode(blob: Blob): Promise<ImageBitmap> {
@@ -27,8 +43,8 @@ async function decode(blob: Blob): Promise<ImageBitmap> {
   return createImageBitmap(blob, { imageOrientation: "from-image" }).catch((cause) => {
     throw new Sam2Error(
       "INVALID_IMAGE",
-      `The file ${blob.type ? `(${blob.type}) ` : ""}is not a picture this browser can decode. ` +
-        "Use a PNG, JPEG, WebP, AVIF or GIF.",
+      `The file ${blob.type ? `(${blob.type}) ` : ""}is cut or damaged, or not a picture this browser can decode. ` +
+        "Get the whole file again, or convert it to PNG.",
       { cause },
     );
   });
@@ -63,12 +79,25 @@ function draw(bitmap: ImageBitmap | VideoFrame): RawPicture {
     : [bitmap.width, bitmap.height];
   checkSize(width, height);
   const data = new Uint8ClampedArray(width * height * 4);
-  const rows = Math.min(height, Math.max(1, Math.floor(STRIP_PIXELS / width)));
-  const context = canvas2d(width, rows);
-  for (let top = 0; top < height; top += rows) {
-    context.clearRect(0, 0, width, rows);
-    context.drawImage(bitmap, 0, -top);
-    data.set(readPixels(context, width, Math.min(rows, height - top)), top * width * 4);
+  const columns = Math.min(width, TILE_WIDTH);
+  const rows = Math.min(height, Math.floor(TILE_PIXELS / columns));
+  const context = canvas2d(columns, rows);
+  for (let left = 0; left < width; left += columns) {
+    const across = Math.min(columns, width - left);
+    for (let top = 0; top < height; top += rows) {
+      const down = Math.min(rows, height - top);
+      context.clearRect(0, 0, columns, rows);
+      context.drawImage(bitmap, -left, -top);
+      const tile = readPixels(context, across, down);
+      if (across === width) {
+        data.set(tile, top * width * 4);
+        continue;
+      }
+      for (let row = 0; row < down; row++) {
+        const line = tile.subarray(row * across * 4, (row + 1) * across * 4);
+        data.set(line, ((top + row) * width + left) * 4);
+      }
+    }
   }
   return { data, width, height };
 }

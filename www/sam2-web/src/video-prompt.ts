@@ -13,8 +13,9 @@ export interface VideoPrompt {
   points?: readonly Point[];
   box?: Readonly<Box>;
   /**
-   * The object's mask: a {@link Mask}, an `ImageData` (the object is where neither red nor alpha is 0), or a byte a
-   * pixel (not 0 on the object). Neither points nor a box go with it.
+   * The object's mask: a {@link Mask}, an `ImageData`, or a byte a pixel. The object is where a value is at least half
+   * of the largest: of the alpha if that is not the same everywhere, else of the brightest colour. Neither points nor a
+   * box go with it.
    */
   mask?: Mask | ImageData | Uint8Array;
   /** The points join those given earlier for this object on this frame, instead of replacing them. Default false. */
@@ -37,7 +38,7 @@ export function toObjectPrompt(prompt: VideoPrompt, size: { width: number; heigh
   return { object, mask: toBytes(mask, size) };
 }
 
-/** A byte a pixel. */
+/** A byte a pixel, or RGBA; the engine finds the object in it. */
 function toBytes(
   mask: NonNullable<VideoPrompt["mask"]>,
   { width, height }: { width: number; height: number },
@@ -56,13 +57,12 @@ function toBytes(
   if (mask.width !== width || mask.height !== height) {
     fail(`The mask is ${mask.width} x ${mask.height} pixels; the video's frames are ${width} x ${height}.`);
   }
-  const bytes = new Uint8Array(count);
-  if (mask instanceof Mask) {
-    for (let i = 0; i < count; i++) bytes[i] = ((mask.bits[i >> 3] ?? 0) >> (i & 7)) & 1;
-  } else {
-    const { data } = mask;
-    for (let i = 0; i < count; i++) bytes[i] = data[4 * i] && data[4 * i + 3] ? 1 : 0;
+  if (!(mask instanceof Mask)) {
+    if (mask.data?.length !== count * 4) fail("The mask's ImageData has lost its pixels: pass it anew.");
+    return new Uint8Array(mask.data);
   }
+  const bytes = new Uint8Array(count);
+  for (let i = 0; i < count; i++) bytes[i] = ((mask.bits[i >> 3] ?? 0) >> (i & 7)) & 1;
   return bytes;
 }
 

@@ -53,7 +53,7 @@ export interface WasmVideo {
   /** Encodes a frame, unless it is the one at hand. */
   setFrame(frame: number, rgba: Uint8Array, width: number, height: number): Promise<void>;
   prompt(frame: number, object: number, prompt: WasmPrompt, keepPoints: boolean): Promise<WasmFrameMasks>;
-  /** A byte a pixel, 0 off the object. */
+  /** A byte a pixel, or RGBA; the object is where a value is at least half of the largest. */
   promptMask(frame: number, object: number, mask: Uint8Array): Promise<WasmFrameMasks>;
   clearPrompts(frame: number, object: number): Promise<WasmFrameMasks>;
   /** Where tracking begins unless it is told: the first prompted frame. */

@@ -156,7 +156,8 @@ class Video implements WasmVideo {
 
   async promptMask(frame: number, object: number, mask: Uint8Array) {
     this.#check(frame);
-    return this.#add(frame, object, mask);
+    const isRgba = mask.length === 4 * this.width * this.height;
+    return this.#add(frame, object, isRgba ? mask.filter((_, i) => i % 4 === 3) : mask);
   }
 
   async clearPrompts(frame: number, object: number) {

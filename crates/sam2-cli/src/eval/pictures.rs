@@ -8,14 +8,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use image::GrayImage;
-use sam2_predict::{
-    BoxPrompt, ImageEmbedding, ImagePredictor, Mask, PictureRef, PixelFormat, PointPrompt, Prompt,
-};
+use sam2_predict::{BoxPrompt, ImageEmbedding, ImagePredictor, Mask, PointPrompt, Prompt};
 use serde::Serialize;
 
 use super::labels::{IGNORED, innermost, instances, intersection_and_union, read_labels, region};
 use super::{Args, SMALLEST, files, mean, write};
 use crate::load;
+use crate::picture::Picture;
 
 /// Instances of a picture that are answered together.
 const BATCH: usize = 16;
@@ -119,11 +118,11 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The IoU of every instance of a picture.
 fn evaluate(predictor: &ImagePredictor, path: &Path, kind: PromptKind) -> Result<Vec<f64>> {
-    let rgb = load::picture(path)?.into_rgb8();
-    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+    let picture = Picture::read(path, None)?;
+    let [width, height] = picture.size();
     let labels = read_labels(&path.with_extension("png"))?;
     ensure!(
-        labels.dimensions() == rgb.dimensions(),
+        [labels.width() as usize, labels.height() as usize] == [width, height],
         "its mask is {}x{}, the picture {width}x{height}",
         labels.width(),
         labels.height()
@@ -132,7 +131,7 @@ fn evaluate(predictor: &ImagePredictor, path: &Path, kind: PromptKind) -> Result
     if instances.is_empty() {
         return Ok(Vec::new());
     }
-    let picture = PictureRef::new(rgb.as_raw(), PixelFormat::Rgb, width, height)?;
+    let picture = picture.as_ref()?;
     pollster::block_on(async {
         let image = predictor.set_image(picture).await?;
         let mut ious = Vec::new();

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use image::GrayImage;
 use sam2::VideoModel;
-use sam2_predict::{PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession};
+use sam2_predict::{PointPrompt, Prompt, VideoOptions, VideoSession};
 use serde::Serialize;
 
 use super::labels::{innermost, instances, intersection_and_union, read_labels, region};
 use super::{Args, SMALLEST, files, mean, write};
 use crate::load;
+use crate::picture::Picture;
 
 #[derive(Serialize)]
 struct Report {
@@ -140,15 +141,9 @@ fn follow(model: &Arc<VideoModel>, clip: &Clip, kind: First) -> Result<Vec<f64>>
     let mut session = VideoSession::new(model.clone(), options, [width, height], Some(clip.frames.len()))?;
     let mut js = vec![Vec::new(); clip.objects.len()];
     for (frame, path) in clip.frames.iter().enumerate() {
-        let rgb = load::picture(path)?.into_rgb8();
-        let picture = PictureRef::new(
-            rgb.as_raw(),
-            PixelFormat::Rgb,
-            rgb.width() as usize,
-            rgb.height() as usize,
-        )?;
+        let picture = Picture::read(path, None)?;
         session
-            .set_frame(frame, picture)
+            .set_frame(frame, picture.as_ref()?)
             .with_context(|| path.display().to_string())?;
         if frame == 0 {
             clip.objects

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::ConvOptions};
 
+use sam2_resample::{Filter, Kernel};
+
 use super::activate;
 use super::linear::Linear;
 use crate::{
@@ -10,13 +12,14 @@ use crate::{
 };
 
 /// `[output, input]`: what bilinear stretching (`F.interpolate(mode="bilinear", align_corners=False)`) does along an axis.
+/// Where it enlarges, this is the triangle.
 fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
+    let filter = Filter::new(Kernel::Triangle, input, output);
     let mut matrix = vec![0f32; output * input];
     for (i, row) in matrix.chunks_exact_mut(input).enumerate() {
-        let at = ((i as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0);
-        let (first, part) = (at.floor() as usize, (at - at.floor()) as f32);
-        row[first.min(input - 1)] += 1.0 - part;
-        row[(first + 1).min(input - 1)] += part;
+        for k in filter.window(i) {
+            row[k] = filter.weight(i, k) as f32;
+        }
     }
     Tensor::from_data(TensorData::new(matrix, [output, input]), device)
 }

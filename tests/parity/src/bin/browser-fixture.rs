@@ -136,7 +136,10 @@ fn video_call(
             let call = json!({ "from": from, "frames": further.map(|n| n + 1), "backward": backward });
             (call, order.into_iter().map(track).collect())
         }
-        "clear" => (json!({}), vec![session.clear_prompts(frame, object)]),
+        "clear" => (
+            json!({}),
+            vec![session.clear_prompts(frame, object).expect("masks")],
+        ),
         "remove" => (json!({}), session.remove_object(object)),
         "reset" => {
             session.reset();

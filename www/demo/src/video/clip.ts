@@ -25,6 +25,8 @@ export interface Clip {
   file: Blob;
   /** Of the file, without its ending. */
   name: string;
+  /** With it. */
+  fileName: string;
   /** The sample it is, if it is one. */
   sample: HTMLElement | undefined;
 }
@@ -35,6 +37,7 @@ export class ClipMode implements Mode {
   readonly #video: Video;
   readonly #file: Blob;
   readonly #name: string;
+  readonly #fileName: string;
   readonly #frameCount: number;
   readonly #stage: Stage;
   readonly #masks = new Masks();
@@ -58,11 +61,12 @@ export class ClipMode implements Mode {
   #run = { began: 0, frames: 0 };
   #exporting: AbortController | undefined;
 
-  constructor(stage: Stage, { sam, video, file, name, sample }: Clip) {
+  constructor(stage: Stage, { sam, video, file, name, fileName, sample }: Clip) {
     this.#sam = sam;
     this.#video = video;
     this.#file = file;
     this.#name = name;
+    this.#fileName = fileName;
     this.#frameCount = video.frameCount ?? 0;
     this.#stage = stage;
     this.#objects = new Objects({
@@ -437,7 +441,7 @@ export class ClipMode implements Mode {
     };
     this.#showState();
     const masks: MasksToExport = {
-      name: this.#name,
+      name: this.#fileName,
       width: this.#video.width,
       height: this.#video.height,
       frameCount: this.#frameCount,

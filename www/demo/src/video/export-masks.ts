@@ -8,7 +8,7 @@ export interface Named {
 }
 
 export interface MasksToExport extends Size {
-  /** Of the clip, without its ending. */
+  /** Of the clip, with its ending. */
   name: string;
   frameCount: number;
   masks: Masks;

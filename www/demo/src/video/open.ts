@@ -16,7 +16,7 @@ export async function openVideo(
     const file = await what.file;
     const video = await sam.openVideo(file, { signal });
     const name = what.name.replace(/\.\w+$/, "") || "clip";
-    return () => new ClipMode(stage, { sam, video, file, name, sample: what.sample });
+    return () => new ClipMode(stage, { sam, video, file, name, fileName: what.name, sample: what.sample });
   }
   const stream = await openCamera();
   try {

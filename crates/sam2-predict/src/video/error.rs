@@ -51,6 +51,25 @@ pub enum VideoError {
         /// Given.
         found: usize,
     },
+    /// A mask without a pixel on the object.
+    #[error("the mask is empty: no pixel of it is on the object")]
+    EmptyMask,
+    /// Nothing is known of the object.
+    #[error("there is no object {object}: prompt it first")]
+    NoSuchObject {
+        /// The number asked for.
+        object: u32,
+    },
+    /// An option of the session is out of its bounds.
+    #[error("{option} is {value}: it must be {wanted}")]
+    Option {
+        /// Its name in [`crate::VideoOptions`].
+        option: &'static str,
+        /// As given.
+        value: usize,
+        /// What it may be.
+        wanted: &'static str,
+    },
     /// There is nothing to track.
     #[error("no object has been prompted: add points, a box or a mask first")]
     NoObjects,
@@ -70,10 +89,13 @@ impl VideoError {
             Self::FrameNotSet { .. } => "FRAME_GONE",
             Self::NoSuchFrame { .. } => "FRAME_OUT_OF_RANGE",
             Self::FrameSize { .. } => "FRAME_SIZE_CHANGED",
+            Self::Option { .. } => "UNSUPPORTED_INPUT",
             Self::NoObjects
             | Self::NoPrompts { .. }
             | Self::EmptyPrompt
             | Self::BoxAfterPoints
+            | Self::EmptyMask
+            | Self::NoSuchObject { .. }
             | Self::MaskSize { .. } => "INVALID_PROMPT",
         }
     }

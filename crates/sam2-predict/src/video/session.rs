@@ -8,12 +8,12 @@ use burn::tensor::{Tensor, TensorData, Transaction};
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, recall};
 use sam2::prompt_encoder::Point;
-use sam2::resize::bilinear_matrix;
 use sam2::{ObjectPointer, SamOutput, SpatialMemory, VideoModel};
+use sam2_resample::antialiased;
 
-use crate::holes::fill_holes;
-use crate::upscale::non_overlapping_bits;
-use crate::video_object::{Answer, FrameOutput, Memory, Object};
+use super::object::{Answer, FrameOutput, Memory, Object};
+use crate::fill_holes;
+use crate::mask::non_overlapping_bits;
 use crate::{Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
 
 /// Logit of every pixel of an object without an answer on the frame.
@@ -34,6 +34,8 @@ pub struct VideoSession {
     current: Option<(usize, ImageFeatures)>,
     objects: Vec<Object>,
     encodes: usize,
+    /// Of the first frame that was not opaque: the others lie on the same.
+    ground: Option<u8>,
 }
 
 /// All objects' masks on a frame, in the order in which the objects were added.
@@ -84,7 +86,7 @@ impl VideoSession {
     /// For frames of `width` x `height` pixels; a stream of unknown length has no `num_frames`.
     ///
     /// # Errors
-    /// The frames are empty or too large.
+    /// The frames are empty or too large, or an option is out of its bounds.
     pub fn new(
         model: Arc<VideoModel>,
         options: VideoOptions,
@@ -92,6 +94,7 @@ impl VideoSession {
         num_frames: Option<usize>,
     ) -> Result<Self, VideoError> {
         PictureRef::check_size(width, height)?;
+        options.check()?;
         Ok(Self {
             rules: options.rules(model.rules()),
             model,
@@ -102,6 +105,7 @@ impl VideoSession {
             current: None,
             objects: Vec::new(),
             encodes: 0,
+            ground: None,
         })
     }
 
@@ -122,6 +126,11 @@ impl VideoSession {
         }
         if self.current.as_ref().is_none_or(|(at, _)| *at != frame) {
             self.settle(frame);
+            self.ground = self.ground.or(picture.ground());
+            let picture = match self.ground {
+                Some(ground) => picture.with_ground(ground),
+                None => picture,
+            };
             let image = &self.model.image;
             let input = frame_to_tensor(picture, image.config.image_size, image.device());
             self.current = Some((frame, image.encode(input)));
@@ -201,7 +210,7 @@ impl VideoSession {
     /// Prompts an object on the frame at hand with its mask, a byte a pixel (0 is off the object), row by row.
     ///
     /// # Errors
-    /// The mask has another size, the frame is not at hand, or the device failed; then nothing has changed.
+    /// The mask has another size or is empty, the frame is not at hand, or the device failed; then nothing has changed.
     pub async fn add_mask(
         &mut self,
         frame: usize,
@@ -215,8 +224,11 @@ impl VideoSession {
                 found: mask.len(),
             });
         }
+        if mask.iter().all(|&byte| byte == 0) {
+            return Err(VideoError::EmptyMask);
+        }
         let place = self.prompt_place(object, frame);
-        let output = self.model.mask_as_output(&features, self.to_square(mask));
+        let output = self.model.mask_as_output(&features, &self.to_square(mask));
         let output = self.finish(output, Memory::ToMake(features.embedding)).await?;
 
         let known = self.object_or_new(object);
@@ -308,9 +320,14 @@ impl VideoSession {
     }
 
     /// Takes an object's prompts on a frame back, and answers for all objects.
-    pub fn clear_prompts(&mut self, frame: usize, object: u32) -> VideoMasks {
-        self.object_or_new(object).clear(frame);
-        self.masks_on(frame, self.is_prompted(frame))
+    ///
+    /// # Errors
+    /// There is no such object, or no such frame.
+    pub fn clear_prompts(&mut self, frame: usize, object: u32) -> Result<VideoMasks, VideoError> {
+        self.check_frame(frame)?;
+        let known = self.objects.iter_mut().find(|known| known.id == object);
+        known.ok_or(VideoError::NoSuchObject { object })?.clear(frame);
+        Ok(self.masks_on(frame, self.is_prompted(frame)))
     }
 
     /// Removes an object; returns the frames on which it was prompted, as they are without it. An unknown object is
@@ -513,7 +530,7 @@ impl VideoSession {
             return Ok(());
         };
         let mask = past.to_mask(self.width, self.height).to_bytes();
-        let output = self.model.mask_as_output(features, self.to_square(&mask));
+        let output = self.model.mask_as_output(features, &self.to_square(&mask));
         let embedding = features.embedding.clone();
         let mut output = self.finish(output, Memory::ToMake(embedding.clone())).await?;
         output.memory = Memory::Made(self.memory_of_prompt(embedding, &output));
@@ -662,18 +679,15 @@ impl VideoSession {
         )
     }
 
-    /// A mask of the video's size to one of the network's: `[1, s, s]` of 0 and 1.
-    fn to_square(&self, mask: &[u8]) -> Tensor<3> {
-        let (side, device) = (self.model.image.config.image_size, self.model.image.device());
-        let values: Vec<f32> = mask.iter().map(|&byte| f32::from(u8::from(byte != 0))).collect();
-        let mask = Tensor::<2>::from_data(TensorData::new(values, [self.height, self.width]), device);
-        let rows = bilinear_matrix(self.height, side, device);
-        let columns = bilinear_matrix(self.width, side, device).transpose();
-        rows.matmul(mask)
-            .matmul(columns)
-            .greater_equal_elem(0.5)
-            .float()
-            .unsqueeze_dim(0)
+    /// A mask of the video's size to one of the network's: `[s, s]` of 0 and 1.
+    fn to_square(&self, mask: &[u8]) -> Vec<f32> {
+        let side = self.model.image.config.image_size;
+        let on = |y, x| [f32::from(u8::from(mask[y * self.width + x] != 0))];
+        let mut values = antialiased([self.height, self.width], [side, side], on);
+        for value in &mut values {
+            *value = f32::from(u8::from(*value >= 0.5));
+        }
+        values
     }
 }
 

@@ -1,17 +1,16 @@
 //! COCO's run-length encoding of masks (cocoapi, `maskApi.c`): runs down the columns, background first.
 
-/// A mask as run lengths.
+use crate::MAX_PIXELS;
+
+/// A mask as run lengths, which add up to its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rle {
-    /// In pixels.
-    pub width: usize,
-    /// In pixels.
-    pub height: usize,
-    /// Lengths of background, object, background, … in column-major order; their sum is width * height.
-    pub counts: Vec<u32>,
+    width: usize,
+    height: usize,
+    counts: Vec<u32>,
 }
 
-/// The text is not a run-length encoding of that size.
+/// The text or the runs are not a run-length encoding of that size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a COCO run-length encoding of {width}x{height} pixels: {reason}")]
 pub struct RleError {
@@ -21,6 +20,44 @@ pub struct RleError {
 }
 
 impl Rle {
+    /// From lengths of background, object, background, … in column-major order.
+    ///
+    /// # Errors
+    /// The runs do not add up to the size, or that is more than [`MAX_PIXELS`].
+    pub fn new(width: usize, height: usize, counts: Vec<u32>) -> Result<Self, RleError> {
+        let error = |reason| RleError {
+            width,
+            height,
+            reason,
+        };
+        let pixels = width.checked_mul(height).filter(|&pixels| pixels <= MAX_PIXELS);
+        let pixels = pixels.ok_or(error("more pixels than are taken"))?;
+        let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+        if total != pixels as u64 {
+            return Err(error("the runs do not add up to the size"));
+        }
+        Ok(Self {
+            width,
+            height,
+            counts,
+        })
+    }
+
+    /// In pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// In pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Lengths of background, object, background, … in column-major order; their sum is width * height.
+    pub fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
     /// From a mask's pixels, asked for by column and row.
     pub(crate) fn from_pixels(width: usize, height: usize, pixel: impl Fn(usize, usize) -> bool) -> Self {
         let (mut counts, mut run, mut current) = (Vec::new(), 0u32, false);
@@ -86,7 +123,7 @@ impl Rle {
     /// Reads COCO's compressed `counts` text.
     ///
     /// # Errors
-    /// The text has other characters, ends within a number, or its runs do not add up to the size.
+    /// The text has other characters, ends within a number, or as [`Self::new`].
     pub fn from_compressed(text: &str, width: usize, height: usize) -> Result<Self, RleError> {
         let error = |reason| RleError {
             width,
@@ -119,15 +156,7 @@ impl Rle {
             }
             counts.push(u32::try_from(value).map_err(|_| error("a run is negative or too long"))?);
         }
-        let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
-        if total != (width * height) as u64 {
-            return Err(error("the runs do not add up to the size"));
-        }
-        Ok(Self {
-            width,
-            height,
-            counts,
-        })
+        Self::new(width, height, counts)
     }
 }
 
@@ -167,5 +196,21 @@ mod tests {
         }
         assert!(Rle::from_compressed("\u{7f}", 1, 1).is_err());
         assert!(Rle::from_compressed("oooooooooooo", 1, 1).is_err());
+    }
+
+    #[test]
+    fn runs_made_by_hand_are_checked() {
+        let reason =
+            |width, height, counts: &[u32]| Rle::new(width, height, counts.to_vec()).unwrap_err().reason;
+        assert_eq!(Rle::new(2, 2, vec![0, 3, 1]).unwrap().to_bits(), [0b0111]);
+        assert_eq!(Rle::new(0, 3, vec![]).unwrap().to_bits(), [0u8; 0]);
+        assert_eq!(reason(2, 2, &[1, 4]), "the runs do not add up to the size");
+        assert_eq!(reason(0, 0, &[1]), "the runs do not add up to the size");
+        assert_eq!(
+            reason(65_536, 65_536, &[u32::MAX, 1]),
+            "more pixels than are taken"
+        );
+        assert_eq!(reason(usize::MAX, 2, &[]), "more pixels than are taken");
+        assert!(Rle::from_compressed("", usize::MAX, usize::MAX).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! A mask, in the forms in which people need it.
 
-use crate::{PredictError, Rle, upscale::upscale_to_bits};
+use super::upscale::upscale_to_bits;
+use crate::{PictureRef, PredictError, Rle};
 
 /// One mask of a prediction.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,8 +148,9 @@ impl Mask {
 /// [`Mask::bits`] as COCO's run-length encoding.
 ///
 /// # Errors
-/// There are not `ceil(width * height / 8)` bytes.
+/// There are not `ceil(width * height / 8)` bytes, or no pixels, or more than [`crate::MAX_PIXELS`].
 pub fn rle_of_bits(bits: &[u8], width: usize, height: usize) -> Result<Rle, PredictError> {
+    PictureRef::check_size(width, height)?;
     let expected = (width * height).div_ceil(8);
     if bits.len() != expected {
         return Err(PredictError::PictureBytes {
@@ -207,10 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn bits_of_another_size_are_no_mask() {
+        assert_eq!(rle_of_bits(&[0b10], 2, 1).unwrap().counts(), [1, 1]);
+        for (width, height) in [(65_536, 65_536), (0, 0), (3, 3), (usize::MAX, 2)] {
+            assert!(rle_of_bits(&[], width, height).is_err());
+        }
+    }
+
+    #[test]
     fn returned_logits_are_clamped_and_bits_are_not_changed_by_it() {
         let mask = Mask::from_logits(vec![-100.0, 40.0, 1.0, -1.0], 2, 0.9, 2, 2);
         assert_eq!(mask.logits(), [-32.0, 32.0, 1.0, -1.0]);
         assert_eq!(mask.to_bytes(), [0, 1, 1, 0]);
-        assert_eq!(mask.to_rle().counts, [1, 2, 1]);
+        assert_eq!(mask.to_rle().counts(), [1, 2, 1]);
     }
 }

@@ -1,63 +1,70 @@
-//! The kernels launched on burn's tensors. Every function panics if a tensor is not on a `wgpu` device.
+//! The kernels launched on burn's tensors, each as a function from tensors to tensors. What a network's layers need besides,
+//! such as reshaping, is burn's.
+//!
+//! Tensors are of f32, unless it is said otherwise, and are copied first where their values do not lie in the order of their
+//! dimensions. The [`Adapter`] is that of the tensors' device, and decides between a kernel's variants.
+//!
+//! # Panics
+//! All of these functions panic if a tensor is not on a `wgpu` device, is of another type of numbers, or has widths that a
+//! function's documentation excludes.
+
+mod launch;
 
 use burn::backend::Cube;
-use burn::tensor::{DType, Shape, Tensor};
+use burn::tensor::{DType, Tensor};
 /// As long as it lives, kernels are compiled and then not run.
 pub use burn_cubecl::cubecl::dry_run::DryRun;
-use burn_cubecl::cubecl::ir::{ElemType, UIntKind, metadata::Info};
-use burn_cubecl::cubecl::prelude::{
-    AddressType, CubeCount, ExecutionMode, KernelDefinition, KernelId, KernelMetadata, KernelSettings, Scope,
-};
-use burn_cubecl::cubecl::server::{KernelArguments, MetadataBindingInfo};
-use burn_cubecl::cubecl::{CubeDim, CubeKernel, PrecompiledSource};
-use burn_cubecl::kernel::{into_contiguous, into_contiguous_aligned};
+use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::tensor::CubeTensor;
 
+use self::launch::{launch, launch_into, launch_raw, raw, raw_of, unwritten};
 use crate::{
-    Activation, Adapter, AttentionShape, GROUP, HeadRows, JOINED, Kernel, LinearShape, MaskScale, Part,
-    Patches, Picked, ResidualShape, SUMS,
+    Activation, Adapter, AttentionShape, HeadRows, JOINED, LinearShape, MaskScale, Part, Patches, Picked,
+    ResidualShape, SUMS,
 };
 
-/// What [`linear`]'s matrices may be of.
+/// The types of numbers that [`linear`]'s matrices may be of.
 const MATRIX: &[DType] = &[DType::F32, DType::F16];
 
-/// A tensor whose values lie in the order of its dimensions; copied only if they did not.
+/// The same tensor of f32 or f16, its values in the order of its dimensions. It is copied only if they were not.
 pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_primitive::<Cube>(raw_of(x, MATRIX))
 }
 
-/// The kernel that burn starts before it reads a tensor back, if its values do not lie so that they can be.
+/// Starts the kernel that burn starts before it reads a tensor back whose values do not lie as they are read. In a
+/// [`DryRun`] this compiles it.
 pub fn before_reading<const D: usize>(x: Tensor<D>) {
     into_contiguous_aligned(x.try_into_primitive::<Cube>().expect("a tensor on a GPU"));
 }
 
-/// What is added to a layer's output.
+/// What is added to a linear layer's output before the activation.
 #[derive(Clone, Debug)]
 pub enum Residual {
-    /// Values as the output's, or as its first ones, to be repeated.
+    /// `[r, n]`, laid out as the output is: its value `i` takes value `i` modulo `r n`.
     Repeated(Tensor<2>),
-    /// `[b, h, w, n]`, each pixel for four of an output `[b, 2h, 2w, n]`.
+    /// A picture `[b, h, w, n]`, each of its pixels added to four of the output `[b, 2h, 2w, n]` (nearest-neighbour
+    /// upsampling).
     Coarser(Tensor<4>),
 }
 
-/// A rotary position encoding of a layer's output.
+/// A rotary position encoding of a linear layer's output (Su et al., "RoFormer", 2021).
 #[derive(Clone, Debug)]
 pub struct Rotary {
-    /// `[positions, n]`: of each position a cosine and a sine for each two neighbouring values, a point that is rotated by
-    /// this angle. The output's row `i` takes row `i` modulo `positions`.
+    /// `[p, n]`: cosine and sine of an angle for each two neighbouring values of the output, which are rotated by it as a
+    /// point. The output's row `i` takes row `i` modulo `p`.
     pub table: Tensor<2>,
     /// How many of the output's first rows are rotated.
     pub rows: usize,
 }
 
-/// Everything of a linear layer but the matrix.
+/// Everything of a linear layer but its matrix and bias.
 #[derive(Clone, Debug, Default)]
 pub struct LinearOptions {
     /// `[p, k]`: row `i` modulo `p` is added to the input's row `i`.
     pub plus: Option<Tensor<2>>,
-    /// Added to the output, before the activation.
+    /// What is added to the output before the activation.
     pub residual: Option<Residual>,
-    /// Applied to the output.
+    /// What is applied to the output.
     pub activation: Activation,
     /// Rotates neighbouring values of the output, after the activation.
     pub rotary: Option<Rotary>,
@@ -67,13 +74,14 @@ pub struct LinearOptions {
     pub groups: usize,
 }
 
-/// Whether [`linear`] can do it with a matrix of these sides: it is read four values at a time.
+/// Whether [`linear`] can do it with a matrix of these sides: 4 must divide them, as it is read four values at a time.
 pub fn supports_linear(sides: &[usize]) -> bool {
     sides.iter().all(|side| side.is_multiple_of(4))
 }
 
-/// activation((x + plus) weight + bias + residual): `x` of rows of `k` values, `weight` `[k, n]` of f32 or f16 and `bias`
-/// `[n]`, or several of them, to `[rows, n]`.
+/// activation((x + plus) weight + bias + residual), rotated: `x` as rows of `k` values, `weight` `[k, n]` of f32 or f16, and
+/// `bias` `[n]`, to `[rows, n]`. With [`LinearOptions::groups`] there are as many of both, `weight` being `[groups * k, n]`
+/// and `bias` `[groups * n]`. [`supports_linear`] says which widths can be.
 pub fn linear<const D: usize>(
     adapter: Adapter,
     x: Tensor<D>,
@@ -124,7 +132,8 @@ pub fn linear<const D: usize>(
     launch(crate::linear(shape, adapter.class), inputs, [rows, n])
 }
 
-/// `[..., c]` over the last dimension, then `activation`; `weight` and `bias` are `[c]`, and 4 divides `c`.
+/// activation((x - mean) / √(variance + eps) · weight + bias) over the last dimension: `x` `[..., c]`, `weight` and `bias`
+/// `[c]`, to the shape of `x`. 4 divides `c`.
 pub fn layer_norm<const D: usize>(
     adapter: Adapter,
     x: Tensor<D>,
@@ -140,16 +149,18 @@ pub fn layer_norm<const D: usize>(
     launch(kernel, vec![raw(x), raw(weight.clone()), raw(bias.clone())], dims)
 }
 
-/// All heads of queries, keys or values, as part of each row of a matrix.
+/// All heads of queries, keys or values: a part of each row of a matrix.
 #[derive(Clone, Debug)]
 pub struct Heads {
-    /// Rows of `width` values, a token each.
+    /// `[tokens, width]`, all grids one after another; `width` may be more than that of all heads.
     pub tokens: Tensor<2>,
-    /// Where in a row the first head begins.
+    /// The value of a row at which the first head begins.
     pub offset: usize,
 }
 
-/// `[batch * queries, heads * width]`. `padding` is the row of `k` and `v` that tokens beyond the edge have.
+/// softmax(q kᵀ / √d) v of each head, to `[batch * queries, heads * width]`. `padding` is the row of the matrix of `k` and
+/// `v`, then the same, that tokens beyond a grid's edges have; it is read only where [`AttentionShape::pads`]. 4 divides all
+/// widths and offsets.
 pub fn attention(
     adapter: Adapter,
     shape: AttentionShape,
@@ -178,14 +189,15 @@ pub fn attention(
     launch(kernel, inputs, [shape.batch * queries, shape.heads * shape.width])
 }
 
-/// `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even, and 4 divides `c`.
+/// The largest of each 2x2 pixels: `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`. `h` and `w` are even, and 4 divides `c`.
 pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     let dims = x.dims();
     let [b, h, w, c] = dims;
     launch(crate::max_pool(dims), vec![raw(x)], [b, h / 2, w / 2, c])
 }
 
-/// `hyper` `[b, 4, c]` and `pixels` `[b, p, c]` to logits `[b, 4, p]`; 4 divides `c`.
+/// hyper · pixelsᵀ: each mask token's weights `hyper` `[b, 4, c]` with each pixel's features `pixels` `[b, p, c]`, to logits
+/// `[b, 4, p]`. 4 divides `c`.
 pub fn mask_product(hyper: Tensor<3>, pixels: Tensor<3>) -> Tensor<3> {
     let [b, p, c] = pixels.dims();
     launch(
@@ -195,13 +207,15 @@ pub fn mask_product(hyper: Tensor<3>, pixels: Tensor<3>) -> Tensor<3> {
     )
 }
 
-/// Whether [`patch_embed`] can do it.
+/// Whether [`patch_embed`] can do it with a picture of this height and width, and to `c` channels: 4 must divide the height,
+/// 16 the width, and 8 the channels.
 pub fn supports_patch_embed([h, w]: [usize; 2], c: usize) -> bool {
     h.is_multiple_of(4) && w.is_multiple_of(16) && c.is_multiple_of(8)
 }
 
-/// A picture `[b, 3, h, w]` by a 7x7 convolution of stride 4, its weight as `[3 * 7 * 7, c]`, to tokens
-/// `[b, h/4, w/4, c]`; `position` `[1, h/4, w/4, c]` is added.
+/// A 7x7 convolution of stride 4 and padding 3: pictures `[b, 3, h, w]` by `weight` `[3 * 7 * 7, c]` and `bias` `[c]` to
+/// tokens `[b, h/4, w/4, c]`, to which `position` `[1, h/4, w/4, c]` is added. [`supports_patch_embed`] says which sizes can
+/// be.
 pub fn patch_embed(
     picture: Tensor<4>,
     weight: &Tensor<2>,
@@ -219,24 +233,26 @@ pub fn patch_embed(
     launch(crate::patch_embed([b, h, w], c), inputs, [b, h / 4, w / 4, c])
 }
 
-/// One head: `q` `[n, d]`, already scaled, `k` `[m, d]` and `v` `[m, e]` to `[n, e]`; 4 divides `d` and `e`.
+/// softmax(q kᵀ) v of one head: `q` `[n, d]`, already scaled by 1 / √d, `k` `[m, d]` and `v` `[m, e]`, to `[n, e]`. 4 divides
+/// `d` and `e`.
 pub fn wide_attention(adapter: Adapter, q: Tensor<2>, k: Tensor<2>, v: Tensor<2>) -> Tensor<2> {
     let ([n, d], [m, e]) = (q.dims(), v.dims());
     let kernel = crate::wide_attention([n, m], d, e, adapter.class);
     launch(kernel, vec![raw(q), raw(k), raw(v)], [n, e])
 }
 
-/// A convolution of each channel alone that keeps the picture's size: `x` `[b, h, w, c]`, `weight` `[side, side, c]` and
-/// `bias` `[c]`; `side` is odd, and 4 divides `c`.
+/// A convolution of each channel alone, with zeros beyond the picture's edges: `x` `[b, h, w, c]`, `weight`
+/// `[side, side, c]` and `bias` `[c]`, to `[b, h, w, c]`. `side` is odd, and 4 divides `c`.
 pub fn depthwise(x: Tensor<4>, weight: &Tensor<3>, bias: &Tensor<1>) -> Tensor<4> {
     let dims = x.dims();
     let kernel = crate::depthwise(dims, weight.dims()[0]);
     launch(kernel, vec![raw(x), raw(weight.clone()), raw(bias.clone())], dims)
 }
 
-/// Logits `[1, side, side]`, stretched to `size` pixels a side and scaled, through a strided 3x3 convolution, its
-/// normalisation and GELU to `[1, size / 2, size / 2, 4]`. `weight` is `[9, 4]`; `affine` `[3, 4]` the convolution's
-/// bias, and the normalisation's weight and bias.
+/// The memory encoder's first step: `logits` `[1, side, side]`, resized to `size` pixels a side (bilinear, corners not
+/// aligned) and scaled by `mask`, through a 3x3 convolution of stride 2 and padding 1, layer normalisation over channels
+/// and GELU, to `[1, size / 2, size / 2, 4]`. `weight` is `[9, 4]`. `affine` `[3, 4]` is the convolution's bias, then weight
+/// and bias of the normalisation, whose epsilon is `eps`. `size` is even.
 pub fn mask_convolution(
     logits: Tensor<3>,
     size: usize,
@@ -250,19 +266,20 @@ pub fn mask_convolution(
     launch(kernel, inputs, [1, size / 2, size / 2, 4])
 }
 
-/// A memory `[rows, c]`, and `absent` `[c]` added where `score` `[1]` is not positive, rounded to bfloat16's numbers.
+/// The last step of a memory: `x` `[rows, c]`, plus `absent` `[c]` if `score` `[1]`, the object's logit, is not positive,
+/// rounded to the nearest numbers of bfloat16. To f32 `[rows, c]`. 4 divides `c`.
 pub fn finish_memory(x: Tensor<2>, absent: Tensor<1>, score: Tensor<1>) -> Tensor<2> {
     let [rows, c] = x.dims();
     let kernel = crate::finish_memory(rows, c);
     launch(kernel, vec![raw(x), raw(absent), raw(score)], [rows, c])
 }
 
-/// Some of what [`join`] joins.
+/// Parts that [`join`] joins, and the position encodings that are added to them.
 #[derive(Clone, Debug)]
 pub struct Joined {
-    /// Rows, and which row of [`Positions::temporal`] is added to them.
+    /// Of each part its rows `[r, c]`, and which row of [`Positions::temporal`] is added to all of them.
     pub parts: Vec<(Tensor<2>, Option<usize>)>,
-    /// What is added to them.
+    /// The position encodings; without them the parts are joined as they are.
     pub positions: Option<Positions>,
 }
 
@@ -275,13 +292,14 @@ pub struct Positions {
     pub temporal: Tensor<2>,
 }
 
-/// All parts, each `[rows, c]`, one after another: `[sum of rows, c]`. There is at least one; 4 divides `c`.
+/// All parts of all groups one after another, with their position encodings: `[sum of rows, c]`. There is at least one
+/// part, and 4 divides `c`.
 pub fn join(groups: &[Joined]) -> Tensor<2> {
     let parts = || groups.iter().flat_map(|group| &group.parts);
     let rows = parts().map(|(part, _)| part.dims()[0]).sum();
     let (some, _) = parts().next().expect("a part");
     let c = some.dims()[1];
-    let out = empty(&raw(some.clone()), [rows, c].into());
+    let out = unwritten(&raw(some.clone()), [rows, c].into());
     let mut first = 0;
     for Joined { parts, positions } in groups {
         let rows = positions.as_ref().map(|positions| positions.spatial.dims()[0]);
@@ -306,8 +324,10 @@ pub fn join(groups: &[Joined]) -> Tensor<2> {
     Tensor::from_primitive::<Cube>(out)
 }
 
-/// Which of `masks` `[b, 4, pixels]` answers each prompt, by their predicted `ious` `[b, 4]`: the first one if it is
-/// stable by `(delta, threshold)`, where that is asked, else the best of the others. `[b, 2]`: its number and its IoU.
+/// Which of `masks` `[b, 4, pixels]` answers each prompt: its number and its predicted IoU, `[b, 2]`. With `stable`, which is
+/// `(delta, threshold)`, it is the first mask where that is stable: where the area of its logits above `delta` is at least
+/// `threshold` times that above `-delta`. Else it is that of the other three whose predicted IoU, of `ious` `[b, 4]`, is
+/// best.
 pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) -> Tensor<2> {
     let [b, count, pixels] = masks.dims();
     let mut inputs = vec![raw(ious)];
@@ -319,8 +339,9 @@ pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) ->
     launch(kernel, inputs, [b, 2])
 }
 
-/// Of `values` `[b, count, p]` the one that `choices` name, as [`choose`] gives them, or the first one. Where `scores` `[b, 1]`
-/// are not positive, `hidden` `[q]` stands instead, value `i` being its value `i` modulo `q`. To `[b, p]`.
+/// Of `values` `[b, count, p]` the one that `choices` names, as [`choose`] gives it, or without them the first: `[b, p]`. Where
+/// a score is not positive, the second of `hidden` = (scores `[b, 1]`, values `[q]`) stands instead, its value `i` modulo `q`
+/// for value `i`.
 pub fn pick(
     values: Tensor<3>,
     choices: Option<Tensor<2>>,
@@ -337,99 +358,4 @@ pub fn pick(
         inputs.extend([raw(scores), raw(hidden)]);
     }
     launch(crate::pick(b, count, p, picked), inputs, [b, p])
-}
-
-/// The tensor's buffer, its values in the order of its dimensions.
-fn raw<const D: usize>(x: Tensor<D>) -> CubeTensor {
-    raw_of(x, &[DType::F32])
-}
-
-fn raw_of<const D: usize>(x: Tensor<D>, dtypes: &[DType]) -> CubeTensor {
-    let x = x.try_into_primitive::<Cube>().expect("a tensor on a GPU");
-    assert!(
-        dtypes.contains(&x.dtype),
-        "{:?} where {dtypes:?} is read",
-        x.dtype
-    );
-    into_contiguous(x)
-}
-
-fn launch<const D: usize>(kernel: Kernel, inputs: Vec<CubeTensor>, dims: [usize; D]) -> Tensor<D> {
-    Tensor::from_primitive::<Cube>(launch_raw(kernel, inputs, dims.into()))
-}
-
-fn launch_raw(kernel: Kernel, inputs: Vec<CubeTensor>, shape: Shape) -> CubeTensor {
-    let out = empty(&inputs[0], shape);
-    launch_into(kernel, inputs, &out);
-    out
-}
-
-/// Where `like` is, with no values yet.
-fn empty(like: &CubeTensor, shape: Shape) -> CubeTensor {
-    let (client, device) = (like.client.clone(), like.device.clone());
-    let handle = client.empty(shape.num_elements() * size_of::<f32>());
-    CubeTensor::new_contiguous(client, device, shape, handle, DType::F32)
-}
-
-fn launch_into(kernel: Kernel, inputs: Vec<CubeTensor>, out: &CubeTensor) {
-    let client = out.client.clone();
-    let [x, y] = kernel.groups();
-    let buffers = inputs
-        .iter()
-        .chain([out])
-        .map(|tensor| tensor.handle.clone().binding())
-        .collect();
-    let words = kernel
-        .info
-        .chunks_exact(2)
-        .map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32)
-        .collect();
-    let arguments = KernelArguments::new()
-        .with_buffers(buffers)
-        .with_info(MetadataBindingInfo::custom(words));
-    client.launch(Box::new(Source(kernel)), CubeCount::Static(x, y, 1), arguments);
-}
-
-struct Source(Kernel);
-
-impl KernelMetadata for Source {
-    fn name(&self) -> &'static str {
-        "sam2"
-    }
-
-    fn id(&self) -> KernelId {
-        // The kernels bound their own loops and accesses.
-        KernelId::new::<Self>()
-            .info(self.0.key.clone())
-            .mode(ExecutionMode::Unchecked)
-    }
-
-    fn address_type(&self) -> ElemType {
-        UIntKind::U32.into()
-    }
-}
-
-impl CubeKernel for Source {
-    /// Nothing: there is text instead.
-    fn define(&self) -> KernelDefinition {
-        let settings = KernelSettings::new(
-            CubeDim::new_1d(GROUP).into(),
-            ExecutionMode::Unchecked,
-            AddressType::U32,
-        );
-        KernelDefinition {
-            body: Scope::root(settings.clone()),
-            settings,
-            info: Info::default(),
-        }
-    }
-
-    fn source(&self) -> Option<PrecompiledSource> {
-        Some(PrecompiledSource {
-            // In the browser each tensor has a buffer of its own.
-            source: self.0.text(!cfg!(target_family = "wasm")),
-            entrypoint_name: "main".into(),
-            lang: "wgsl",
-        })
-    }
 }

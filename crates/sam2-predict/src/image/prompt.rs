@@ -15,7 +15,8 @@ pub struct PointPrompt {
     pub label: i32,
 }
 
-/// A box around the object.
+/// A box around the object. An edge that lies outside the picture by less than a pixel, as detectors give it, is taken
+/// as the picture's edge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoxPrompt {
     /// Left, in pixels of the picture.
@@ -26,6 +27,22 @@ pub struct BoxPrompt {
     pub x1: f32,
     /// Bottom.
     pub y1: f32,
+}
+
+impl BoxPrompt {
+    /// Each edge that is out by less than a pixel, on the picture's edge; others as they are.
+    fn clamped(self, width: usize, height: usize) -> Self {
+        let clamp = |edge: f32, size: usize| {
+            let inside = edge.clamp(0.0, size as f32);
+            if (edge - inside).abs() < 1.0 { inside } else { edge }
+        };
+        Self {
+            x0: clamp(self.x0, width),
+            y0: clamp(self.y0, height),
+            x1: clamp(self.x1, width),
+            y1: clamp(self.y1, height),
+        }
+    }
 }
 
 /// Points, a box and a mask, in any combination.
@@ -56,15 +73,16 @@ impl Prompt {
             label,
         };
         let mut points = Vec::with_capacity(self.points.len() + 2);
-        if let Some(b) = self.box_ {
+        if let Some(given) = self.box_ {
+            let b = given.clamped(width, height);
             check_place("the box", b.x0, b.y0, width, height)?;
             check_place("the box", b.x1, b.y1, width, height)?;
             if b.x0 >= b.x1 || b.y0 >= b.y1 {
                 return Err(PredictError::EmptyBox {
-                    x0: b.x0,
-                    y0: b.y0,
-                    x1: b.x1,
-                    y1: b.y1,
+                    x0: given.x0,
+                    y0: given.y0,
+                    x1: given.x1,
+                    y1: given.y1,
                 });
             }
             points.push(place(b.x0, b.y0, PointLabel::BoxTopLeft));
@@ -174,6 +192,43 @@ mod tests {
         assert!(matches!(
             nan.checked_mask(2),
             Err(PredictError::MaskNotFinite { index: 1 })
+        ));
+    }
+
+    #[test]
+    fn a_box_out_by_less_than_a_pixel_is_clamped() {
+        let check = |[x0, y0, x1, y1]: [f32; 4]| {
+            let prompt = Prompt {
+                box_: Some(BoxPrompt { x0, y0, x1, y1 }),
+                ..Prompt::default()
+            };
+            prompt.to_points(100, 50, 100)
+        };
+        let corners = |points: Vec<Point>| points.iter().map(|p| (p.x, p.y)).collect::<Vec<_>>();
+        assert_eq!(
+            corners(check([-0.31, -0.99, 100.9, 50.2]).unwrap()),
+            [(0.0, 0.0), (100.0, 100.0)]
+        );
+        assert_eq!(
+            corners(check([3.5, 0.0, 99.0, 25.0]).unwrap()),
+            [(3.5, 0.0), (99.0, 50.0)]
+        );
+        for out in [
+            [-1.0, 0.0, 50.0, 50.0],
+            [0.0, -30.0, 50.0, 50.0],
+            [0.0, 0.0, 101.0, 50.0],
+            [0.0, 0.0, 50.0, 900.0],
+        ] {
+            assert!(matches!(check(out), Err(PredictError::Outside { .. })), "{out:?}");
+        }
+        // What is left of it is nothing.
+        assert!(matches!(
+            check([-0.9, 0.0, -0.1, 50.0]),
+            Err(PredictError::EmptyBox { x1: -0.1, .. })
+        ));
+        assert!(matches!(
+            check([0.0, 0.0, f32::NAN, 50.0]),
+            Err(PredictError::NotFinite { .. })
         ));
     }
 

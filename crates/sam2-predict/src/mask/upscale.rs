@@ -1,31 +1,10 @@
 //! Low-resolution logits to the picture's size, and over the threshold to bits
 //! (`SAM2Transforms.postprocess_masks`: bilinear, corners not aligned).
 
+use sam2_resample::bilinear_rows;
+
 /// A mask pixel is on the object where its logit is above this (`SAM2ImagePredictor.mask_threshold`).
 const MASK_THRESHOLD: f32 = 0.0;
-
-/// Where an output pixel lies between two source pixels.
-#[derive(Clone, Copy)]
-struct Tap {
-    low: usize,
-    high: usize,
-    weight_high: f32,
-}
-
-fn taps(input: usize, output: usize) -> Vec<Tap> {
-    let scale = input as f32 / output as f32;
-    (0..output)
-        .map(|i| {
-            let position = (scale * (i as f32 + 0.5) - 0.5).max(0.0);
-            let low = (position as usize).min(input - 1);
-            Tap {
-                low,
-                high: (low + 1).min(input - 1),
-                weight_high: position - low as f32,
-            }
-        })
-        .collect()
-}
 
 /// `logits` of `from` (height, width) as bits of `to`: row-major, the first pixel in the lowest bit.
 pub(crate) fn upscale_to_bits(logits: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<u8> {
@@ -57,27 +36,11 @@ pub(crate) fn non_overlapping_bits(objects: &[&[f32]], from: [usize; 2], to: [us
 
 /// Every pixel of the enlarged logits, in order.
 fn for_each_pixel(logits: &[f32], from: [usize; 2], to: [usize; 2], mut visit: impl FnMut(usize, f32)) {
-    debug_assert_eq!(logits.len(), from[0] * from[1]);
-    let (rows, columns) = (taps(from[0], to[0]), taps(from[1], to[1]));
-    // Each source row is stretched once, then rows are mixed two by two.
-    let mut stretched = vec![0.0; from[0] * to[1]];
-    for (row, out) in logits
-        .chunks_exact(from[1])
-        .zip(stretched.chunks_exact_mut(to[1]))
-    {
-        for (logit, tap) in out.iter_mut().zip(&columns) {
-            *logit = row[tap.low] * (1.0 - tap.weight_high) + row[tap.high] * tap.weight_high;
+    bilinear_rows(logits, from, to, |y, row| {
+        for (x, &logit) in row.iter().enumerate() {
+            visit(y * to[1] + x, logit);
         }
-    }
-    let mut pixel = 0;
-    for tap in rows {
-        let low = &stretched[tap.low * to[1]..][..to[1]];
-        let high = &stretched[tap.high * to[1]..][..to[1]];
-        for (low, high) in low.iter().zip(high) {
-            visit(pixel, low * (1.0 - tap.weight_high) + high * tap.weight_high);
-            pixel += 1;
-        }
-    }
+    });
 }
 
 #[cfg(test)]

@@ -1,22 +1,23 @@
-//! The decoder's last product: each mask token's weights with every pixel's features.
+//! The decoder's last product, of each mask token's weights with every pixel's features
+//! (`sam2.modeling.sam.mask_decoder.MaskDecoder.predict_masks`).
 
-use crate::kernel::{Kernel, entry, fours, info};
+use crate::kernel::{Kernel, entry, info, vec4};
 
-/// `hyper` `[b, 4, c]` and `pixels` `[b, p, c]` to logits `[b, 4, p]`; 4 divides `c`.
+/// `hyper` `[b, 4, c]` and `pixels` `[b, p, c]` to logits `[b, 4, p]`. 4 divides `c`.
 pub fn mask_product(b: usize, p: usize, c: usize) -> Kernel {
-    assert!(c.is_multiple_of(4), "{c} channels");
+    assert!(c.is_multiple_of(4), "{c} channels, which 4 must divide");
     Kernel {
         key: "mask_product".into(),
-        inputs: vec![fours("hyper"), fours("pixels")],
+        inputs: vec![vec4("hyper"), vec4("pixels")],
         output: "f32",
-        info: info(&[b * p, c / 4, p]),
+        info: info([("invocations", b * p), ("c", c / 4), ("p", p)]),
         invocations: b * p,
         body: Box::new(|| {
             entry()
                 + "
-  let c = info[0].y;
-  let p = info[0].z;
-  if (index >= info[0].x) { return; }
+  let c = info.c;
+  let p = info.p;
+  if (index >= info.invocations) { return; }
   let token = index / p * 4u * c;
   var sums = vec4<f32>(0.0);
   for (var i = 0u; i < c; i++) {

@@ -7,8 +7,8 @@ use rangemap::RangeInclusiveMap;
 use sam2::memory::{MemoryRef, Remembered, select_closest};
 use sam2::prompt_encoder::Point;
 
+use super::past::{Past, PastMask};
 use crate::VideoMask;
-use crate::video_past::{Past, PastMask};
 
 /// One object's answer on one frame.
 #[derive(Clone, Debug)]

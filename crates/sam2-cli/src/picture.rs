@@ -1,0 +1,314 @@
+//! Pictures from files, as a viewer shows them: the first frame of an animation, turned as their EXIF says, and values
+//! of more than 8 bits stretched to the range that they use.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use image::codecs::png::PngDecoder;
+use image::metadata::Orientation;
+use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use sam2_predict::{PictureRef, PixelFormat};
+
+use crate::tiff_samples;
+
+/// What is read, in a help's words.
+pub const KINDS: &str = "JPEG, PNG, WebP, BMP, GIF or TIFF";
+
+/// Which values become black and white, of a picture of more than 8 bits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    low: f64,
+    high: f64,
+}
+
+/// Of `--range`.
+pub fn parse_range(text: &str) -> Result<Range, String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[low, high]) if low < high && low.is_finite() && high.is_finite() => Ok(Range { low, high }),
+        _ => Err(format!("expected LOW,HIGH such as 0,4095, got `{text}`")),
+    }
+}
+
+/// A picture of 8 bits a channel, upright.
+pub struct Picture {
+    image: DynamicImage,
+    /// What its values were stretched from; none if they had 8 bits.
+    pub range: Option<Range>,
+}
+
+impl Picture {
+    /// Reads a file; without a `range`, its values tell.
+    ///
+    /// # Errors
+    /// The file is no picture of [`KINDS`], is cut or damaged, or too large.
+    pub fn read(path: &Path, range: Option<Range>) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        decode(&bytes)
+            .and_then(|raw| raw.into_picture(range))
+            .with_context(|| path.display().to_string())
+    }
+
+    /// `[width, height]`.
+    pub fn size(&self) -> [usize; 2] {
+        [self.image.width() as usize, self.image.height() as usize]
+    }
+
+    /// As the predictors take it.
+    pub fn as_ref(&self) -> Result<PictureRef<'_>> {
+        let format = match self.image.color().has_alpha() {
+            true => PixelFormat::Rgba,
+            false => PixelFormat::Rgb,
+        };
+        let [width, height] = self.size();
+        Ok(PictureRef::new(self.image.as_bytes(), format, width, height)?)
+    }
+}
+
+/// A file's own values, as they lie in it.
+pub struct Raw {
+    pub width: u32,
+    pub height: u32,
+    /// 1 for grey, 2 with alpha, 3 for RGB, 4 with alpha.
+    pub channels: usize,
+    pub samples: Samples,
+    pub orientation: Orientation,
+}
+
+/// Values, row by row.
+pub enum Samples {
+    /// 8 bits or fewer, stretched to 8.
+    U8(Vec<u8>),
+    /// More, up to 16.
+    U16(Vec<u16>),
+    /// Any others.
+    F32(Vec<f32>),
+}
+
+/// # Errors
+/// The bytes are no picture of [`KINDS`], are cut or damaged, or the picture is too large.
+pub fn decode(bytes: &[u8]) -> Result<Raw> {
+    let format = match image::guess_format(bytes) {
+        Ok(format) if format.reading_enabled() => format,
+        Ok(format) => bail!("{format:?} is not read: convert it to PNG, or give {KINDS}"),
+        Err(_) => bail!("not a picture that can be read: give {KINDS}"),
+    };
+    if format == ImageFormat::Tiff
+        && let Some(raw) = tiff_samples::decode(bytes)?
+    {
+        return Ok(raw);
+    }
+    ensure!(
+        format != ImageFormat::Jpeg || ends_as_jpeg(bytes),
+        "the file is cut: its end is missing. Get the whole file again"
+    );
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
+        .into_decoder()
+        .map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    // Before any pixel is decoded: a small file may claim a huge picture.
+    PictureRef::check_size(width as usize, height as usize)?;
+    // Metadata that cannot be read says nothing.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let image = match first_apng_frame(bytes, format)? {
+        Some(frame) => frame,
+        None => DynamicImage::from_decoder(decoder).map_err(damaged)?,
+    };
+    Ok(Raw::new(image, orientation))
+}
+
+/// An animation's first frame: a PNG's default image need not be one, and then it is never shown.
+fn first_apng_frame(bytes: &[u8], format: ImageFormat) -> Result<Option<DynamicImage>> {
+    if format != ImageFormat::Png {
+        return Ok(None);
+    }
+    let decoder = PngDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    if !decoder.is_apng().map_err(damaged)? {
+        return Ok(None);
+    }
+    let frame = decoder.apng().map_err(damaged)?.into_frames().next();
+    let frame = frame.context("the animation has no frames")?.map_err(damaged)?;
+    Ok(Some(DynamicImage::ImageRgba8(frame.into_buffer())))
+}
+
+fn damaged(error: ImageError) -> anyhow::Error {
+    anyhow::Error::new(error).context("the file is cut or damaged, or of a kind that is not read: get the whole file again, or convert it to PNG")
+}
+
+/// Whether the JPEG's end marker follows its pixels. Decoders fill what is missing with grey and say nothing.
+fn ends_as_jpeg(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xDA;
+    const END: u8 = 0xD9;
+    let mut at = 2;
+    let mut in_scan = false;
+    while let Some(&[lead, marker]) = bytes.get(at..at + 2).and_then(|pair| pair.first_chunk()) {
+        match (lead, marker) {
+            (0xFF, END) => return true,
+            // Stuffing, restarts and fill bytes, and in a scan everything that is no marker.
+            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) if in_scan => at += 2,
+            (0xFF, 0x01 | 0xD0..=0xD8) => at += 2,
+            (0xFF, 0xFF) => at += 1,
+            (0xFF, marker) => {
+                let Some(length) = bytes.get(at + 2..at + 4) else {
+                    return false;
+                };
+                in_scan = marker == START_OF_SCAN;
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            }
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+impl Raw {
+    fn new(image: DynamicImage, orientation: Orientation) -> Self {
+        let (width, height) = (image.width(), image.height());
+        let channels = usize::from(image.color().channel_count());
+        let samples = match image {
+            DynamicImage::ImageLuma16(image) => Samples::U16(image.into_raw()),
+            DynamicImage::ImageLumaA16(image) => Samples::U16(image.into_raw()),
+            DynamicImage::ImageRgb16(image) => Samples::U16(image.into_raw()),
+            DynamicImage::ImageRgba16(image) => Samples::U16(image.into_raw()),
+            DynamicImage::ImageRgb32F(image) => Samples::F32(image.into_raw()),
+            DynamicImage::ImageRgba32F(image) => Samples::F32(image.into_raw()),
+            bytes => Samples::U8(bytes.into_bytes()),
+        };
+        Self {
+            width,
+            height,
+            channels,
+            samples,
+            orientation,
+        }
+    }
+
+    fn into_picture(self, range: Option<Range>) -> Result<Picture> {
+        let (channels, orientation) = (self.channels, self.orientation);
+        let (bytes, range) = match self.samples {
+            Samples::U8(bytes) => (bytes, None),
+            Samples::U16(values) => {
+                let range = range.unwrap_or_else(|| Range::of_u16(&values, channels));
+                (
+                    stretch(&values, channels, range, f64::from(u16::MAX)),
+                    Some(range),
+                )
+            }
+            Samples::F32(values) => {
+                let range = range.unwrap_or_else(|| Range::of_f32(&values, channels));
+                (stretch(&values, channels, range, 1.0), Some(range))
+            }
+        };
+        let image =
+            from_bytes(self.width, self.height, channels, bytes).context("the picture is incomplete")?;
+        // Without a copy where it is so already.
+        let mut image = match image.color().has_alpha() {
+            true => DynamicImage::ImageRgba8(image.into_rgba8()),
+            false => DynamicImage::ImageRgb8(image.into_rgb8()),
+        };
+        image.apply_orientation(orientation);
+        Ok(Picture { image, range })
+    }
+}
+
+fn from_bytes(width: u32, height: u32, channels: usize, bytes: Vec<u8>) -> Option<DynamicImage> {
+    Some(match channels {
+        1 => DynamicImage::ImageLuma8(image::GrayImage::from_raw(width, height, bytes)?),
+        2 => DynamicImage::ImageLumaA8(image::GrayAlphaImage::from_raw(width, height, bytes)?),
+        3 => DynamicImage::ImageRgb8(image::RgbImage::from_raw(width, height, bytes)?),
+        _ => DynamicImage::ImageRgba8(image::RgbaImage::from_raw(width, height, bytes)?),
+    })
+}
+
+/// Colours without alpha.
+fn colours<T: Copy>(samples: &[T], channels: usize) -> impl Iterator<Item = T> {
+    let colours = channels - usize::from(channels.is_multiple_of(2));
+    samples
+        .chunks_exact(channels)
+        .flat_map(move |pixel| pixel[..colours].iter().copied())
+}
+
+impl Range {
+    /// From 0 to all bits that the largest value uses: cameras and microscopes write 12 bits into 16.
+    fn of_u16(samples: &[u16], channels: usize) -> Self {
+        let largest = colours(samples, channels).max().unwrap_or(0);
+        let bits = (u16::BITS - largest.leading_zeros()).max(8);
+        Self {
+            low: 0.0,
+            high: f64::from((1u32 << bits) - 1),
+        }
+    }
+
+    /// From 0, or the smallest value if that is less, to the largest.
+    fn of_f32(samples: &[f32], channels: usize) -> Self {
+        let finite = || colours(samples, channels).filter(|value| value.is_finite());
+        Self {
+            low: f64::from(finite().fold(0.0, f32::min)),
+            high: f64::from(finite().fold(0.0, f32::max)),
+        }
+    }
+}
+
+/// To 8 bits: colours from a range, alpha from 0 to `opaque`.
+fn stretch<T: Copy + Into<f64>>(samples: &[T], channels: usize, range: Range, opaque: f64) -> Vec<u8> {
+    let alpha = channels.is_multiple_of(2).then(|| channels - 1);
+    let colour = |value: f64| (value - range.low) / (range.high - range.low);
+    let byte = |(i, &value): (usize, &T)| {
+        let value = value.into();
+        let share = if Some(i % channels) == alpha {
+            value / opaque
+        } else {
+            colour(value)
+        };
+        // A value that is none, and a range of nothing, are black.
+        (share * 255.0).round().clamp(0.0, 255.0) as u8
+    };
+    samples.iter().enumerate().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_stretched_to_what_they_use() {
+        let twelve = [0u16, 4095, 2048];
+        let range = Range::of_u16(&twelve, 1);
+        assert_eq!(
+            range,
+            Range {
+                low: 0.0,
+                high: 4095.0
+            }
+        );
+        assert_eq!(stretch(&twelve, 1, range, 65_535.0), [0, 255, 128]);
+        assert_eq!(Range::of_u16(&[1, 65_535], 1).high, 65_535.0);
+        assert_eq!(Range::of_u16(&[0, 0, 9], 1).high, 255.0);
+        // Alpha is no colour.
+        let with_alpha = [1000u16, 65_535, 500, 0];
+        let range = Range::of_u16(&with_alpha, 2);
+        assert_eq!(range.high, 1023.0);
+        assert_eq!(stretch(&with_alpha, 2, range, 65_535.0), [249, 255, 125, 0]);
+        let floats = [f32::NAN, -1.0, 3.0, f32::INFINITY];
+        let range = Range::of_f32(&floats, 1);
+        assert_eq!(range, Range { low: -1.0, high: 3.0 });
+        assert_eq!(stretch(&floats, 1, range, 1.0), [0, 0, 255, 255]);
+        assert_eq!(stretch(&[0.0f32], 1, Range::of_f32(&[0.0], 1), 1.0), [0]);
+    }
+
+    #[test]
+    fn ranges_are_two_numbers() {
+        assert_eq!(
+            parse_range("0, 4095"),
+            Ok(Range {
+                low: 0.0,
+                high: 4095.0
+            })
+        );
+        for wrong in ["", "5", "5,5", "9,1", "a,b", "0,inf", "1,2,3"] {
+            assert!(parse_range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! TIFF of more than 8 bits a value, floats among them: what microscopes, satellites and scanners write.
+
+use std::io::Cursor;
+
+use anyhow::{Context, Result, ensure};
+use image::metadata::Orientation;
+use sam2_predict::PictureRef;
+use tiff::ColorType;
+use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::tags::Tag;
+
+use crate::picture::{Raw, Samples};
+
+/// The first page; none where it has 8 bits or fewer, or colours that need conversion. Says on stderr if there are more
+/// pages.
+///
+/// # Errors
+/// The file is cut or damaged, or the picture is too large.
+pub fn decode(bytes: &[u8]) -> Result<Option<Raw>> {
+    const DAMAGED: &str = "the TIFF is cut or damaged: get the whole file again";
+    let mut decoder = Decoder::new(Cursor::new(bytes))
+        .context(DAMAGED)?
+        .with_limits(Limits::unlimited());
+    if decoder.more_images() {
+        eprintln!("sam2: this TIFF has several pages: the first is read");
+    }
+    let (width, height) = decoder.dimensions().context(DAMAGED)?;
+    PictureRef::check_size(width as usize, height as usize)?;
+    let (channels, bits) = match decoder.colortype().context(DAMAGED)? {
+        ColorType::Gray(bits) => (1, bits),
+        ColorType::GrayA(bits) => (2, bits),
+        ColorType::RGB(bits) => (3, bits),
+        ColorType::RGBA(bits) => (4, bits),
+        _ => return Ok(None),
+    };
+    if bits <= 8 {
+        return Ok(None);
+    }
+    let number = |decoder: &mut Decoder<_>, tag| -> Option<u16> {
+        decoder.find_tag(tag).ok().flatten()?.into_u16().ok()
+    };
+    let planar = number(&mut decoder, Tag::PlanarConfiguration) == Some(2);
+    ensure!(
+        channels == 1 || !planar,
+        "this TIFF keeps its channels apart: save it with interleaved channels, or as PNG"
+    );
+    let orientation = number(&mut decoder, Tag::Orientation)
+        .and_then(|orientation| Orientation::from_exif(u8::try_from(orientation).ok()?))
+        .unwrap_or(Orientation::NoTransforms);
+    fn floats<T: Copy>(values: &[T], float: impl Fn(T) -> f32) -> Samples {
+        Samples::F32(values.iter().map(|&value| float(value)).collect())
+    }
+    let samples = match decoder.read_image().context(DAMAGED)? {
+        DecodingResult::U8(values) => Samples::U8(values),
+        DecodingResult::U16(values) => Samples::U16(values),
+        DecodingResult::U32(values) => floats(&values, |value| value as f32),
+        DecodingResult::U64(values) => floats(&values, |value| value as f32),
+        DecodingResult::F16(values) => floats(&values, |value| value.to_f32()),
+        DecodingResult::F32(values) => Samples::F32(values),
+        DecodingResult::F64(values) => floats(&values, |value| value as f32),
+        DecodingResult::I8(values) => floats(&values, f32::from),
+        DecodingResult::I16(values) => floats(&values, f32::from),
+        DecodingResult::I32(values) => floats(&values, |value| value as f32),
+        DecodingResult::I64(values) => floats(&values, |value| value as f32),
+    };
+    Ok(Some(Raw {
+        width,
+        height,
+        channels,
+        samples,
+        orientation,
+    }))
+}

@@ -1,0 +1,12 @@
+//! Pictures and prompts on them.
+
+mod ground;
+mod picture;
+mod predictor;
+mod prompt;
+
+pub use ground::ground;
+pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
+pub(crate) use picture::{Resize, normalised};
+pub use predictor::{ImageEmbedding, ImagePredictor, Prediction};
+pub use prompt::{BoxPrompt, PointPrompt, Prompt};

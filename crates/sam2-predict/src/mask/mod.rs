@@ -1,0 +1,13 @@
+//! Masks: from the network's logits, from pictures, and in the forms in which people need them.
+
+mod bits;
+mod holes;
+mod picture;
+mod rle;
+mod upscale;
+
+pub use bits::{Mask, rle_of_bits};
+pub use holes::fill_holes;
+pub use picture::object_in_mask_picture;
+pub use rle::{Rle, RleError};
+pub(crate) use upscale::non_overlapping_bits;

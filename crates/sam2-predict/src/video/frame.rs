@@ -1,0 +1,23 @@
+//! A video's frame as the network's input. The official video predictor resizes frames by another filter than
+//! pictures: Pillow's bicubic one, rounded to bytes after each axis (`sam2.utils.misc._load_img_as_tensor`).
+
+use burn::tensor::{Device, Tensor};
+use sam2_resample::pillow_bicubic;
+
+use crate::PictureRef;
+use crate::image::{Resize, normalised};
+
+/// The network's input `[1, 3, side, side]` of a frame: squashed to a square, then normalised.
+pub fn frame_to_tensor(frame: PictureRef<'_>, side: usize, device: &Device) -> Tensor<4> {
+    let bytes = frame.resized(PillowBicubic(side));
+    normalised(bytes.into_iter().map(f32::from).collect(), side, device)
+}
+
+/// To so many pixels a side.
+struct PillowBicubic(usize);
+
+impl Resize<u8> for PillowBicubic {
+    fn of(self, from: [usize; 2], pixel: impl Fn(usize, usize) -> [u8; 3]) -> Vec<u8> {
+        pillow_bicubic(from, [self.0; 2], pixel)
+    }
+}
