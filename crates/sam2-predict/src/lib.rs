@@ -10,7 +10,7 @@ pub use image::{
     BoxPrompt, ImageEmbedding, ImagePredictor, MAX_PIXELS, PictureRef, PixelFormat, PointPrompt, Prediction,
     Prompt, ground,
 };
-pub use mask::{Mask, Rle, RleError, fill_holes, object_in_mask_picture, rle_of_bits};
+pub use mask::{Cleanup, Mask, Rle, RleError, fill_holes, object_in_mask_picture, rle_of_bits};
 pub use video::{
     MemoryUse, ObjectFrames, VideoError, VideoMask, VideoMasks, VideoOptions, VideoSession, frame_to_tensor,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use js_sys::{Array, Promise};
 use sam2::{ImageModel, Sam2Config, Version, VideoModel};
-use sam2_predict::{ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
+use sam2_predict::{Cleanup, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
 use sam2_weights::Checkpoint;
 use wasm_bindgen::prelude::*;
 
@@ -187,14 +187,21 @@ impl Embedding {
         self.image.height()
     }
 
-    /// Answers many prompts, in their order; quicker than one by one.
+    /// Answers many prompts, in their order; quicker than one by one. Holes and islands of the masks of at most so many
+    /// low-resolution pixels are filled and taken away.
     ///
     /// Rejects with `INVALID_PROMPT`, `DEVICE_LOST` or `OUT_OF_MEMORY`; then none is answered.
     #[wasm_bindgen(js_name = predictBatch, unchecked_return_type = "Promise<WasmPrediction[]>")]
     pub fn predict_batch(
         &self,
         #[wasm_bindgen(unchecked_param_type = "WasmPrompt[]")] prompts: Array,
+        #[wasm_bindgen(js_name = maxHoleArea)] max_hole_area: usize,
+        #[wasm_bindgen(js_name = maxSprinkleArea)] max_sprinkle_area: usize,
     ) -> Promise {
+        let cleanup = Cleanup {
+            max_hole_area,
+            max_sprinkle_area,
+        };
         let (predictor, image) = (self.predictor.clone(), self.image.clone());
         let device = self.device.clone();
         promise(async move {
@@ -202,7 +209,10 @@ impl Embedding {
                 .iter()
                 .map(|value| prompt::from_js(&value))
                 .collect::<Result<Vec<_>, _>>()?;
-            let answering = async { Ok(predictor.predict_batch(&image, &prompts).await?) };
+            let answering = async {
+                let answers = predictor.predict_batch_cleaned(&image, &prompts, cleanup).await;
+                Ok(answers?)
+            };
             let predictions = device.watch(answering).await?;
             Ok(predictions.iter().map(prompt::to_js).collect::<Array>().into())
         })

@@ -11,6 +11,8 @@ interface Demo {
   busy: boolean;
   tracking?: boolean;
   video?: { frameCount?: number };
+  /** Of the camera. */
+  tracked?: number;
 }
 
 const SLOW = { timeout: 150_000 };
@@ -19,15 +21,16 @@ const SLOW = { timeout: 150_000 };
 const state = (page: Page) =>
   page.evaluate(() => {
     const demo = (window as unknown as { __sam2demo: Demo }).__sam2demo;
-    const { image, masks, prompts, busy, tracking, video } = demo;
+    const { image, masks, prompts, busy, tracking, video, tracked } = demo;
     return {
       image: !!image,
-      found: masks.count ?? masks.length,
-      areas: masks.count === undefined ? masks.map(({ area }) => area) : [],
+      found: masks?.count ?? masks?.length ?? 0,
+      areas: masks?.count === undefined ? (masks ?? []).map(({ area }) => area) : [],
       points: prompts?.points.length,
       busy,
       tracking,
       frames: video?.frameCount,
+      tracked: tracked ?? 0,
     };
   });
 
@@ -110,4 +113,22 @@ test("a clip: lost in a prompt and while it is tracked", async ({ page }) => {
   await kill(page);
   await expect(page.locator("#toasts")).toContainText("nothing you clicked is lost", SLOW);
   await eventually(page, ({ found, frames, tracking }) => found === frames && !tracking).toBe(true);
+});
+
+test("the camera goes on, and asks for what it cannot know any more", async ({ page, context }) => {
+  await context.grantPermissions(["camera"]);
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
+  await page.locator("#camera").click();
+  await expect(page.locator("#stage canvas.clip")).toBeVisible(SLOW);
+  const area = await page.locator("#overlay").boundingBox();
+  if (!area) throw new Error("no camera is shown");
+  const click = () => page.mouse.click(area.x + 0.5 * area.width, area.y + 0.5 * area.height);
+  await click();
+  await eventually(page, ({ tracked }) => tracked).toBeGreaterThan(4);
+  await kill(page);
+  await expect(page.locator("#toasts")).toContainText("click Object 1 again", SLOW);
+  const { tracked } = await state(page);
+  await click();
+  await eventually(page, (now) => now.tracked).toBeGreaterThan(tracked + 2);
+  await expect(page.locator(".object")).toHaveCount(1);
 });

@@ -102,6 +102,64 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
   });
 });
 
+test("small holes and islands go where that is asked, and the logits stay", async ({ page }) => {
+  const found = await page.evaluate(async () => {
+    const { load, canvas } = window.tools;
+    const sam = await load();
+    const image = await sam.setImage(await canvas());
+    const prompt = { points: [{ x: image.width / 2, y: image.height / 2, label: 1 as const }] };
+    // Regions of the mask on, and off, the object, joined at edges or corners, by their area.
+    const regions = (logits: Float32Array, side: number, on: boolean) => {
+      const seen = new Set<number>();
+      const areas: number[] = [];
+      const inside = (at: number) => (logits[at] ?? 0) > 0 === on;
+      for (let start = 0; start < logits.length; start++) {
+        if (seen.has(start) || !inside(start)) continue;
+        const open = [start];
+        seen.add(start);
+        let area = 0;
+        for (let at = open.pop(); at !== undefined; at = open.pop()) {
+          area++;
+          const [x, y] = [at % side, Math.floor(at / side)];
+          for (let ny = Math.max(0, y - 1); ny <= Math.min(side - 1, y + 1); ny++)
+            for (let nx = Math.max(0, x - 1); nx <= Math.min(side - 1, x + 1); nx++) {
+              const next = ny * side + nx;
+              if (seen.has(next) || !inside(next)) continue;
+              seen.add(next);
+              open.push(next);
+            }
+        }
+        areas.push(area);
+      }
+      return areas;
+    };
+    const [plain] = (await image.predict(prompt)).masks;
+    const [none] = (await image.predict(prompt, { maxHoleArea: 0, maxSprinkleArea: 0 })).masks;
+    const [holes] = (await image.predict(prompt, { maxHoleArea: 6 })).masks;
+    const [islands] = (await image.predict(prompt, { maxSprinkleArea: 6 })).masks;
+    const [all] = (await image.predict(prompt, { maxSprinkleArea: 64 * 64 })).masks;
+    if (!plain || !none || !holes || !islands || !all) throw new Error("a mask is missing");
+    const small = (on: boolean) =>
+      regions(plain.logits, plain.logitsWidth, on).filter((area) => area <= 6).length;
+    const same = [none, holes, islands, all].every(({ logits }) =>
+      logits.every((value, i) => value === plain.logits[i]),
+    );
+    sam.dispose();
+    return {
+      small: [small(false), small(true)],
+      same,
+      areas: [none.area - plain.area, holes.area - plain.area, islands.area - plain.area, all.area],
+    };
+  });
+  console.log(found);
+  expect(found.same).toBe(true);
+  expect(found.areas[0]).toBe(0);
+  // Where there are any, their going shows.
+  expect(Math.sign(found.areas[1] ?? 0)).toBe(found.small[0] ? 1 : 0);
+  expect(Math.sign(found.areas[2] ?? 0)).toBe(found.small[1] ? -1 : 0);
+  expect(found.areas[3]).toBe(0);
+});
+
 test("aborting and disposing", async ({ page }) => {
   const found = await page.evaluate(async () => {
     const { load, canvas, failure, click } = window.tools;

@@ -1,4 +1,12 @@
-import { type Box, type ImageEmbedding, type Point, type Sam2, Sam2Error } from "sam2-web";
+import {
+  type Box,
+  type ImageEmbedding,
+  type Point,
+  type Prediction,
+  type Prompt,
+  type Sam2,
+  Sam2Error,
+} from "sam2-web";
 import { byId } from "./dom.js";
 import { download } from "./download.js";
 import type { Mode } from "./mode.js";
@@ -15,6 +23,8 @@ import { report, say } from "./words.js";
 const READY = "Click the thing you want.";
 /** A preview that takes longer than this lags behind the pointer, so it is left out. */
 const PREVIEW_MS = 350;
+/** In pixels of the network's low-resolution masks, as the official predictor's videos count holes. */
+const SPECK = 8;
 
 interface Shown {
   blob: Blob;
@@ -190,7 +200,7 @@ export class PictureMode implements Mode {
     }
     if (!image) return; // the encoder is at work, and decodes when it is done
     try {
-      const prediction = await image.predict(toPrompt(step));
+      const prediction = await predictClean(image, toPrompt(step));
       const found = await Promise.all(
         prediction.masks.map(async (mask) => ({ mask, shape: await silhouette(mask) })),
       );
@@ -241,7 +251,7 @@ export class PictureMode implements Mode {
     const at = this.#pointer;
     if (!image || !at || !this.#prompts.isEmpty) return;
     try {
-      const prediction = await image.predict({ points: [{ ...at, label: 1 }] });
+      const prediction = await predictClean(image, { points: [{ ...at, label: 1 }] });
       this.#decodeMs = prediction.decodeMs;
       const best = prediction.masks.reduce((a, b) => (b.score > a.score ? b : a));
       const shape = await silhouette(best);
@@ -295,6 +305,12 @@ export class PictureMode implements Mode {
       report(error);
     }
   }
+}
+
+/** Without specks and pinholes; a thing that is itself as small as a speck stays. */
+async function predictClean(image: ImageEmbedding, prompt: Prompt): Promise<Prediction> {
+  const clean = await image.predict(prompt, { maxHoleArea: SPECK, maxSprinkleArea: SPECK });
+  return clean.masks.some(({ area }) => area > 0) ? clean : image.predict(prompt);
 }
 
 async function toElement(blob: Blob): Promise<HTMLImageElement> {

@@ -172,10 +172,10 @@ export class Engine {
       return { image, width, height, encodeMs, encodes: model.encodes };
     },
 
-    predict: async ({ image, prompts }) => {
+    predict: async ({ image, prompts, maxHoleArea, maxSprinkleArea }) => {
       const { embedding } = this.#image(image);
       const start = performance.now();
-      const predictions = await embedding.predictBatch(prompts);
+      const predictions = await embedding.predictBatch(prompts, maxHoleArea, maxSprinkleArea);
       return { predictions, decodeMs: performance.now() - start };
     },
 

@@ -3,7 +3,7 @@ import type { Link } from "./link.js";
 import { Mask } from "./mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { Calls } from "./protocol.js";
-import type { PredictOptions, Prompt } from "./types.js";
+import type { MaskOptions, Prompt } from "./types.js";
 import { check, until } from "./until.js";
 import type { WasmPrediction } from "./wasm-module.js";
 
@@ -49,20 +49,30 @@ export class ImageEmbedding {
    *
    * @throws {@link Sam2Error} `INVALID_PROMPT`, `ABORTED`, `DISPOSED`, or what befell the device.
    */
-  async predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction> {
+  async predict(prompt: Prompt, options?: MaskOptions): Promise<Prediction> {
     const [prediction] = await this.predictBatch([prompt], options);
     if (!prediction) throw new Sam2Error("INTERNAL", "The engine gave no prediction for the prompt.");
     return prediction;
   }
 
   /** Masks for several independent prompts, in their order. */
-  async predictBatch(prompts: readonly Prompt[], { signal }: PredictOptions = {}): Promise<Prediction[]> {
+  async predictBatch(
+    prompts: readonly Prompt[],
+    { signal, maxHoleArea = 0, maxSprinkleArea = 0 }: MaskOptions = {},
+  ): Promise<Prediction[]> {
     this.#check(signal);
+    for (const [name, area] of Object.entries({ maxHoleArea, maxSprinkleArea })) {
+      if (Number.isInteger(area) && area >= 0 && area < 2 ** 32) continue;
+      throw new Sam2Error(
+        "UNSUPPORTED_INPUT",
+        `${name} must be a whole number of pixels from 0, not ${area}.`,
+      );
+    }
     if (!Array.isArray(prompts))
       throw new Sam2Error("INVALID_PROMPT", "predictBatch takes an array of prompts.");
     const call = this.#link.call(
       "predict",
-      { image: this.#id, prompts: prompts.map(toWasmPrompt) },
+      { image: this.#id, prompts: prompts.map(toWasmPrompt), maxHoleArea, maxSprinkleArea },
       { signal },
     );
     const { predictions, decodeMs } = await until(call, [signal, ...this.#gone]);

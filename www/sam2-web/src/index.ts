@@ -8,6 +8,7 @@ export type {
   Device,
   FrameAtOptions,
   LoadOptions,
+  MaskOptions,
   ModelInfo,
   ModelName,
   OpenVideoOptions,

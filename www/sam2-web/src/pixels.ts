@@ -9,6 +9,8 @@ import type { Box } from "./types.js";
 const TILE_PIXELS = 4e6;
 /** Canvases are no wider in any browser. */
 const TILE_WIDTH = 8192;
+/** Every browser decodes pictures with sides of so many pixels; none has to take longer ones. */
+const LONG_SIDE = 16_384;
 
 /** The picture's pixels. The caller's `picture` stays as it is. */
 export async function toRgba(picture: Picture | FramePicture): Promise<RawPicture> {
@@ -41,6 +43,14 @@ async function decode(blob: Blob): Promise<ImageBitmap> {
   const header = await imageDimensionsFromStream(blob.stream()).catch(() => undefined);
   if (header) checkSize(header.width, header.height);
   return createImageBitmap(blob, { imageOrientation: "from-image" }).catch((cause) => {
+    if (header && Math.max(header.width, header.height) > LONG_SIDE) {
+      throw new Sam2Error(
+        "IMAGE_TOO_LARGE",
+        `The picture is ${header.width} x ${header.height} pixels, and this browser does not decode sides as long. ` +
+          `Scale it down, or cut it into parts of up to ${LONG_SIDE} pixels a side.`,
+        { cause },
+      );
+    }
     throw new Sam2Error(
       "INVALID_IMAGE",
       `The file ${blob.type ? `(${blob.type}) ` : ""}is cut or damaged, or not a picture this browser can decode. ` +

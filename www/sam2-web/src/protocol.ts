@@ -51,7 +51,7 @@ export interface Calls {
     result: { image: number; width: number; height: number; encodeMs: number; encodes: number };
   };
   predict: {
-    args: { image: number; prompts: WasmPrompt[] };
+    args: { image: number; prompts: WasmPrompt[]; maxHoleArea: number; maxSprinkleArea: number };
     result: { predictions: WasmPrediction[]; decodeMs: number };
   };
   /** The picture's pixels where the mask is, the rest transparent, cropped to `crop` (inclusive pixels). */

@@ -104,6 +104,14 @@ export interface PredictOptions {
   signal?: AbortSignal;
 }
 
+/** As the official predictor's options of these names. The masks' `logits` stay the network's own. */
+export interface MaskOptions extends PredictOptions {
+  /** Holes in a mask of at most so many pixels of its `logits` are filled. Default 0: none. */
+  maxHoleArea?: number;
+  /** Islands of at most so many pixels of its `logits` are taken away. Default 0: none. */
+  maxSprinkleArea?: number;
+}
+
 /** A mask in COCO's compressed run-length form. */
 export interface Rle {
   /** Height, then width, in pixels. */

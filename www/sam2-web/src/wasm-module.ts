@@ -100,7 +100,12 @@ export interface WasmVideoMask extends WasmMask {
 export interface WasmEmbedding {
   readonly width: number;
   readonly height: number;
-  predictBatch(prompts: WasmPrompt[]): Promise<WasmPrediction[]>;
+  /** The areas are of the mask's regions that are changed, in low-resolution pixels. */
+  predictBatch(
+    prompts: WasmPrompt[],
+    maxHoleArea: number,
+    maxSprinkleArea: number,
+  ): Promise<WasmPrediction[]>;
   free(): void;
 }
 

@@ -24,6 +24,9 @@ function failWith(code: string, message: string): never {
 /** Counts of what is alive, so that tests can see leaks. */
 export const alive = { devices: 0, models: 0, embeddings: 0, videos: 0 };
 
+/** What areas of holes and islands predictions were asked with. */
+export const cleanups: [holes: number, sprinkles: number][] = [];
+
 /** The lengths of the headers that a device was readied for. */
 export const warmedUp: number[] = [];
 
@@ -106,7 +109,8 @@ class Embedding implements WasmEmbedding {
     readonly height: number,
   ) {}
 
-  async predictBatch(prompts: WasmPrompt[]): Promise<WasmPrediction[]> {
+  async predictBatch(prompts: WasmPrompt[], ...cleanup: [number, number]): Promise<WasmPrediction[]> {
+    cleanups.push(cleanup);
     await hooks.beforeDecode?.();
     return prompts.map((prompt) => this.#predict(prompt));
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type LoadOptions, Sam2, Sam2Error } from "../src/index.js";
-import { alive, Model as fakeModel, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
+import { alive, cleanups, Model as fakeModel, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
 import { FakeWorker } from "./fake-worker.js";
 
 const weights = new ArrayBuffer(64);
@@ -191,6 +191,22 @@ describe.each([
     sam.dispose();
     expect(await codeOf(other.predict(click))).toBe("DISPOSED");
     expect(await codeOf(sam.setImage(picture()))).toBe("DISPOSED");
+  });
+
+  it("passes on which holes and islands are to go, and refuses what is no number of pixels", async () => {
+    const sam = await load();
+    const image = await sam.setImage(picture());
+    await image.predict(click);
+    await image.predict(click, { maxHoleArea: 8, maxSprinkleArea: 3 });
+    expect(cleanups.slice(-2)).toEqual([
+      [0, 0],
+      [8, 3],
+    ]);
+    for (const area of [-1, 0.5, Number.NaN, 2 ** 32, "8" as never]) {
+      expect(await codeOf(image.predict(click, { maxHoleArea: area }))).toBe("UNSUPPORTED_INPUT");
+      expect(await codeOf(image.predict(click, { maxSprinkleArea: area }))).toBe("UNSUPPORTED_INPUT");
+    }
+    sam.dispose();
   });
 
   it("refuses bits that are not as many as the mask's pixels", async () => {

@@ -82,6 +82,8 @@ pub fn supports_linear(sides: &[usize]) -> bool {
 /// activation((x + plus) weight + bias + residual), rotated: `x` as rows of `k` values, `weight` `[k, n]` of f32 or f16, and
 /// `bias` `[n]`, to `[rows, n]`. With [`LinearOptions::groups`] there are as many of both, `weight` being `[groups * k, n]`
 /// and `bias` `[groups * n]`. [`supports_linear`] says which widths can be.
+///
+/// It is `torch.nn.Linear`, and over channels-last pictures a convolution of kernel 1, or one that [`Patches`] names.
 pub fn linear<const D: usize>(
     adapter: Adapter,
     x: Tensor<D>,
@@ -134,6 +136,8 @@ pub fn linear<const D: usize>(
 
 /// activation((x - mean) / √(variance + eps) · weight + bias) over the last dimension: `x` `[..., c]`, `weight` and `bias`
 /// `[c]`, to the shape of `x`. 4 divides `c`.
+///
+/// It is `torch.nn.LayerNorm`, and over channels-last pictures `sam2.modeling.sam2_utils.LayerNorm2d`.
 pub fn layer_norm<const D: usize>(
     adapter: Adapter,
     x: Tensor<D>,
@@ -158,9 +162,12 @@ pub struct Heads {
     pub offset: usize,
 }
 
-/// softmax(q kᵀ / √d) v of each head, to `[batch * queries, heads * width]`. `padding` is the row of the matrix of `k` and
-/// `v`, then the same, that tokens beyond a grid's edges have; it is read only where [`AttentionShape::pads`]. 4 divides all
-/// widths and offsets.
+/// softmax(q kᵀ / √d) v of each head, to `[batch * queries, heads * width]`. Where windows go over a grid's edges
+/// ([`AttentionShape::pads`]), `padding` is the row that all tokens beyond them have: keys and values lie in it as in the
+/// rows of `k` and `v`. Elsewhere it is not read. 4 divides all widths and offsets.
+///
+/// It is the attention of `sam2.modeling.backbones.hieradet.MultiScaleAttention` and
+/// `sam2.modeling.sam.transformer.Attention`, between their projections.
 pub fn attention(
     adapter: Adapter,
     shape: AttentionShape,
@@ -189,7 +196,8 @@ pub fn attention(
     launch(kernel, inputs, [shape.batch * queries, shape.heads * shape.width])
 }
 
-/// The largest of each 2x2 pixels: `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`. `h` and `w` are even, and 4 divides `c`.
+/// The largest of each 2x2 pixels (`sam2.modeling.backbones.hieradet.do_pool`): `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`. `h`
+/// and `w` are even, and 4 divides `c`.
 pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     let dims = x.dims();
     let [b, h, w, c] = dims;
@@ -197,7 +205,7 @@ pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
 }
 
 /// hyper · pixelsᵀ: each mask token's weights `hyper` `[b, 4, c]` with each pixel's features `pixels` `[b, p, c]`, to logits
-/// `[b, 4, p]`. 4 divides `c`.
+/// `[b, 4, p]` (the last step of `sam2.modeling.sam.mask_decoder.MaskDecoder.predict_masks`). 4 divides `c`.
 pub fn mask_product(hyper: Tensor<3>, pixels: Tensor<3>) -> Tensor<3> {
     let [b, p, c] = pixels.dims();
     launch(
@@ -215,7 +223,7 @@ pub fn supports_patch_embed([h, w]: [usize; 2], c: usize) -> bool {
 
 /// A 7x7 convolution of stride 4 and padding 3: pictures `[b, 3, h, w]` by `weight` `[3 * 7 * 7, c]` and `bias` `[c]` to
 /// tokens `[b, h/4, w/4, c]`, to which `position` `[1, h/4, w/4, c]` is added. [`supports_patch_embed`] says which sizes can
-/// be.
+/// be. It is `sam2.modeling.backbones.utils.PatchEmbed`.
 pub fn patch_embed(
     picture: Tensor<4>,
     weight: &Tensor<2>,
@@ -234,7 +242,7 @@ pub fn patch_embed(
 }
 
 /// softmax(q kᵀ) v of one head: `q` `[n, d]`, already scaled by 1 / √d, `k` `[m, d]` and `v` `[m, e]`, to `[n, e]`. 4 divides
-/// `d` and `e`.
+/// `d` and `e`. It is the attention of `sam2.modeling.sam.transformer.RoPEAttention`, between its projections.
 pub fn wide_attention(adapter: Adapter, q: Tensor<2>, k: Tensor<2>, v: Tensor<2>) -> Tensor<2> {
     let ([n, d], [m, e]) = (q.dims(), v.dims());
     let kernel = crate::wide_attention([n, m], d, e, adapter.class);
@@ -243,6 +251,8 @@ pub fn wide_attention(adapter: Adapter, q: Tensor<2>, k: Tensor<2>, v: Tensor<2>
 
 /// A convolution of each channel alone, with zeros beyond the picture's edges: `x` `[b, h, w, c]`, `weight`
 /// `[side, side, c]` and `bias` `[c]`, to `[b, h, w, c]`. `side` is odd, and 4 divides `c`.
+///
+/// It is `torch.nn.Conv2d` with as many groups as channels, as in `sam2.modeling.memory_encoder.CXBlock`.
 pub fn depthwise(x: Tensor<4>, weight: &Tensor<3>, bias: &Tensor<1>) -> Tensor<4> {
     let dims = x.dims();
     let kernel = crate::depthwise(dims, weight.dims()[0]);
@@ -253,6 +263,9 @@ pub fn depthwise(x: Tensor<4>, weight: &Tensor<3>, bias: &Tensor<1>) -> Tensor<4
 /// aligned) and scaled by `mask`, through a 3x3 convolution of stride 2 and padding 1, layer normalisation over channels
 /// and GELU, to `[1, size / 2, size / 2, 4]`. `weight` is `[9, 4]`. `affine` `[3, 4]` is the convolution's bias, then weight
 /// and bias of the normalisation, whose epsilon is `eps`. `size` is even.
+///
+/// It is the beginning of `sam2.modeling.sam2_base.SAM2Base._encode_new_memory` and the first layers of
+/// `sam2.modeling.memory_encoder.MaskDownSampler`.
 pub fn mask_convolution(
     logits: Tensor<3>,
     size: usize,
@@ -267,7 +280,8 @@ pub fn mask_convolution(
 }
 
 /// The last step of a memory: `x` `[rows, c]`, plus `absent` `[c]` if `score` `[1]`, the object's logit, is not positive,
-/// rounded to the nearest numbers of bfloat16. To f32 `[rows, c]`. 4 divides `c`.
+/// rounded to the nearest numbers of bfloat16, in which `sam2.sam2_video_predictor` keeps memories. To f32 `[rows, c]`. 4
+/// divides `c`.
 pub fn finish_memory(x: Tensor<2>, absent: Tensor<1>, score: Tensor<1>) -> Tensor<2> {
     let [rows, c] = x.dims();
     let kernel = crate::finish_memory(rows, c);
@@ -293,7 +307,7 @@ pub struct Positions {
 }
 
 /// All parts of all groups one after another, with their position encodings: `[sum of rows, c]`. There is at least one
-/// part, and 4 divides `c`.
+/// part, and 4 divides `c`. It is the bank of `sam2.modeling.sam2_base.SAM2Base._prepare_memory_conditioned_features`.
 pub fn join(groups: &[Joined]) -> Tensor<2> {
     let parts = || groups.iter().flat_map(|group| &group.parts);
     let rows = parts().map(|(part, _)| part.dims()[0]).sum();
@@ -327,7 +341,7 @@ pub fn join(groups: &[Joined]) -> Tensor<2> {
 /// Which of `masks` `[b, 4, pixels]` answers each prompt: its number and its predicted IoU, `[b, 2]`. With `stable`, which is
 /// `(delta, threshold)`, it is the first mask where that is stable: where the area of its logits above `delta` is at least
 /// `threshold` times that above `-delta`. Else it is that of the other three whose predicted IoU, of `ious` `[b, 4]`, is
-/// best.
+/// best (`sam2.modeling.sam.mask_decoder.MaskDecoder._dynamic_multimask_via_stability`).
 pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) -> Tensor<2> {
     let [b, count, pixels] = masks.dims();
     let mut inputs = vec![raw(ious)];
@@ -339,9 +353,9 @@ pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) ->
     launch(kernel, inputs, [b, 2])
 }
 
-/// Of `values` `[b, count, p]` the one that `choices` names, as [`choose`] gives it, or without them the first: `[b, p]`. Where
-/// a score is not positive, the second of `hidden` = (scores `[b, 1]`, values `[q]`) stands instead, its value `i` modulo `q`
-/// for value `i`.
+/// Of `values` `[b, count, p]` the one that `choices` names, as [`choose`] gives it, or without them the first: `[b, p]`.
+/// `hidden` is scores `[b, 1]` and values `[q]`: where a score is not positive, value `i` of the row is instead value `i`
+/// modulo `q` of these.
 pub fn pick(
     values: Tensor<3>,
     choices: Option<Tensor<2>>,

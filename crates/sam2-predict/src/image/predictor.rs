@@ -10,7 +10,7 @@ use sam2::mask_decoder::{DynamicMultimask, ImageFeatures};
 use sam2::prompt_encoder::Point;
 use sam2::{ImageModel, Sam2Config};
 
-use crate::{Mask, PictureRef, PredictError, Prompt};
+use crate::{Cleanup, Mask, PictureRef, PredictError, Prompt};
 
 /// Encodes pictures and answers prompts on them.
 #[derive(Debug)]
@@ -126,6 +126,20 @@ impl ImagePredictor {
         image: &ImageEmbedding,
         prompts: &[Prompt],
     ) -> Result<Vec<Prediction>, PredictError> {
+        self.predict_batch_cleaned(image, prompts, Cleanup::default())
+            .await
+    }
+
+    /// As [`Self::predict_batch`], small regions of the masks changed.
+    ///
+    /// # Errors
+    /// A prompt is wrong (then none is answered), or the device failed.
+    pub async fn predict_batch_cleaned(
+        &self,
+        image: &ImageEmbedding,
+        prompts: &[Prompt],
+        cleanup: Cleanup,
+    ) -> Result<Vec<Prediction>, PredictError> {
         let side = self.model.config.mask_side();
         let mut batches: BTreeMap<BatchKey, Vec<Prepared>> = BTreeMap::new();
         for (index, prompt) in prompts.iter().enumerate() {
@@ -140,7 +154,7 @@ impl ImagePredictor {
             for chunk in batch.chunks(self.model.implementation().prompts_at_once()) {
                 let points: Vec<Vec<Point>> = chunk.iter().map(|(_, points, _)| points.clone()).collect();
                 let masks: Vec<&[f32]> = chunk.iter().filter_map(|(_, _, mask)| *mask).collect();
-                let answers = self.decode(image, &points, &masks, multimask).await?;
+                let answers = self.decode(image, &points, &masks, multimask, cleanup).await?;
                 for ((index, ..), answer) in chunk.iter().zip(answers) {
                     predictions[*index] = Some(answer);
                 }
@@ -156,6 +170,7 @@ impl ImagePredictor {
         points: &[Vec<Point>],
         masks: &[&[f32]],
         multimask: bool,
+        cleanup: Cleanup,
     ) -> Result<Vec<Prediction>, PredictError> {
         let (model, side) = (&self.model, self.model.config.mask_side());
         // Without points and boxes the official predictor gives no sparse tokens, not even the padding.
@@ -196,7 +211,8 @@ impl ImagePredictor {
                     .chunks_exact(side * side)
                     .zip(ious)
                     .map(|(logits, &score)| {
-                        Mask::from_logits(logits.to_vec(), side, score, image.width, image.height)
+                        let size = [image.width, image.height];
+                        Mask::from_logits_cleaned(logits.to_vec(), side, score, size, cleanup)
                     })
                     .collect(),
                 object_score,

@@ -1,6 +1,6 @@
 //! A mask, in the forms in which people need it.
 
-use super::upscale::upscale_to_bits;
+use super::{Cleanup, upscale::upscale_to_bits};
 use crate::{PictureRef, PredictError, Rle};
 
 /// One mask of a prediction.
@@ -17,14 +17,30 @@ pub struct Mask {
 impl Mask {
     /// From the decoder's logits `[side, side]`, for a picture of `width` x `height`.
     pub(crate) fn from_logits(
-        mut logits: Vec<f32>,
+        logits: Vec<f32>,
         side: usize,
         score: f32,
         width: usize,
         height: usize,
     ) -> Self {
+        Self::from_logits_cleaned(logits, side, score, [width, height], Cleanup::default())
+    }
+
+    /// As [`Self::from_logits`], small regions changed. The logits stay as they are: a later prompt's mask is the
+    /// network's own.
+    pub(crate) fn from_logits_cleaned(
+        mut logits: Vec<f32>,
+        side: usize,
+        score: f32,
+        [width, height]: [usize; 2],
+        cleanup: Cleanup,
+    ) -> Self {
         // The official predictor thresholds the logits as they are and clamps those that it returns.
-        let bits = upscale_to_bits(&logits, [side, side], [height, width]);
+        let bits = if cleanup == Cleanup::default() {
+            upscale_to_bits(&logits, [side, side], [height, width])
+        } else {
+            upscale_to_bits(&cleanup.apply(&logits, side), [side, side], [height, width])
+        };
         for logit in &mut logits {
             *logit = logit.clamp(-32.0, 32.0);
         }

@@ -7,7 +7,7 @@ mod rle;
 mod upscale;
 
 pub use bits::{Mask, rle_of_bits};
-pub use holes::fill_holes;
+pub use holes::{Cleanup, fill_holes};
 pub use picture::object_in_mask_picture;
 pub use rle::{Rle, RleError};
 pub(crate) use upscale::non_overlapping_bits;
