@@ -105,7 +105,7 @@ export const clips = {
     const audio = sound && new AudioSampleSource({ codec: sound.codec, bitrate: 32_000 });
     if (audio) output.addAudioTrack(audio);
     await output.start();
-    await audio?.add(tone(times.length / 25, sound?.from));
+    if (audio) await addTone(audio, times.length / 25, sound?.from);
     // By the browser's own encoder, of which a new one begins where the size changes.
     const chunks: [chunk: EncodedVideoChunk, meta: EncodedVideoChunkMetadata | undefined][] = [];
     let failed: unknown;
@@ -188,7 +188,7 @@ export const clips = {
     const source = new AudioSampleSource({ codec: "opus", bitrate: 32_000 });
     output.addAudioTrack(source);
     await output.start();
-    await source.add(tone(1));
+    await addTone(source, 1);
     await output.finalize();
     return new Blob([target.buffer as ArrayBuffer], { type: "audio/webm" });
   },
@@ -299,12 +299,14 @@ export const clips = {
 };
 
 /** So many seconds, silent up to `from`. */
-function tone(seconds: number, from = 0): AudioSample {
+async function addTone(source: AudioSampleSource, seconds: number, from = 0): Promise<void> {
   const sampleRate = 48_000;
   const data = Float32Array.from({ length: seconds * sampleRate }, (_, i) =>
     i < from * sampleRate ? 0 : Math.sin(i / 20),
   );
-  return new AudioSample({ data, format: "f32", numberOfChannels: 1, sampleRate, timestamp: 0 });
+  const tone = new AudioSample({ data, format: "f32", numberOfChannels: 1, sampleRate, timestamp: 0 });
+  await source.add(tone);
+  tone.close();
 }
 
 function joined(parts: Uint8Array[]): Uint8Array {

@@ -1,5 +1,6 @@
 // What the export needs of mediabunny, so that only this is in its chunk of the page.
 export {
+  type AudioSample,
   AudioSampleSink,
   AudioSampleSource,
   BlobSource,

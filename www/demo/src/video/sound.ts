@@ -1,5 +1,6 @@
 // The sound of an exported clip. Fetched when something is exported.
 import {
+  type AudioSample,
   AudioSampleSink,
   AudioSampleSource,
   BlobSource,
@@ -93,18 +94,25 @@ async function encoded(
   output.addAudioTrack(source);
   return async (signal) => {
     for await (const sample of new AudioSampleSink(track).samples(start, end)) {
-      const { timestamp, numberOfFrames } = sample;
-      const at = (time: number) => Math.round((time - timestamp) * sampleRate);
-      const [from, to] = [Math.max(0, at(start)), Math.min(numberOfFrames, at(end))];
-      if (from < to) {
-        const part = sample.trim(from, to);
-        part.setTimestamp(Math.max(0, part.timestamp - start));
-        await source.add(part);
-        part.close();
+      try {
+        const { timestamp, numberOfFrames } = sample;
+        const at = (time: number) => Math.round((time - timestamp) * sampleRate);
+        const [from, to] = [Math.max(0, at(start)), Math.min(numberOfFrames, at(end))];
+        if (from < to) await addPart(source, sample.trim(from, to), start);
+        signal.throwIfAborted();
+      } finally {
+        sample.close();
       }
-      sample.close();
-      signal.throwIfAborted();
     }
     source.close();
   };
+}
+
+async function addPart(source: AudioSampleSource, part: AudioSample, start: number): Promise<void> {
+  try {
+    part.setTimestamp(Math.max(0, part.timestamp - start));
+    await source.add(part);
+  } finally {
+    part.close();
+  }
 }
