@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use crate::Implementation;
 
 /// `work` on a picture `[b, h, w, c]` whose windows of `window` x `window` pixels do not see each other; 0 is a single
-/// window. It may be called for several rows of windows at a time, from the top; their results lie below each other.
+/// window. It may be called for some rows of windows at a time, or for some windows, each a picture of its own.
 pub fn by_windows(
     implementation: &Implementation,
     x: Tensor<4>,

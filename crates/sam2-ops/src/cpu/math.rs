@@ -49,6 +49,8 @@ fn sum_of(row: &[f32], value: impl Fn(f32) -> f32) -> f32 {
 pub const LANES: usize = 8;
 
 /// Each row of `scores` times `scale` to weights that sum to 1.
+// A function of its own: inlined into a large one, its loops do not all become SIMD.
+#[inline(never)]
 pub fn softmax(scores: &mut [f32], row: usize, scale: f32) {
     for row in scores.chunks_exact_mut(row) {
         let mut lanes = [f32::NEG_INFINITY; LANES];

@@ -2,14 +2,24 @@
 
 use burn::tensor::Tensor;
 
+use crate::portable::{partition, unpartition};
+
 /// Tokens of a strip, about.
 const TOKENS: usize = 1024;
 
 /// [`crate::by_windows`].
 pub fn by_windows(x: Tensor<4>, window: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
-    let [_, _, w, _] = x.dims();
+    let [_, h, w, _] = x.dims();
     let windows = (TOKENS / (window * w).max(1)).max(1);
-    by_strips(x, windows * window, work)
+    if !h.is_multiple_of(window) || !w.is_multiple_of(window) {
+        return by_strips(x, windows * window, work);
+    }
+    // Each window is a picture of its own, so that attention cuts nothing out of queries, keys and values.
+    by_strips(x, windows * window, &|strip: Tensor<4>| {
+        let [b, h, w, _] = strip.dims();
+        let answers = work(partition(strip, [window, window]));
+        unpartition(answers, [b, h / window, w / window])
+    })
 }
 
 /// [`crate::by_rows`]. A picture that is little larger than a strip, such as a strip of [`by_windows`], goes through in one

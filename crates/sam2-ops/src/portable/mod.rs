@@ -28,6 +28,8 @@ pub(crate) use rotary_attention::join_projections;
 #[cfg(feature = "cpu")]
 pub(crate) use selection::{choose, pick};
 pub(crate) use windowed_attention::windowed_attention;
+#[cfg(feature = "cpu")]
+pub(crate) use windowed_attention::{partition, unpartition};
 
 /// Prompts of a batch at once.
 const PROMPTS: usize = 64;

@@ -67,7 +67,7 @@ fn pad(x: Tensor<4>, padding: Tensor<1>, sides: [usize; 2]) -> Tensor<4> {
 }
 
 /// Cuts `[b, rows * h, columns * w, c]` into `[b * rows * columns, h, w, c]`.
-fn partition(x: Tensor<4>, [window_h, window_w]: [usize; 2]) -> Tensor<4> {
+pub(crate) fn partition(x: Tensor<4>, [window_h, window_w]: [usize; 2]) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     let (rows, columns) = (h / window_h, w / window_w);
     if columns == 1 {
@@ -80,7 +80,7 @@ fn partition(x: Tensor<4>, [window_h, window_w]: [usize; 2]) -> Tensor<4> {
 }
 
 /// Undoes [`partition`].
-fn unpartition(x: Tensor<4>, [b, rows, columns]: [usize; 3]) -> Tensor<4> {
+pub(crate) fn unpartition(x: Tensor<4>, [b, rows, columns]: [usize; 3]) -> Tensor<4> {
     let [_, h, w, c] = x.dims();
     if columns == 1 {
         return x.reshape([b, rows * h, w, c]);
