@@ -114,13 +114,15 @@ export class Engine {
   }
 
   readonly #handlers: Handlers = {
-    load: async ({ weights, precision }, { signal, onProgress }) => {
+    load: async ({ weights, precision, config, imageSize }, { signal, onProgress }) => {
       const step = (phase: "verify" | "compile" | "upload" | "ready", loaded: 0 | 1) =>
         onProgress?.({ phase, loaded, total: 1 });
       const opened = this.#open(precision === "f16");
       opened.catch(() => {}); // It may fail while the download still runs; awaited below.
       let warm: Promise<unknown> = opened;
       const onHeader = (header: Uint8Array) => {
+        // The header tells of the file's own configuration only.
+        if (config !== undefined || imageSize !== undefined) return;
         // Loading will fail for the same reason, and say so.
         warm = opened.then((device) => device.warmUp(header)).catch(() => {});
       };
@@ -134,22 +136,32 @@ export class Engine {
       step("compile", 1);
       check(signal);
       step("upload", 0);
-      const model = await this.#wasm.Model.load(device, file.bytes).catch(async (error) => {
-        // A page that answers for a missing file must not be kept, and what was kept and is bad must go.
-        if (toSam2Error(error).code.startsWith("WEIGHTS_")) await file.drop();
-        throw error;
-      });
+      const model = await this.#wasm.Model.load(device, file.bytes, config, imageSize).catch(
+        async (error) => {
+          // A page that answers for a missing file must not be kept, and what was kept and is bad must go.
+          if (toSam2Error(error).code.startsWith("WEIGHTS_")) await file.drop();
+          throw error;
+        },
+      );
       this.#weights = undefined;
       const notKept = await file.keep();
       step("upload", 1);
       this.#model = model;
       step("ready", 1);
-      const { name, version, imageSize, parameters } = model;
+      const { name, version, parameters, warnings = [] } = model;
+      if (imageSize !== undefined && model.imageSize !== imageSize) {
+        model.free();
+        throw new Sam2Error(
+          "WEIGHTS_UNSUPPORTED",
+          `The model sees pictures at a side of ${model.imageSize} pixels only, not at ${imageSize}: leave imageSize out.`,
+        );
+      }
       return {
         name,
         version,
-        imageSize,
+        imageSize: model.imageSize,
         parameters,
+        warnings,
         device: device.name,
         precision: device.f16Products ? "f16" : "f32",
         ...(notKept && { notKept: toPlain(notKept) }),

@@ -1,5 +1,5 @@
 import type { PlainError } from "./errors.js";
-import type { Box, ModelInfo, Precision, Progress } from "./types.js";
+import type { Box, ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
   WasmMemoryUse,
@@ -39,8 +39,13 @@ export type WeightsSource = RemoteWeights | Blob | ArrayBuffer;
 /** The engine's calls: the same whether it lives in a worker or on this thread. */
 export interface Calls {
   load: {
-    args: { weights: WeightsSource; precision: Precision };
-    result: ModelInfo & { device: string; precision: Precision; notKept?: PlainError };
+    args: { weights: WeightsSource; precision: Precision } & ModelConfig;
+    result: ModelInfo & {
+      device: string;
+      precision: Precision;
+      warnings: string[];
+      notKept?: PlainError;
+    };
   };
   /** Answers once the engine has stopped for good, with the reason. */
   lost: { args: object; result: PlainError };

@@ -4,6 +4,7 @@ import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.
 import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
 import { Link, reloaded } from "./link.js";
+import { configOf } from "./model-config.js";
 import { toPicture } from "./picture.js";
 import type { Calls, Connection } from "./protocol.js";
 import { checkForm, readWeights } from "./read-weights.js";
@@ -58,6 +59,11 @@ export class Sam2 {
   get model(): ModelInfo {
     const { name, version, imageSize, parameters } = this.#started.loaded;
     return { name, version, imageSize, parameters };
+  }
+
+  /** What a user should know of the weights file: tensors that were passed over, or which of several models was taken. */
+  get warnings(): readonly string[] {
+    return this.#started.loaded.warnings;
   }
 
   /** What matrices are multiplied in. */
@@ -376,13 +382,16 @@ async function start(options: LoadOptions): Promise<Started> {
   if (precision !== "f32" && precision !== "f16")
     throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
   let weights = weightsSource(options);
+  const config = await until(configOf(options), [signal]);
   const devices = await until(chooseDevices(device), [signal]);
   let fallback: Sam2Error | undefined;
   for (const [index, chosen] of devices.entries()) {
     const connection = await connect(chosen, worker);
     try {
       const context = { signal, onProgress: muted(onProgress, signal) };
-      const loaded = await until(connection.call("load", { weights, precision }, context), [signal]);
+      const loaded = await until(connection.call("load", { weights, precision, ...config }, context), [
+        signal,
+      ]);
       return { connection, device: chosen, loaded, fallback };
     } catch (error) {
       if (!(index + 1 < devices.length && isOfTheEngine(error))) {

@@ -43,6 +43,16 @@ export interface LoadOptions {
    * Default `"f32"`: as the official code.
    */
   precision?: Precision;
+  /**
+   * How the network is built, where the file does not say and its tensors do not show: a variant's name (`"tiny"`, …), or
+   * the official configuration: the text of its YAML or JSON, or that as an object.
+   */
+  config?: string | object;
+  /**
+   * Side in pixels of the square that pictures are resized to, where it is another than the model's own: such as that of a
+   * model fine-tuned at 512, or a smaller one for a slow device.
+   */
+  imageSize?: number;
   /** Your own copies of the named models: `tiny` is then fetched from `${baseUrl}/tiny.safetensors`. */
   baseUrl?: string | URL;
   /**
@@ -57,6 +67,13 @@ export interface LoadOptions {
   worker?: boolean;
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;
+}
+
+/** How a file is to be loaded. @internal */
+export interface ModelConfig {
+  /** A variant's name, or JSON. */
+  config?: string;
+  imageSize?: number;
 }
 
 export type PreloadOptions = Pick<LoadOptions, "model" | "baseUrl" | "cache" | "onProgress" | "signal">;

@@ -10,7 +10,8 @@ export interface WasmModule {
     open(f16Products: boolean): Promise<WasmDevice>;
   };
   Model: {
-    load(device: WasmDevice, weights: Uint8Array, config?: string): Promise<WasmModel>;
+    /** `config` is a variant's name or JSON; `imageSize` is the side of the network's square, where it is another. */
+    load(device: WasmDevice, weights: Uint8Array, config?: string, imageSize?: number): Promise<WasmModel>;
   };
   /** Called once if the module panics; nothing under way will settle after that. */
   setPanicHandler(handler: (message: string) => void): void;
@@ -35,6 +36,8 @@ export interface WasmModel {
   readonly version: string;
   readonly imageSize: number;
   readonly parameters: number;
+  /** What was passed over in the file, or chosen of it. */
+  readonly warnings?: string[];
   /** How many pictures have been encoded. */
   readonly encodes: number;
   setImage(rgba: Uint8Array, width: number, height: number): Promise<WasmEmbedding>;

@@ -24,6 +24,9 @@ function failWith(code: string, message: string): never {
 /** Counts of what is alive, so that tests can see leaks. */
 export const alive = { devices: 0, models: 0, embeddings: 0, videos: 0 };
 
+/** What configurations models were loaded by. */
+export const configs: (string | undefined)[] = [];
+
 /** What areas of holes and islands predictions were asked with. */
 export const cleanups: [holes: number, sprinkles: number][] = [];
 
@@ -75,14 +78,22 @@ export class Device implements WasmDevice {
 export class Model implements WasmModel {
   readonly name = "fake";
   readonly version = "2.1";
-  readonly imageSize = 512;
+  readonly warnings: string[] = [];
   readonly parameters = 1_234_567;
   encodes = 0;
 
-  static async load(_device: WasmDevice, weights: Uint8Array): Promise<Model> {
+  constructor(readonly imageSize = 512) {}
+
+  static async load(
+    _device: WasmDevice,
+    weights: Uint8Array,
+    config?: string,
+    imageSize?: number,
+  ): Promise<Model> {
+    configs.push(config);
     if (weights.length < 8) failWith("WEIGHTS_CORRUPT", "The weights file is cut short. Download it again.");
     alive.models++;
-    return new Model();
+    return new Model(imageSize);
   }
 
   async setImage(rgba: Uint8Array, width: number, height: number): Promise<WasmEmbedding> {

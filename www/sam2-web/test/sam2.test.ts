@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type LoadOptions, Sam2, Sam2Error } from "../src/index.js";
-import { alive, cleanups, Model as fakeModel, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
+import { alive, cleanups, configs, Model as fakeModel, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
 import { FakeWorker } from "./fake-worker.js";
 
 const weights = new ArrayBuffer(64);
@@ -191,6 +191,23 @@ describe.each([
     sam.dispose();
     expect(await codeOf(other.predict(click))).toBe("DISPOSED");
     expect(await codeOf(sam.setImage(picture()))).toBe("DISPOSED");
+  });
+
+  it("passes on a configuration as JSON or a name, and the network's side", async () => {
+    const before = configs.length;
+    const tree = { model: { image_size: 512, scale: 0.5 } };
+    const yaml = "# @package _global_\nmodel:\n  image_size: 512\n  scale: 0.5\n";
+    for (const config of [undefined, "tiny", tree, JSON.stringify(tree), yaml]) {
+      const sam = await load({ ...(config && { config }), imageSize: 256 });
+      expect(sam.model.imageSize).toBe(256);
+      sam.dispose();
+    }
+    const json = JSON.stringify(tree);
+    expect(configs.slice(before)).toEqual([undefined, "tiny", json, json, json]);
+    for (const config of ["", 3, null, "a: [", "- a\n- b", "one\ntwo"] as never[])
+      expect(await codeOf(load({ config }))).toBe("UNSUPPORTED_INPUT");
+    for (const imageSize of [0, -1, 0.5, Number.NaN, "512" as never])
+      expect(await codeOf(load({ imageSize }))).toBe("UNSUPPORTED_INPUT");
   });
 
   it("passes on which holes and islands are to go, and refuses what is no number of pixels", async () => {
