@@ -4,14 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use sam2_weights::PackedDtype;
+use sam2_checkpoint::PackedDtype;
 
 use crate::load;
 
 /// Arguments of `sam2 convert`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The official .pt, or safetensors
+    /// The official .pt, or safetensors; of several files their folder or index
     input: PathBuf,
     /// Where to write
     #[arg(value_name = "OUT.safetensors")]
@@ -19,9 +19,8 @@ pub struct Args {
     /// f16 is half the size
     #[arg(long, value_enum, default_value = "f16")]
     dtype: Dtype,
-    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
-    #[arg(long, value_name = "NAME|FILE.yaml")]
-    config: Option<String>,
+    #[command(flatten)]
+    config: load::ConfigArgs,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -35,7 +34,8 @@ enum Dtype {
 pub fn run(args: &Args) -> Result<()> {
     let name = || args.input.display().to_string();
     let mut checkpoint = load::checkpoint(&args.input)?;
-    let config = load::config(args.config.as_deref(), &checkpoint).with_context(name)?;
+    let config = load::config(&args.config, &checkpoint).with_context(name)?;
+    load::tell(&checkpoint.check(&config).with_context(name)?);
     let dtype = match args.dtype {
         Dtype::F16 => PackedDtype::F16,
         Dtype::F32 => PackedDtype::F32,

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use sam2_weights::{CheckpointError, Container, Naming};
+use sam2::CheckpointError;
+use sam2::checkpoint::Naming;
+use sam2_checkpoint::Container;
 
 use crate::load;
 
 /// Arguments of `sam2 info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The official .pt, or safetensors
+    /// The official .pt, or safetensors; of several files their folder or index
     file: PathBuf,
 }
 
@@ -24,7 +26,7 @@ pub fn run(args: &Args) -> Result<()> {
         other => Some(other.with_context(name)?),
     };
     if let Some(config) = &config {
-        checkpoint.check(config).with_context(name)?;
+        load::tell(&checkpoint.check(config).with_context(name)?);
     }
     let container = match checkpoint.container() {
         Container::Safetensors => "safetensors",

@@ -1,25 +1,36 @@
 //! Weights, configurations and folders.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use sam2::{ImageModel, Implementation, Sam2Config, VideoModel};
+use sam2::checkpoint::Remark;
+use sam2::{Checkpoint, CheckpointError, ImageModel, Implementation, Sam2Config, VideoModel};
 use sam2_ops::Products;
-use sam2_weights::Checkpoint;
 
 /// Which model to run.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// Weights: the official .pt, or safetensors
+    /// Weights: the official .pt, or safetensors; of several files their folder or index
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
-    #[arg(long, value_name = "NAME|FILE.yaml")]
-    config: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// How the network is computed: `portable` and `packed` are for comparison, and slower
     #[arg(long, value_enum, default_value = "cpu")]
     implementation: Computed,
+}
+
+/// Which configuration the weights are of.
+#[derive(clap::Args)]
+pub struct ConfigArgs {
+    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
+    #[arg(long, value_name = "NAME|FILE.yaml")]
+    config: Option<String>,
+    /// Side in pixels that pictures are resized to, such as 512: less is quicker and coarser; the configuration's if left out
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<usize>,
 }
 
 /// The implementations of the network's operations.
@@ -43,21 +54,90 @@ impl Computed {
     }
 }
 
-/// Opens a `.pt` or safetensors file.
+/// Opens a `.pt` or safetensors file, or all files of a checkpoint in several.
 pub fn checkpoint(path: &Path) -> Result<Checkpoint> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Checkpoint::from_bytes(bytes).with_context(|| path.display().to_string())
+    let name = || path.display().to_string();
+    let parts = parts(path)?
+        .iter()
+        .map(|part| fs::read(part).with_context(|| format!("cannot read {}", part.display())))
+        .collect::<Result<Vec<_>>>()?;
+    Checkpoint::from_parts(parts).with_context(name)
+}
+
+/// The files of a checkpoint: those that an index names, those in a folder, or the one file.
+fn parts(path: &Path) -> Result<Vec<PathBuf>> {
+    let has_ending = |path: &Path, ending: &str| path.to_string_lossy().ends_with(ending);
+    if path.is_dir() {
+        let files = entries(path)?;
+        if let Some(index) = files
+            .iter()
+            .find(|file| has_ending(file, ".safetensors.index.json"))
+        {
+            return indexed(index);
+        }
+        let files: Vec<_> = files
+            .into_iter()
+            .filter(|file| has_ending(file, ".safetensors"))
+            .collect();
+        anyhow::ensure!(
+            !files.is_empty(),
+            "{} has no .safetensors file in it",
+            path.display()
+        );
+        return Ok(files);
+    }
+    match has_ending(path, ".index.json") {
+        true => indexed(path),
+        false => Ok(vec![path.to_owned()]),
+    }
+}
+
+/// The files that the index of a checkpoint in several files names; they lie beside it.
+fn indexed(index: &Path) -> Result<Vec<PathBuf>> {
+    let name = || index.display().to_string();
+    let text = fs::read_to_string(index).with_context(|| format!("cannot read {}", name()))?;
+    let tree: serde_json::Value = serde_json::from_str(&text).with_context(name)?;
+    let files: BTreeSet<&str> = tree
+        .get("weight_map")
+        .and_then(|map| map.as_object())
+        .into_iter()
+        .flat_map(|map| map.values().filter_map(|file| file.as_str()))
+        .collect();
+    anyhow::ensure!(!files.is_empty(), "{}: it has no `weight_map`", name());
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let beside = files.into_iter().map(|file| {
+        let plain = Path::new(file).file_name().is_some_and(|name| name == file);
+        anyhow::ensure!(plain, "{}: `{file}` is no file beside it", name());
+        Ok(folder.join(file))
+    });
+    beside.collect()
 }
 
 /// The configuration that was named: a variant, or an official YAML file; else what the checkpoint says itself.
-pub fn config(named: Option<&str>, checkpoint: &Checkpoint) -> Result<Sam2Config> {
-    match named {
-        None => Ok(checkpoint.config()?),
+pub fn config(args: &ConfigArgs, checkpoint: &Checkpoint) -> Result<Sam2Config> {
+    let config = match args.config.as_deref() {
+        None => match checkpoint.config() {
+            Err(error @ CheckpointError::UnknownVariant { .. }) => {
+                Err(error).context("give --config NAME or --config FILE.yaml")?
+            }
+            other => other?,
+        },
         Some(name) if name.ends_with(".yaml") || name.ends_with(".yml") => {
             let text = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
-            Sam2Config::from_yaml(&text).with_context(|| name.to_owned())
+            Sam2Config::from_yaml(&text).with_context(|| name.to_owned())?
         }
-        Some(name) => Ok(Sam2Config::named(name, checkpoint.version())?),
+        Some(name) => Sam2Config::named(name, checkpoint.version())?,
+    };
+    match args.image_size {
+        Some(side) => config.with_image_size(side).context("--image-size"),
+        None => Ok(config),
+    }
+}
+
+/// What a user should know, on standard error.
+pub fn tell(remarks: &[Remark]) {
+    for remark in remarks {
+        eprintln!("sam2: warning: {remark}");
     }
 }
 
@@ -83,11 +163,10 @@ pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
 
 /// A checkpoint that has all that its configuration asks for.
 fn checked(args: &ModelArgs) -> Result<(Checkpoint, Sam2Config)> {
+    let name = || args.weights.display().to_string();
     let checkpoint = checkpoint(&args.weights)?;
-    let config = config(args.config.as_deref(), &checkpoint)?;
-    checkpoint
-        .check(&config)
-        .with_context(|| args.weights.display().to_string())?;
+    let config = config(&args.config, &checkpoint).with_context(name)?;
+    tell(&checkpoint.check(&config).with_context(name)?);
     Ok((checkpoint, config))
 }
 

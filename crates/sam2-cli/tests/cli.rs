@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 const MALICIOUS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/../sam2-weights/tests/fixtures/malicious.pt"
+    "/../checkpoint/tests/fixtures/malicious.pt"
 );
 
 /// A folder for one test, with a picture of a red disc, 60 wide and 40 high.
@@ -167,7 +167,7 @@ fn wrong_files_are_refused() {
     fs::write(path("huge.bmp"), bmp_header(12_000, 9_000)).unwrap();
     assert_refused(&with(WEIGHTS, &path("huge.bmp")), "over the limit");
 
-    assert_refused(&with(&path("disc.png"), &disc), "not SAM 2 weights");
+    assert_refused(&with(&path("disc.png"), &disc), "not a model's weights");
     assert_refused(&with(MALICIOUS, &disc), "posix.system");
     let whole = fs::read(WEIGHTS).unwrap();
     fs::write(path("half.safetensors"), &whole[..whole.len() / 2]).unwrap();
@@ -184,6 +184,95 @@ fn wrong_files_are_refused() {
         &out,
     ]);
     assert_refused(&wrong, "another variant");
+}
+
+/// nano's tensors, as `keep` renames them, in a file.
+fn rewritten(path: &Path, metadata: bool, keep: impl Fn(&str) -> Option<String>) {
+    let bytes = fs::read(WEIGHTS).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let nano = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = nano.iter().filter_map(|(name, view)| Some((keep(name)?, view)));
+    let metadata = metadata.then(|| header.metadata().clone()).flatten();
+    fs::write(path, safetensors::serialize(tensors, metadata).unwrap()).unwrap();
+}
+
+#[test]
+fn a_checkpoint_as_training_left_it() {
+    let folder = folder("training");
+    let at = |name: &str| folder.join(name);
+    let info = |path: &Path| {
+        let output = sam2(&["info", path.to_str().unwrap()]);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (nano, warnings) = info(Path::new(WEIGHTS));
+    assert_eq!(warnings, "");
+
+    // Behind prefixes, and without a file ending; a tensor that is missing stays an error.
+    let own = at("own");
+    rewritten(&own, true, |name| {
+        Some(match name {
+            "no_obj_ptr" => "my_head.weight".into(),
+            _ => format!("module.{name}"),
+        })
+    });
+    let error = sam2(&["info", own.to_str().unwrap()]);
+    assert_refused(&error, "no tensor `no_obj_ptr`");
+    rewritten(&own, true, |name| Some(format!("_orig_mod.module.{name}")));
+    assert_eq!(info(&own), (nano.clone(), String::new()));
+
+    // In two files, with an index.
+    let parts = at("parts");
+    fs::create_dir_all(&parts).unwrap();
+    let mut map = serde_json::Map::new();
+    for (file, encoder) in [("a.safetensors", true), ("b.safetensors", false)] {
+        rewritten(&parts.join(file), encoder, |name| {
+            (name.starts_with("image_encoder.") == encoder).then(|| name.to_owned())
+        });
+        map.insert(file.into(), file.into());
+    }
+    assert_eq!(info(&parts).0, nano);
+    let index = parts.join("model.safetensors.index.json");
+    fs::write(&index, serde_json::json!({ "weight_map": map }).to_string()).unwrap();
+    assert_eq!(info(&parts).0, nano);
+    assert_eq!(info(&index).0, nano);
+    fs::write(at("bad.index.json"), r#"{"weight_map": {"a": "../own"}}"#).unwrap();
+    let error = sam2(&["info", at("bad.index.json").to_str().unwrap()]);
+    assert_refused(&error, "no file beside it");
+
+    // Without its configuration it has to be given.
+    let bare = at("bare.safetensors");
+    rewritten(&bare, false, |name| Some(name.to_owned()));
+    let out = at("out.safetensors");
+    let [bare, out] = [&bare, &out].map(|path| path.to_str().unwrap());
+    assert_refused(&sam2(&["convert", bare, out]), "--config FILE.yaml");
+    let yaml = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano/nano.yaml");
+    let output = sam2(&["convert", bare, out, "--config", yaml]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn pictures_can_be_resized_to_another_side() {
+    let folder = folder("image-size");
+    let output = predict(&folder, &["--point", "30,20,1", "--image-size", "256"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let bytes = fs::read(folder.join("result.safetensors")).unwrap();
+    let result = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(result.tensor("low_res_logits").unwrap().shape(), [3, 64, 64]);
+    assert_eq!(result.tensor("masks").unwrap().shape(), [3, 40, 60]);
+    for side in ["0", "100", "1000000", "18446744073709551615"] {
+        let output = predict(&folder, &["--point", "30,20,1", "--image-size", side]);
+        assert_refused(&output, "a multiple of 32 from 64 to 4096");
+    }
 }
 
 /// An uncompressed 24-bit BMP without its pixels.

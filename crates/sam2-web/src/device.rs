@@ -143,9 +143,9 @@ mod webgpu {
 
     use burn::tensor::Device;
     use burn::tensor::wgpu::{WgpuSetup, wgpu};
-    use sam2::Implementation;
+    use sam2::{Checkpoint, Implementation};
+    use sam2_checkpoint::Dtype;
     use sam2_ops::{Adapter, AdapterClass};
-    use sam2_weights::{Checkpoint, Dtype};
 
     use crate::error::JsFailure;
 

@@ -1,8 +1,7 @@
 //! Errors on their way to JavaScript.
 
-use sam2::WeightsError;
+use sam2::{CheckpointError, LoadError};
 use sam2_predict::{PredictError, VideoError};
-use sam2_weights::CheckpointError;
 use wasm_bindgen::JsValue;
 
 /// A stable code for programs and a message for people.
@@ -71,17 +70,19 @@ impl From<VideoError> for JsFailure {
 
 impl From<CheckpointError> for JsFailure {
     fn from(error: CheckpointError) -> Self {
-        Self::new(error.code(), error.to_string())
+        let advice = match error {
+            CheckpointError::UnknownVariant { .. } => {
+                " as `config`, a variant's name or the text of the model's own configuration"
+            }
+            _ => "",
+        };
+        Self::new(error.code(), format!("{error}{advice}"))
     }
 }
 
-impl From<WeightsError> for JsFailure {
-    fn from(error: WeightsError) -> Self {
-        let code = match error {
-            WeightsError::Width { .. } => "WEIGHTS_UNSUPPORTED",
-            _ => "WEIGHTS_MISMATCH",
-        };
-        Self::new(code, error.to_string())
+impl From<LoadError> for JsFailure {
+    fn from(error: LoadError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

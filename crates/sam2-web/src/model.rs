@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::{Array, Promise};
-use sam2::{ImageModel, Sam2Config, Version, VideoModel};
+use sam2::{Checkpoint, ImageModel, Sam2Config, Version, VideoModel};
 use sam2_predict::{Cleanup, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
-use sam2_weights::Checkpoint;
 use wasm_bindgen::prelude::*;
 
 use crate::device::{Device, Opened};
@@ -24,6 +23,7 @@ pub struct Model {
     image: Arc<ImageModel>,
     memory: RefCell<Memory>,
     parameters: usize,
+    warnings: Vec<String>,
     // The last field, so that it goes after all that is on it.
     device: Rc<Opened>,
 }
@@ -52,20 +52,24 @@ impl Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Loads onto a device, which is the model's own from then on, a weights file's bytes (safetensors, or the official `.pt`). `config` is a variant's name or the official
-    /// configuration as JSON; without it the file says, or its tensors do. Resolves to a `Model`.
+    /// Loads a weights file's bytes (safetensors, or PyTorch's) onto a device, which is the model's own from then on.
+    /// `config` is a variant's name or the official configuration as JSON; without it the file says, or its tensors do.
+    /// `imageSize` is the side in pixels of the square that pictures are resized to, if not the configuration's. Resolves
+    /// to a `Model`.
     ///
     /// Rejects with `WEIGHTS_…`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(unchecked_return_type = "Promise<Model>")]
-    pub fn load(device: &Device, weights: Vec<u8>, config: Option<String>) -> Promise {
+    pub fn load(
+        device: &Device,
+        weights: Vec<u8>,
+        config: Option<String>,
+        #[wasm_bindgen(js_name = imageSize)] image_size: Option<usize>,
+    ) -> Promise {
         let device = device.opened();
         promise(async move {
             let mut checkpoint = Checkpoint::from_bytes(weights)?;
-            let config = match config {
-                Some(text) => parse_config(&text, checkpoint.version())?,
-                None => checkpoint.config()?,
-            };
-            checkpoint.check(&config)?;
+            let config = configuration(&checkpoint, config.as_deref(), image_size)?;
+            let remarks = checkpoint.check(&config)?;
             let parameters = config
                 .parameters()
                 .iter()
@@ -82,12 +86,20 @@ impl Model {
             Ok(Model {
                 predictor: Rc::new(ImagePredictor::new(image.clone())),
                 image,
-                memory: RefCell::new(Memory::Stored(checkpoint.into_memory())),
+                memory: RefCell::new(Memory::Stored(checkpoint.into_memory(&config)?)),
                 parameters,
+                warnings: remarks.iter().map(ToString::to_string).collect(),
                 device,
             }
             .into())
         })
+    }
+
+    /// What a user should know of the weights file: that tensors of it were passed over, or which of several networks was
+    /// taken.
+    #[wasm_bindgen(getter)]
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     /// `tiny`, `nano`, …
@@ -219,12 +231,32 @@ impl Embedding {
     }
 }
 
+/// The configuration that was given, as a variant's name or as JSON, else the file's own; with its own `image_size`.
+fn configuration(
+    checkpoint: &Checkpoint,
+    given: Option<&str>,
+    image_size: Option<usize>,
+) -> Result<Sam2Config, JsFailure> {
+    let config = match given {
+        None => checkpoint.config()?,
+        Some(text) => parse_config(text, checkpoint.version())?,
+    };
+    Ok(match image_size {
+        None => config,
+        Some(side) => config.with_image_size(side).map_err(unsupported)?,
+    })
+}
+
 fn parse_config(text: &str, version: Version) -> Result<Sam2Config, JsFailure> {
-    let unsupported = |message: String| JsFailure::new("WEIGHTS_UNSUPPORTED", message);
     if !text.trim_start().starts_with('{') {
-        return Sam2Config::named(text, version).map_err(|error| unsupported(error.to_string()));
+        return Sam2Config::named(text.trim(), version).map_err(unsupported);
     }
-    let tree = serde_json::from_str(text)
+    let tree: serde_json::Value = serde_json::from_str(text)
         .map_err(|error| unsupported(format!("the configuration is not JSON: {error}")))?;
-    Sam2Config::from_official(&tree).map_err(|error| unsupported(error.to_string()))
+    // A whole file has it under `model`, as the official YAML does.
+    Sam2Config::from_official(tree.get("model").unwrap_or(&tree)).map_err(unsupported)
+}
+
+fn unsupported(error: impl std::fmt::Display) -> JsFailure {
+    JsFailure::new("WEIGHTS_UNSUPPORTED", error.to_string())
 }

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 use sam2_ops::{Implementation, Parameter, TensorSource, Weights, WeightsError};
 
 use crate::config::Sam2Config;
+use crate::error::LoadError;
 use crate::image_encoder::ImageEncoder;
 use crate::mask_decoder::{ImageFeatures, MaskDecoder, MaskDecoderOutput};
 use crate::prompt_encoder::PromptEncoder;
@@ -28,14 +29,16 @@ impl ImageModel {
     /// Builds the network, which is computed by `implementation`.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape, or a width is none that the implementation can do.
+    /// The configuration cannot be run, a tensor is missing or has another shape, or a width is none that the implementation
+    /// can do.
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
         implementation: &Implementation,
-    ) -> Result<Self, WeightsError> {
+    ) -> Result<Self, LoadError> {
+        config.validate()?;
         config.check_widths(implementation.width_multiple())?;
-        Self::load_from(config, Weights::new(source, implementation))
+        Ok(Self::load_from(config, Weights::new(source, implementation))?)
     }
 
     /// The same from the root of the official module tree.

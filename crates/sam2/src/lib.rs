@@ -1,10 +1,12 @@
-//! Segment Anything 2 as the paper draws it: no files, no browser, no pictures.
+//! Segment Anything 2 as the paper draws it: no browser, no pictures. [`checkpoint`] finds its tensors in files.
 //!
 //! Every block of the paper's figure is in a file named after it, and every parameter keeps the name it has in the
 //! official checkpoints (facebookresearch/sam2). A block is written once, in the operations of `sam2-ops`; how these are
 //! computed is an [`Implementation`] that is chosen when a model is loaded.
 
+pub mod checkpoint;
 pub mod config;
+mod error;
 pub mod image_encoder;
 mod image_model;
 pub mod mask_decoder;
@@ -15,7 +17,9 @@ pub mod prompt_encoder;
 mod video_model;
 mod warm_up;
 
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{ConfigError, Sam2Config, Version};
+pub use error::LoadError;
 pub use image_encoder::ImageEncoder;
 pub use image_model::ImageModel;
 pub use mask_decoder::{ImageFeatures, MaskDecoder};

@@ -10,6 +10,7 @@ use sam2_ops::{
 };
 use sam2_resample::antialiased;
 
+use crate::LoadError;
 use crate::config::{Sam2Config, Version};
 use crate::image_model::ImageModel;
 use crate::mask_decoder::{DynamicMultimask, ImageFeatures};
@@ -85,12 +86,12 @@ impl VideoModel {
     /// Builds the network from all of its tensors; it is computed by `implementation`.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape, or a width is none that the implementation can do.
+    /// As [`ImageModel::load`].
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
         implementation: &Implementation,
-    ) -> Result<Self, WeightsError> {
+    ) -> Result<Self, LoadError> {
         Self::load_memory(
             Arc::new(ImageModel::load(config, source, implementation)?),
             source,
@@ -101,9 +102,13 @@ impl VideoModel {
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
-    pub fn load_memory(image: Arc<ImageModel>, source: &mut dyn TensorSource) -> Result<Self, WeightsError> {
+    pub fn load_memory(image: Arc<ImageModel>, source: &mut dyn TensorSource) -> Result<Self, LoadError> {
+        image.config.validate()?;
         let implementation = image.implementation().clone();
-        Self::load_memory_from(image, Weights::new(source, &implementation))
+        Ok(Self::load_memory_from(
+            image,
+            Weights::new(source, &implementation),
+        )?)
     }
 
     /// The same from the root of the official module tree.

@@ -3,22 +3,38 @@
 use burn::tensor::{Tensor, TensorData, f16};
 use sam2_ops::{Implementation, TensorSource, WeightsError};
 
-use crate::Sam2Config;
 use crate::image_model::ImageModel;
 use crate::prompt_encoder::{Point, PointLabel};
+use crate::{LoadError, Sam2Config};
 
 /// Makes the pipelines that an [`ImageModel`] of `config` needs to encode a picture and to answer a click on it. Nothing
 /// is computed: kernels are compiled and left at that. `half`: the weights are f16.
 ///
+/// Nothing is done for a network that needs much more memory than any official one, for so far it is only a claim of a
+/// file's header.
+///
 /// # Errors
-/// [`WeightsError::Width`] for a network that the implementation cannot run.
-pub fn warm_up(config: &Sam2Config, half: bool, implementation: &Implementation) -> Result<(), WeightsError> {
+/// [`LoadError`] for a network that the implementation cannot run.
+pub fn warm_up(config: &Sam2Config, half: bool, implementation: &Implementation) -> Result<(), LoadError> {
+    config.validate()?;
+    if !is_modest(config) {
+        return Ok(());
+    }
     let mut done = Ok(());
     implementation.warm_up(&mut || done = run(config, half, implementation));
     done
 }
 
-fn run(config: &Sam2Config, half: bool, implementation: &Implementation) -> Result<(), WeightsError> {
+/// Whether the weights and the largest features that warming up allocates are 256 MiB each at most.
+fn is_modest(config: &Sam2Config) -> bool {
+    const MOST: usize = 1 << 26;
+    let weights = shallow(config).parameters();
+    let weights = weights.iter().map(|spec| spec.shape.iter().product::<usize>());
+    let hidden = config.mask_side().pow(2) * 4 * config.trunk.embed_dim;
+    weights.fold(0, usize::saturating_add) <= MOST && hidden <= MOST
+}
+
+fn run(config: &Sam2Config, half: bool, implementation: &Implementation) -> Result<(), LoadError> {
     let model = ImageModel::load(&shallow(config), &mut Zeros { half }, implementation)?;
     let side = config.image_size;
     let picture = Tensor::zeros([1, 3, side, side], implementation.device());
@@ -44,10 +60,10 @@ fn shallow(config: &Sam2Config) -> Sam2Config {
     let [first, second, third, fourth] = config.trunk.stages;
     let stages = [first.min(2), second.min(2), third.min(3), fourth.min(2)];
     shallow.trunk.stages = stages;
-    if !config.trunk.global_att_blocks.is_empty() {
-        // The third stage's last block, which is neither its first nor the only one in windows.
-        shallow.trunk.global_att_blocks = vec![stages[0] + stages[1] + stages[2] - 1];
-    }
+    // The third stage's last block, if it is not its first, where queries are pooled.
+    let global = !config.trunk.global_att_blocks.is_empty() && stages[2] > 1;
+    let block = global.then(|| stages[0] + stages[1] + stages[2] - 1);
+    shallow.trunk.global_att_blocks = block.into_iter().collect();
     shallow
 }
 
@@ -66,5 +82,25 @@ impl TensorSource for Zeros {
             true => Ok(TensorData::zeros::<f16, _>(shape.to_vec())),
             false => self.take(name, shape),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Version;
+    use crate::config::VARIANTS;
+
+    #[test]
+    fn official_networks_are_warmed_up_and_a_huge_claim_is_not() {
+        for name in VARIANTS {
+            let config = Sam2Config::named(name, Version::V2_1).unwrap();
+            assert!(is_modest(&config), "{name}");
+        }
+        let mut config = Sam2Config::named("tiny", Version::V2_1).unwrap();
+        config.trunk.embed_dim = 512;
+        config.neck.backbone_channel_list = [4096, 2048, 1024, 512];
+        assert_eq!(config.validate(), Ok(()));
+        assert!(!is_modest(&config));
     }
 }

@@ -112,6 +112,75 @@ fn what_the_port_does_not_implement_is_named() {
 }
 
 #[test]
+fn sizes_out_of_bounds_are_named_whoever_made_them() {
+    let refused = |key: &str, change: fn(&mut Sam2Config)| {
+        let mut config = named("tiny");
+        change(&mut config);
+        match config.validate() {
+            Err(ConfigError::Value { key: found, .. }) => assert_eq!(found, key),
+            other => panic!("{key}: {other:?}"),
+        }
+    };
+    for name in VARIANTS {
+        assert_eq!(named(name).validate(), Ok(()));
+    }
+    refused("image_size", |c| c.image_size = 0);
+    refused("image_size", |c| c.image_size = usize::MAX - 31);
+    refused("image_size", |c| c.image_size = 4096);
+    refused("image_encoder.scalp", |c| c.scalp = 2);
+    refused("image_encoder.trunk.num_heads", |c| c.trunk.num_heads = 0);
+    refused("image_encoder.trunk.embed_dim", |c| c.trunk.embed_dim = 0);
+    refused("image_encoder.trunk.embed_dim", |c| {
+        c.trunk.embed_dim = usize::MAX;
+    });
+    refused("image_encoder.trunk.stages", |c| c.trunk.stages[0] = 0);
+    refused("image_encoder.trunk.stages", |c| {
+        c.trunk.stages = [usize::MAX; 4];
+    });
+    refused("image_encoder.trunk.global_att_blocks", |c| {
+        c.trunk.global_att_blocks = vec![usize::MAX];
+    });
+    refused("image_encoder.trunk.global_att_blocks", |c| {
+        // 512 x 512 tokens that all look at each other.
+        (c.image_size, c.trunk.stages[0], c.trunk.global_att_blocks) = (2048, 2, vec![1]);
+    });
+    refused("image_encoder.trunk.window_spec", |c| {
+        c.trunk.window_spec[2] = 0;
+    });
+    refused("image_encoder.neck.d_model", |c| c.neck.d_model = 0);
+    refused("image_encoder.neck.fpn_top_down_levels", |c| {
+        c.neck.fpn_top_down_levels = vec![3; 100];
+    });
+    refused("memory_attention.num_layers", |c| {
+        c.memory_attention.num_layers = 0;
+    });
+    refused("memory_attention.layer.self_attention.rope_theta", |c| {
+        c.memory_attention.rope_theta = f64::NAN;
+    });
+    for out_dim in [0, 1, 2, 6, 24, 512] {
+        let mut config = named("tiny");
+        config.memory_encoder.out_dim = out_dim;
+        let error = config.validate().unwrap_err();
+        assert!(error.to_string().contains("memory_encoder.out_dim"), "{error}");
+    }
+    refused("num_maskmem", |c| c.num_maskmem = usize::MAX);
+}
+
+#[test]
+fn another_side_keeps_the_network() {
+    let half = named("tiny").with_image_size(512).unwrap();
+    assert_eq!((half.image_size, half.name.as_str()), (512, "tiny"));
+    assert_eq!(half.parameters(), named("tiny").parameters());
+    for side in [0, 32, 500, 4097, usize::MAX] {
+        let error = named("tiny").with_image_size(side).unwrap_err();
+        assert!(
+            error.to_string().contains("a multiple of 32 from 64 to 4096"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn widths_that_no_gpu_kernel_can_do_are_named() {
     for name in VARIANTS {
         assert_eq!(named(name).check_widths(4), Ok(()));

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, TensorData};
 use parity::{Difference, block_on, natively, synthetic};
-use sam2::{Implementation, TensorSource, VideoModel, WeightsError};
+use sam2::{Checkpoint, Implementation, TensorSource, VideoModel, WeightsError};
 use sam2_ops::{Adapter, AdapterClass};
 use sam2_predict::{
     ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession,
 };
-use sam2_weights::Checkpoint;
 
 const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
 const SIZE: [usize; 2] = [480, 360];

@@ -10,9 +10,9 @@
 use std::path::{Path, PathBuf};
 
 use parity::{block_on, natively};
+use sam2::Checkpoint;
 use sam2::{ImageModel, Version};
 use sam2_predict::{BoxPrompt, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt};
-use sam2_weights::Checkpoint;
 
 const TOLERANCE: f32 = 0.02;
 

@@ -13,7 +13,6 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["sam2-ops"],
     &["sam2"],
-    &["sam2-weights"],
     &["sam2-predict"],
     &["sam2-web", "sam2-cli"],
 ];

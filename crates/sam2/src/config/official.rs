@@ -121,6 +121,13 @@ fn class_default(key: &str) -> Option<Value> {
     })
 }
 
+/// Most values of the finest features, `(image_size / 4)² · embed_dim`: a block's hidden layer of them is 1 GiB.
+const MAX_FEATURES: usize = 1 << 26;
+/// Largest side in tokens on which a block may attend globally: the time grows with its fourth power.
+const MAX_GLOBAL_SIDE: usize = 256;
+/// Longest configuration that is read, in bytes of JSON or YAML; an official one has 4,000.
+pub(crate) const MAX_CONFIG: usize = 64 << 10;
+
 impl Sam2Config {
     /// Reads the official tree: what stands under `model:` in the YAML, as JSON.
     ///
@@ -183,7 +190,7 @@ impl Sam2Config {
             },
             num_maskmem: number(model, "num_maskmem", Some(7))?,
         };
-        config.check_sizes()?;
+        config.validate()?;
         config.compare(model)?;
         for variant in VARIANTS {
             let named = Self::named(variant, config.version)?;
@@ -205,6 +212,11 @@ impl Sam2Config {
     /// [`ConfigError::Syntax`] for what is no YAML with a `model` mapping; else as [`Sam2Config::from_official`].
     #[cfg(feature = "yaml")]
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+        if text.len() > MAX_CONFIG {
+            return Err(ConfigError::Syntax {
+                reason: format!("it has {} bytes, more than {MAX_CONFIG}", text.len()),
+            });
+        }
         let file: Value = serde_saphyr::from_str(text).map_err(|error| ConfigError::Syntax {
             reason: error.to_string().lines().next().unwrap_or("").into(),
         })?;
@@ -330,118 +342,157 @@ impl Sam2Config {
         model
     }
 
-    /// Sizes that no network can be built with. The bounds are far above every official model, and keep a
-    /// hostile file from asking for all the memory there is.
-    fn check_sizes(&self) -> Result<(), ConfigError> {
+    /// The same network for pictures that are resized to `side` pixels a side: no tensor depends on it.
+    ///
+    /// # Errors
+    /// As [`Sam2Config::validate`].
+    pub fn with_image_size(self, side: usize) -> Result<Self, ConfigError> {
+        let config = Self {
+            image_size: side,
+            ..self
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Whether a network can be built with these sizes. The bounds are far above every official model, and keep a hostile
+    /// file from asking for all the memory there is, or for sizes that overflow.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] names the first key that is out of bounds.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let trunk = &self.trunk;
-        let d_model = self.neck.d_model;
-        let deepest: usize = trunk.stages.iter().sum();
-        let e = trunk.embed_dim;
-        // (key, what is expected, whether it holds, what came)
-        let rules: [(&str, String, bool, Value); 15] = [
-            (
-                "image_size",
-                "a multiple of 32 up to 4096".into(),
-                self.image_size.is_multiple_of(32) && self.image_size <= 4096,
-                json!(self.image_size),
+        let (side, e, d_model) = (self.image_size, trunk.embed_dim, self.neck.d_model);
+        let ensure = |key: &str, expected: &str, holds: bool, found: Value| match holds {
+            true => Ok(()),
+            false => Err(wrong(key, expected, &found)),
+        };
+        ensure(
+            "image_size",
+            "a multiple of 32 from 64 to 4096",
+            side.is_multiple_of(32) && (64..=4096).contains(&side),
+            json!(side),
+        )?;
+        ensure("image_encoder.scalp", "1", self.scalp == 1, json!(self.scalp))?;
+        ensure(
+            "image_encoder.trunk.num_heads",
+            "a number from 1 to 64",
+            (1..=64).contains(&trunk.num_heads),
+            json!(trunk.num_heads),
+        )?;
+        ensure(
+            "image_encoder.trunk.embed_dim",
+            "a multiple of num_heads from 1 to 512",
+            e.is_multiple_of(trunk.num_heads) && (1..=512).contains(&e),
+            json!(e),
+        )?;
+        ensure(
+            "image_size",
+            "less, with this embed_dim: (image_size / 4)² · embed_dim up to 2²⁶ values",
+            (side / 4).pow(2) * e <= MAX_FEATURES,
+            json!(side),
+        )?;
+        let blocks = trunk.stages.iter().try_fold(0usize, |sum, n| sum.checked_add(*n));
+        ensure(
+            "image_encoder.trunk.stages",
+            "four counts of 1 or more, 256 blocks at most",
+            !trunk.stages.contains(&0) && blocks.is_some_and(|blocks| blocks <= 256),
+            json!(trunk.stages),
+        )?;
+        let blocks = blocks.unwrap_or_default();
+        ensure(
+            "image_encoder.trunk.global_att_blocks",
+            &format!(
+                "indices below {blocks}, none of them the first block of a stage, nor in a stage of more than {MAX_GLOBAL_SIDE} tokens a side"
             ),
-            (
-                "image_encoder.scalp",
-                "1".into(),
-                self.scalp == 1,
-                json!(self.scalp),
-            ),
-            (
-                "image_encoder.trunk.embed_dim",
-                "a multiple of num_heads up to 1024".into(),
-                e.is_multiple_of(trunk.num_heads) && e <= 1024,
-                json!(e),
-            ),
-            (
-                "image_encoder.trunk.stages",
-                "four counts of 1 or more, 256 blocks at most".into(),
-                trunk.stages.iter().all(|&n| (1..=256).contains(&n)) && deepest <= 256,
-                json!(trunk.stages),
-            ),
-            (
-                "image_encoder.trunk.global_att_blocks",
-                format!("indices below {deepest}, none of them the first block of a stage"),
-                trunk
+            trunk.global_att_blocks.len() <= blocks
+                && trunk
                     .global_att_blocks
                     .iter()
-                    .all(|b| *b < deepest && !self.pools(*b)),
-                json!(trunk.global_att_blocks),
-            ),
-            (
-                "image_encoder.trunk.window_spec",
-                "four sides up to 64, the first three even, the first dividing image_size / 4".into(),
-                trunk.window_spec.iter().all(|&w| (1..=64).contains(&w))
-                    && trunk.window_spec[..3].iter().all(|w| w.is_multiple_of(2))
-                    && (self.image_size / 4).is_multiple_of(trunk.window_spec[0]),
-                json!(trunk.window_spec),
-            ),
-            (
-                "image_encoder.trunk.window_pos_embed_bkg_spatial_size",
-                "two sides from 1 to 256".into(),
-                trunk
-                    .window_pos_embed_bkg_spatial_size
-                    .iter()
-                    .all(|n| (1..=256).contains(n)),
-                json!(trunk.window_pos_embed_bkg_spatial_size),
-            ),
-            (
-                "image_encoder.neck.d_model",
-                "a multiple of 16 up to 1024".into(),
-                d_model.is_multiple_of(16) && d_model <= 1024,
-                json!(d_model),
-            ),
-            (
-                "image_encoder.neck.backbone_channel_list",
-                format!("{:?}, since embed_dim is {e}", [8 * e, 4 * e, 2 * e, e]),
-                self.neck.backbone_channel_list == [8 * e, 4 * e, 2 * e, e],
-                json!(self.neck.backbone_channel_list),
-            ),
-            (
-                "image_encoder.neck.fpn_top_down_levels",
-                "levels from 0 to 3".into(),
-                self.neck.fpn_top_down_levels.iter().all(|&level| level < 4),
-                json!(self.neck.fpn_top_down_levels),
-            ),
-            (
-                "memory_attention.num_layers",
-                "64 at most".into(),
-                self.memory_attention.num_layers <= 64,
-                json!(self.memory_attention.num_layers),
-            ),
-            (
-                "memory_attention.layer.dim_feedforward",
-                "16384 at most".into(),
-                self.memory_attention.dim_feedforward <= 16_384,
-                json!(self.memory_attention.dim_feedforward),
-            ),
-            (
-                "memory_encoder.out_dim",
-                "a divisor of d_model".into(),
-                d_model.is_multiple_of(self.memory_encoder.out_dim),
-                json!(self.memory_encoder.out_dim),
-            ),
-            (
-                "memory_encoder.fuser.num_layers",
-                "64 at most".into(),
-                self.memory_encoder.fuser_layers <= 64,
-                json!(self.memory_encoder.fuser_layers),
-            ),
-            (
-                "num_maskmem",
-                "64 at most".into(),
-                self.num_maskmem <= 64,
-                json!(self.num_maskmem),
-            ),
-        ];
-        match rules.into_iter().find(|(_, _, holds, _)| !holds) {
-            Some((key, expected, _, found)) => Err(wrong(key, expected, &found)),
-            None => Ok(()),
-        }
+                    .all(|&b| b < blocks && !self.pools(b) && self.side_at(b) <= MAX_GLOBAL_SIDE),
+            json!(trunk.global_att_blocks),
+        )?;
+        ensure(
+            "image_encoder.trunk.window_spec",
+            "four sides up to 64, the first three even, the first dividing image_size / 4",
+            trunk.window_spec.iter().all(|&w| (1..=64).contains(&w))
+                && trunk.window_spec[..3].iter().all(|w| w.is_multiple_of(2))
+                && (side / 4).is_multiple_of(trunk.window_spec[0]),
+            json!(trunk.window_spec),
+        )?;
+        ensure(
+            "image_encoder.trunk.window_pos_embed_bkg_spatial_size",
+            "two sides from 1 to 256",
+            trunk
+                .window_pos_embed_bkg_spatial_size
+                .iter()
+                .all(|n| (1..=256).contains(n)),
+            json!(trunk.window_pos_embed_bkg_spatial_size),
+        )?;
+        ensure(
+            "image_encoder.neck.d_model",
+            "a multiple of 16 from 16 to 1024",
+            d_model.is_multiple_of(16) && (16..=1024).contains(&d_model),
+            json!(d_model),
+        )?;
+        ensure(
+            "image_encoder.neck.backbone_channel_list",
+            &format!("{:?}, since embed_dim is {e}", [8 * e, 4 * e, 2 * e, e]),
+            self.neck.backbone_channel_list == [8 * e, 4 * e, 2 * e, e],
+            json!(self.neck.backbone_channel_list),
+        )?;
+        ensure(
+            "image_encoder.neck.fpn_top_down_levels",
+            "levels from 0 to 3",
+            self.neck.fpn_top_down_levels.len() <= 4
+                && self.neck.fpn_top_down_levels.iter().all(|&level| level < 4),
+            json!(self.neck.fpn_top_down_levels),
+        )?;
+        let memory = &self.memory_attention;
+        ensure(
+            "memory_attention.num_layers",
+            "a number from 1 to 64",
+            (1..=64).contains(&memory.num_layers),
+            json!(memory.num_layers),
+        )?;
+        ensure(
+            "memory_attention.layer.dim_feedforward",
+            "a number from 1 to 16384",
+            (1..=16_384).contains(&memory.dim_feedforward),
+            json!(memory.dim_feedforward),
+        )?;
+        ensure(
+            "memory_attention.layer.self_attention.rope_theta",
+            "a positive number",
+            memory.rope_theta.is_finite() && memory.rope_theta > 0.0,
+            json!(memory.rope_theta),
+        )?;
+        let out_dim = self.memory_encoder.out_dim;
+        ensure(
+            "memory_encoder.out_dim",
+            // Sine and cosine for each of two directions.
+            "a divisor of d_model that is a multiple of 4",
+            out_dim > 0 && out_dim.is_multiple_of(4) && d_model.is_multiple_of(out_dim),
+            json!(out_dim),
+        )?;
+        ensure(
+            "memory_encoder.fuser.num_layers",
+            "a number from 1 to 64",
+            (1..=64).contains(&self.memory_encoder.fuser_layers),
+            json!(self.memory_encoder.fuser_layers),
+        )?;
+        ensure(
+            "num_maskmem",
+            "a number from 1 to 64",
+            (1..=64).contains(&self.num_maskmem),
+            json!(self.num_maskmem),
+        )
+    }
+
+    /// Side in tokens of the stage that block `index` is in.
+    fn side_at(&self, index: usize) -> usize {
+        let stage = (1..4).filter(|&stage| self.trunk.stages[..stage].iter().sum::<usize>() <= index);
+        self.image_size / (4 << stage.count())
     }
 
     /// Whether block `index` is the first of a later stage, where queries are pooled.

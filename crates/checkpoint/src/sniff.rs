@@ -1,19 +1,19 @@
 //! What kind of file some bytes are.
 
-use crate::CheckpointError;
+use crate::FileError;
 
 pub(crate) enum Kind {
     Safetensors,
     Zip,
 }
 
-/// Longest safetensors header that is read; that of the large model has 120 KB.
+/// Longest safetensors header that is read; a checkpoint of a thousand tensors has 120 KB.
 pub(crate) const MAX_HEADER: u64 = 16 << 20;
 
 /// Tells the two kinds that are read apart, and says of any other what it is.
-pub(crate) fn sniff(bytes: &[u8]) -> Result<Kind, CheckpointError> {
+pub(crate) fn sniff(bytes: &[u8]) -> Result<Kind, FileError> {
     if bytes.is_empty() {
-        return Err(CheckpointError::corrupt("it is empty"));
+        return Err(FileError::corrupt("it is empty"));
     }
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
         return Ok(Kind::Zip);
@@ -26,9 +26,9 @@ pub(crate) fn sniff(bytes: &[u8]) -> Result<Kind, CheckpointError> {
     }
     // The magic number 0x1950a86a20f9469cfc6c, pickled: torch.save before 1.6. Any other pickle is as unreadable.
     if bytes.len() > 2 && bytes[0] == 0x80 && bytes[1] <= 5 {
-        return Err(CheckpointError::Unsupported {
+        return Err(FileError::Unsupported {
             what: "it is a pickle without the ZIP around it, as PyTorch wrote before version 1.6".into(),
-            advice: "Use the official .pt or .safetensors file, or load and save it with a newer PyTorch"
+            advice: "Load it in a newer PyTorch and save model.state_dict() again, or use the original file"
                 .into(),
         });
     }
@@ -46,11 +46,16 @@ pub(crate) fn sniff(bytes: &[u8]) -> Result<Kind, CheckpointError> {
         () if text.starts_with("<?xml") => "an XML text, as servers send when a file is not there".into(),
         () if start.starts_with(&[0x1f, 0x8b]) => "a gzip file (unpack it first)".into(),
         () if start.starts_with(b"\x28\xb5\x2f\xfd") => "a zstd file (unpack it first)".into(),
+        () if text.starts_with('{')
+            && String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]).contains("\"weight_map\"") =>
+        {
+            "the index of a checkpoint in several files (give the files themselves)".into()
+        }
         () if text.starts_with('{') => "a JSON text".into(),
         () => format!(
             "an unknown kind of file (it begins with the bytes {:02x?})",
             &bytes[..bytes.len().min(8)]
         ),
     };
-    Err(CheckpointError::NotWeights { found })
+    Err(FileError::NotWeights { found })
 }

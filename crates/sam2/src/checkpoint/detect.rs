@@ -1,26 +1,24 @@
 //! Which configuration a checkpoint is of, read off its tensors.
 
-use sam2::config::VARIANTS;
-use sam2::{Sam2Config, Version};
-
-use crate::CheckpointError;
-use crate::index::Index;
+use super::{CheckpointError, Tensors};
+use crate::config::VARIANTS;
+use crate::{Sam2Config, Version};
 
 /// The release, which shows in the memory part; a checkpoint without one works alike in both and counts as 2.1.
-pub(crate) fn version(index: &Index) -> Version {
-    match index.contains_key("maskmem_tpos_enc") && !index.contains_key("no_obj_embed_spatial") {
+pub(super) fn version(tensors: &Tensors) -> Version {
+    match tensors.contains_key("maskmem_tpos_enc") && !tensors.contains_key("no_obj_embed_spatial") {
         true => Version::V2_0,
         false => Version::V2_1,
     }
 }
 
 /// The official variant with this width, position table and number of blocks.
-pub(crate) fn detect(index: &Index) -> Result<Sam2Config, CheckpointError> {
-    let version = version(index);
-    let pos_embed = index
+pub(super) fn detect(tensors: &Tensors) -> Result<Sam2Config, CheckpointError> {
+    let version = version(tensors);
+    let pos_embed = tensors
         .get("image_encoder.trunk.pos_embed")
-        .map(|stored| stored.shape.clone());
-    let blocks = index
+        .map(|stored| stored.shape().to_vec());
+    let blocks = tensors
         .keys()
         .filter(|name| name.starts_with("image_encoder.trunk.blocks.") && name.ends_with(".norm1.weight"))
         .count();

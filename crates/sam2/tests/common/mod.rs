@@ -95,10 +95,11 @@ pub fn damage(file: &[u8], rounds: usize) {
         (state % below as u64) as usize
     };
     let try_it = |bytes: Vec<u8>| {
-        if let Ok(mut checkpoint) = sam2_weights::Checkpoint::from_bytes(bytes) {
+        if let Ok(mut checkpoint) = sam2::Checkpoint::from_bytes(bytes) {
             let _ = checkpoint.config();
             let config = small(Version::V2_1);
             let _ = checkpoint.check(&config);
+            let _ = checkpoint.version();
             for spec in config.parameters() {
                 let _ = checkpoint.take(&spec.name, &spec.shape);
             }

@@ -1,7 +1,6 @@
 //! From the names of Hugging Face transformers (`Sam2Model`, `Sam2VideoModel`) to the official ones.
 
-use crate::CheckpointError;
-use crate::index::Index;
+use super::{CheckpointError, Tensors};
 
 /// Where a name begins so, the beginning is replaced. The first match counts.
 const PREFIXES: [(&str, &str); 33] = [
@@ -114,7 +113,7 @@ const PARTS: [(&str, &str); 9] = [
 ];
 
 /// A buffer, not a parameter: the random matrix of the position encoding.
-pub(crate) const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
+pub(super) const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
 
 /// Perceptrons of three layers: their `layers.0` is the second.
 const THREE_LAYERS: [&str; 4] = [
@@ -128,7 +127,7 @@ const THREE_LAYERS: [&str; 4] = [
 const POINT_EMBED: &str = "prompt_encoder.point_embed.weight";
 
 /// The official name; the same name where transformers has no other.
-pub(crate) fn official_name(name: &str) -> String {
+pub(super) fn official_name(name: &str) -> String {
     let prefix = PREFIXES.iter().find(|(from, _)| name.starts_with(from));
     let mut official = match prefix {
         Some((from, to)) => format!("{to}{}", &name[from.len()..]),
@@ -157,11 +156,11 @@ pub(crate) fn official_name(name: &str) -> String {
 ///
 /// # Errors
 /// [`CheckpointError::Surplus`] where two names become one, save the position matrix, which transformers doubles.
-pub(crate) fn to_official(index: Index) -> Result<Index, CheckpointError> {
-    let mut official = Index::new();
-    for (name, stored) in index {
+pub(super) fn to_official(tensors: Tensors) -> Result<Tensors, CheckpointError> {
+    let mut official = Tensors::new();
+    for (name, stored) in tensors {
         if name == POINT_EMBED {
-            for label in 0..stored.shape.first().copied().unwrap_or(0).min(4) {
+            for label in 0..stored.shape().first().copied().unwrap_or(0).min(4) {
                 if let Some(row) = stored.row(label) {
                     official.insert(format!("sam_prompt_encoder.point_embeddings.{label}.weight"), row);
                 }
@@ -172,7 +171,7 @@ pub(crate) fn to_official(index: Index) -> Result<Index, CheckpointError> {
         if key != GAUSSIAN && official.contains_key(&key) {
             return Err(CheckpointError::Surplus {
                 name,
-                shape: stored.shape,
+                shape: stored.shape().to_vec(),
             });
         }
         official.insert(key, stored);
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     /// `official <TAB> transformers <TAB> shape` for every tensor of the tiny model.
-    const TABLE: &str = include_str!("../tests/transformers-names.tsv");
+    const TABLE: &str = include_str!("../../tests/transformers-names.tsv");
 
     #[test]
     fn every_name_of_the_table() {

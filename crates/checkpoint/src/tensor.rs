@@ -1,0 +1,201 @@
+//! Where one tensor lies in a file's bytes.
+
+use std::ops::Range;
+
+use half::f16;
+
+use crate::{Dtype, FileError};
+
+/// Most dimensions that a tensor has.
+pub(crate) const MAX_DIMENSIONS: usize = 8;
+
+/// One tensor in the bytes of a [`TensorFile`](crate::TensorFile): every element is known to lie inside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredTensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Elements (not bytes) from one index of each dimension to the next.
+    strides: Vec<usize>,
+    /// Which of the files that were joined.
+    part: usize,
+    /// Bytes from the first element to the end of the last; empty where the format is not read.
+    place: Range<usize>,
+    group: usize,
+}
+
+impl StoredTensor {
+    /// A tensor that begins `offset` elements into the bytes `region` of the file.
+    pub(crate) fn new(
+        name: &str,
+        dtype: Dtype,
+        shape: Vec<usize>,
+        strides: Vec<usize>,
+        offset: usize,
+        region: Range<usize>,
+    ) -> Result<Self, FileError> {
+        let impossible = || FileError::corrupt(format!("tensor `{name}` has impossible sizes {shape:?}"));
+        if shape.len() != strides.len() || shape.len() > MAX_DIMENSIONS {
+            return Err(impossible());
+        }
+        let numel = checked_product(&shape).ok_or_else(impossible)?;
+        let mut last = offset;
+        for (&size, &stride) in shape.iter().zip(&strides) {
+            let step = size.saturating_sub(1).checked_mul(stride);
+            last = step
+                .and_then(|step| last.checked_add(step))
+                .ok_or_else(impossible)?;
+        }
+        let Some(size) = dtype.size() else {
+            return Ok(Self {
+                dtype,
+                shape,
+                strides,
+                part: 0,
+                place: region.start..region.start,
+                group: 0,
+            });
+        };
+        let end = if numel == 0 { Some(0) } else { last.checked_add(1) };
+        let needed = end.and_then(|end| end.checked_mul(size)).ok_or_else(impossible)?;
+        if needed > region.len() {
+            return Err(FileError::Truncated {
+                name: name.into(),
+                needed: needed as u64,
+                available: region.len() as u64,
+            });
+        }
+        // A stride of 0 repeats elements; no checkpoint does so at length, and a hostile one would be huge.
+        if numel > region.len() / size {
+            return Err(impossible());
+        }
+        let first = if numel == 0 { 0 } else { offset * size };
+        Ok(Self {
+            dtype,
+            strides,
+            part: 0,
+            place: region.start + first..region.start + needed,
+            group: 0,
+            shape,
+        })
+    }
+
+    /// The number format.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Row-major shape.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of elements.
+    pub fn numel(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Equal for tensors that stood in one dict of a pickle, and for all of a safetensors file.
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    pub(crate) fn in_group(self, group: usize) -> Self {
+        Self { group, ..self }
+    }
+
+    /// The same where the files before it have so many parts.
+    pub(crate) fn after(self, parts: usize) -> Self {
+        Self {
+            part: self.part + parts,
+            ..self
+        }
+    }
+
+    /// One of the rows of a matrix, as `[1, columns]`; none of what is no matrix, or has no such row.
+    pub fn row(&self, index: usize) -> Option<Self> {
+        let (&[rows, columns], &[row_stride, stride]) = (self.shape.as_slice(), self.strides.as_slice())
+        else {
+            return None;
+        };
+        if index >= rows || columns == 0 {
+            return None;
+        }
+        let place = match self.dtype.size() {
+            Some(size) => {
+                let start = self.place.start + index * row_stride * size;
+                start..start + ((columns - 1) * stride + 1) * size
+            }
+            None => self.place.clone(),
+        };
+        Some(Self {
+            shape: vec![1, columns],
+            strides: vec![columns, stride],
+            place,
+            ..self.clone()
+        })
+    }
+
+    /// The values, row-major; none of a format that is not read.
+    pub(crate) fn to_f32(&self, parts: &[Vec<u8>]) -> Option<Vec<f32>> {
+        self.dtype.read(&self.row_major(parts)?)
+    }
+
+    /// The values as they lie in the file, row-major, if they are f16.
+    pub(crate) fn to_f16(&self, parts: &[Vec<u8>]) -> Option<Vec<f16>> {
+        if self.dtype != Dtype::F16 {
+            return None;
+        }
+        let bytes = self.row_major(parts)?;
+        Some(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| f16::from_le_bytes(*bytes))
+                .collect(),
+        )
+    }
+
+    /// The values' bytes, row-major: those of the file, or gathered where the tensor is a view that skips some.
+    pub(crate) fn row_major<'a>(&self, parts: &'a [Vec<u8>]) -> Option<std::borrow::Cow<'a, [u8]>> {
+        let size = self.dtype.size()?;
+        // Of another file than the tensor's own, if not there.
+        let bytes = parts.get(self.part)?.get(self.place.clone())?;
+        if self.numel() == 0 || self.strides == contiguous(&self.shape) {
+            return Some(bytes.into());
+        }
+        let mut gathered = Vec::with_capacity(self.numel() * size);
+        let mut index = vec![0; self.shape.len()];
+        for _ in 0..self.numel() {
+            let element: usize = index
+                .iter()
+                .zip(&self.strides)
+                .map(|(i, stride)| i * stride)
+                .sum();
+            gathered.extend_from_slice(bytes.get(element * size..(element + 1) * size)?);
+            for (i, &length) in index.iter_mut().zip(&self.shape).rev() {
+                *i += 1;
+                if *i < length {
+                    break;
+                }
+                *i = 0;
+            }
+        }
+        Some(gathered.into())
+    }
+}
+
+/// Row-major strides.
+pub(crate) fn contiguous(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1usize; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i].saturating_mul(shape[i]);
+    }
+    strides
+}
+
+fn checked_product(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size))
+}

@@ -1,0 +1,77 @@
+//! What can be wrong with a checkpoint of SAM 2.
+
+use sam2_checkpoint::FileError;
+
+use crate::{ConfigError, WeightsError};
+
+/// Why a checkpoint cannot be used. Each says what was expected, what came, and what to do.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file itself cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The tensors' names are of another model.
+    #[error(
+        "these are not SAM 2's tensors ({found}): expected official names (`image_encoder.trunk.…`) or transformers names (`vision_encoder.backbone.…`)"
+    )]
+    UnknownNames {
+        /// What is there instead.
+        found: String,
+    },
+    /// A module was pickled whole, with its code, instead of its tensors.
+    #[error(
+        "the file holds a whole Python object (`{class}`) instead of its tensors, and its code is not run: in Python, with the code that made it, save model.state_dict() alone (torch.save(model.state_dict(), \"weights.pt\"))"
+    )]
+    WholeModule {
+        /// The object's class.
+        class: String,
+    },
+    /// Whole parts of the network are not in the file.
+    #[error(
+        "the file has only a part of the network: {missing} is missing, and it has {found}. Give a checkpoint of the whole model; what was trained alone has to be put into it first"
+    )]
+    Incomplete {
+        /// The parts that the configuration asks for and the file lacks, by official name.
+        missing: String,
+        /// Those that are there.
+        found: String,
+    },
+    /// The tensors are SAM 2's, of a size that no official variant has, and the file does not say its configuration.
+    #[error(
+        "the variant cannot be told from the tensors ({found}), and the file does not say its configuration: it has to be given"
+    )]
+    UnknownVariant {
+        /// The sizes that were found.
+        found: String,
+    },
+    /// The configuration in the file's metadata is not one that can be run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A tensor is missing or of another shape.
+    #[error(transparent)]
+    Mismatch(#[from] WeightsError),
+    /// A tensor of SAM 2 that the configuration has no place for.
+    #[error(
+        "the weights have a tensor `{name}` (shape {shape:?}) that the configuration has no place for: the file is of another variant than the configuration"
+    )]
+    Surplus {
+        /// The tensor, as the file names it if the name has no official form.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+}
+
+impl CheckpointError {
+    /// A stable name for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE`, `WEIGHTS_UNSUPPORTED` or `WEIGHTS_MISMATCH`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.code(),
+            Self::Mismatch(_) | Self::Surplus { .. } | Self::Incomplete { .. } => "WEIGHTS_MISMATCH",
+            Self::UnknownNames { .. }
+            | Self::WholeModule { .. }
+            | Self::UnknownVariant { .. }
+            | Self::Config(_) => "WEIGHTS_UNSUPPORTED",
+        }
+    }
+}
