@@ -1,4 +1,4 @@
-// Both libraries with one model on one device, by turns, and the rows that come of it.
+// Both libraries with one model on one device in alternation, and the rows that come of it.
 import type { Counts } from "./counters.js";
 import type { Conditions, Manifest, Plan } from "./plan.js";
 import { median, type Row, row, unmeasured } from "./rows.js";

@@ -47,7 +47,7 @@ export class ImageEmbedding {
    * Masks for one prompt. Calls are answered in order; abort one that is no longer wanted and it costs nothing if it
    * has not begun.
    *
-   * @throws {@link Sam2Error} `INVALID_PROMPT`, `ABORTED`, `DISPOSED`, or what befell the device.
+   * @throws {@link Sam2Error} `INVALID_PROMPT`, `ABORTED`, `DISPOSED`, or the failure of the device.
    */
   async predict(prompt: Prompt, options?: MaskOptions): Promise<Prediction> {
     const [prediction] = await this.predictBatch([prompt], options);

@@ -246,7 +246,7 @@ export class Sam2 {
    * Shows the model a picture: the one slow step, once a picture. The picture is copied unless `transfer` is set.
    *
    * @throws {@link Sam2Error} `INVALID_IMAGE`, `IMAGE_TOO_LARGE` (above 64 megapixels), `UNSUPPORTED_INPUT`,
-   * `ABORTED`, `DISPOSED`, or what befell the device.
+   * `ABORTED`, `DISPOSED`, or the failure of the device.
    */
   async setImage(
     picture: PictureSource,

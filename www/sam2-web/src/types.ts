@@ -171,7 +171,7 @@ export interface OpenVideoOptions {
   nonOverlapping?: boolean;
   /** Holes in a mask of at most so many low-resolution pixels are filled; 0 for none. Default 8. */
   fillHoles?: number;
-  /** Of the frames before the last, only every so manieth is remembered. Default 1. */
+  /** Of the frames before the last, only every nth is remembered. Default 1. */
   memoryStride?: number;
   /** A frame looks at no more than so many prompted frames, the closest; at least 2. Default 4. */
   maxConditioningFrames?: number;

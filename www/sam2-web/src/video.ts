@@ -119,8 +119,8 @@ export class Video {
    * Tells the model which pixels of a frame are an object, and answers with all objects on that frame. Prompt again,
    * on this frame or another, to correct it; then propagate again.
    *
-   * @throws {@link Sam2Error} `INVALID_PROMPT`, `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `ABORTED`, `DISPOSED`, or what
-   * befell the device or the video.
+   * @throws {@link Sam2Error} `INVALID_PROMPT`, `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `ABORTED`, `DISPOSED`, or the
+   * failure of the device or the video.
    */
   async prompt(prompt: VideoPrompt, { signal }: PredictOptions = {}): Promise<VideoFrameMasks> {
     const asked = toObjectPrompt(prompt, this);
