@@ -24,9 +24,9 @@ pub struct FoundMasks<'a> {
     /// What passed the filters. Later some of them go for others of nearly the same box.
     pub records: &'a [MaskRecord],
     /// Points asked so far, in all parts of the picture.
-    pub points_done: usize,
+    pub points_done: u64,
     /// Points to ask.
-    pub points: usize,
+    pub points: u64,
 }
 
 /// A part of the picture that is being looked at.
@@ -66,7 +66,7 @@ impl<'a> MaskGenerator<'a> {
         )?;
         let points = crops
             .iter()
-            .map(|(_, layer)| options.points_in_layer(*layer).pow(2))
+            .map(|(_, layer)| (options.points_in_layer(*layer) as u64).pow(2))
             .sum();
 
         let (mut all, mut points_done) = (Vec::new(), 0);
@@ -86,7 +86,7 @@ impl<'a> MaskGenerator<'a> {
             let mut of_crop = Vec::new();
             for batch in grid.chunks(options.points_per_batch) {
                 let records = self.batch(&crop, batch).await?;
-                points_done += batch.len();
+                points_done += batch.len() as u64;
                 found(FoundMasks {
                     records: &records,
                     points_done,
