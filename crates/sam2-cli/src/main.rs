@@ -2,6 +2,7 @@
 
 mod convert;
 mod eval;
+mod everything;
 mod info;
 mod load;
 mod logits_file;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Masks for points, a box or an earlier mask on a picture
     Predict(predict::Args),
+    /// Masks of everything in a picture
+    Everything(everything::Args),
     /// Follow objects through a folder of frames
     Track(track::Args),
     /// Write a checkpoint as packed safetensors with its configuration
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Predict(args) => predict::run(&args),
+        Command::Everything(args) => everything::run(&args),
         Command::Track(args) => track::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Eval(args) => eval::run(&args),

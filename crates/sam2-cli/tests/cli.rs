@@ -297,3 +297,58 @@ fn bmp_header(width: u32, height: u32) -> Vec<u8> {
     }
     header
 }
+
+#[test]
+fn everything_writes_the_official_records() {
+    let folder = folder("everything");
+    let (picture, out) = (folder.join("disc.png"), folder.join("everything.json"));
+    let everything = |more: &[&str]| {
+        let files = [picture.to_str().unwrap(), out.to_str().unwrap()];
+        let args = [
+            "everything",
+            "--weights",
+            WEIGHTS,
+            "--image",
+            files[0],
+            "--out",
+            files[1],
+        ];
+        sam2(&[&args[..], more].concat())
+    };
+    // With every filter off, empty masks are there too.
+    let output = everything(&[
+        "--points-per-side=3",
+        "--pred-iou-thresh=0",
+        "--stability-score-thresh=0",
+        "--mask-threshold=1000",
+        "--box-nms-thresh=1",
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let records: serde_json::Value = serde_json::from_slice(&fs::read(&out).unwrap()).unwrap();
+    assert_eq!(records.as_array().unwrap().len(), 27);
+    let record = &records[0];
+    assert_eq!(record["segmentation"]["size"], serde_json::json!([40, 60]));
+    assert_eq!(record["segmentation"]["counts"], "P[2"); // 2,400 pixels of background
+    assert_eq!(record["area"], 0);
+    assert_eq!(record["bbox"], serde_json::json!([0.0, 0.0, 0.0, 0.0]));
+    assert_eq!(record["crop_box"], serde_json::json!([0.0, 0.0, 60.0, 40.0]));
+    assert_eq!(record["stability_score"], serde_json::Value::Null);
+
+    assert!(everything(&["--points-per-side=4"]).status.success());
+    let records: serde_json::Value = serde_json::from_slice(&fs::read(&out).unwrap()).unwrap();
+    for record in records.as_array().unwrap() {
+        assert!(record["predicted_iou"].as_f64().unwrap() > 0.8);
+        assert!(record["stability_score"].as_f64().unwrap() >= 0.95);
+    }
+
+    assert_refused(
+        &everything(&["--pred-iou-thresh=2"]),
+        "`pred_iou_thresh` is 2, expected a number from 0 to 1",
+    );
+    assert_refused(&everything(&["--points-per-side=0"]), "`points_per_side` is 0");
+    assert_refused(&everything(&["--crop-n-layers=8"]), "`crop_n_layers` is 8");
+}

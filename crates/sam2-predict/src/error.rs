@@ -101,6 +101,16 @@ pub enum PredictError {
         /// Row-major.
         index: usize,
     },
+    /// An option is out of its bounds.
+    #[error("`{option}` is {value}, expected {wanted}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// As given.
+        value: String,
+        /// What it may be.
+        wanted: String,
+    },
     /// The device failed.
     #[error("the device failed while computing: {0}")]
     Device(String),
@@ -112,6 +122,7 @@ impl PredictError {
         match self {
             Self::EmptyPicture { .. } | Self::PictureBytes { .. } => "INVALID_IMAGE",
             Self::PictureTooLarge { .. } => "IMAGE_TOO_LARGE",
+            Self::Option { .. } => "UNSUPPORTED_INPUT",
             Self::Device(_) => "DEVICE_LOST",
             _ => "INVALID_PROMPT",
         }

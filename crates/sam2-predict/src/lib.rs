@@ -7,8 +7,8 @@ mod video;
 
 pub use error::PredictError;
 pub use image::{
-    BoxPrompt, ImageEmbedding, ImagePredictor, MAX_PIXELS, PictureRef, PixelFormat, PointPrompt, Prediction,
-    Prompt, ground,
+    BoxPrompt, FoundMasks, ImageEmbedding, ImagePredictor, MAX_PIXELS, MaskGenerator, MaskGeneratorOptions,
+    MaskRecord, PictureRef, PixelFormat, PointPrompt, Prediction, Prompt, ground,
 };
 pub use mask::{Cleanup, Mask, Rle, RleError, fill_holes, object_in_mask_picture, rle_of_bits};
 pub use video::{

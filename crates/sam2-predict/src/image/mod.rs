@@ -1,10 +1,12 @@
 //! Pictures and prompts on them.
 
+mod everything;
 mod ground;
 mod picture;
 mod predictor;
 mod prompt;
 
+pub use everything::{FoundMasks, MaskGenerator, MaskGeneratorOptions, MaskRecord};
 pub use ground::ground;
 pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
 pub(crate) use picture::{Resize, normalised};

@@ -110,6 +110,29 @@ impl<'a> PictureRef<'a> {
         self
     }
 
+    /// The bytes of a part: left, top, right, bottom, the last two not included, inside the picture.
+    pub(crate) fn crop(&self, [x0, y0, x1, y1]: [usize; 4]) -> Vec<u8> {
+        let channels = self.format.channels();
+        let rows = self.bytes.chunks_exact(self.width * channels);
+        let rows = rows.skip(y0).take(y1 - y0);
+        rows.flat_map(|row| &row[x0 * channels..x1 * channels])
+            .copied()
+            .collect()
+    }
+
+    /// The picture of a part, whose bytes are of [`Self::crop`]; on the same ground.
+    pub(crate) fn part<'b>(
+        &self,
+        bytes: &'b [u8],
+        [x0, y0, x1, y1]: [usize; 4],
+    ) -> Result<PictureRef<'b>, PredictError> {
+        let part = PictureRef::new(bytes, self.format, x1 - x0, y1 - y0)?;
+        Ok(match self.ground {
+            Some(ground) => part.with_ground(ground),
+            None => part,
+        })
+    }
+
     /// Its colours, on the ground, through a filter.
     pub(crate) fn resized<T>(&self, resize: impl Resize<T>) -> Vec<T> {
         let from = [self.height, self.width];

@@ -54,6 +54,20 @@ pub struct Prediction {
     pub object_score: f32,
 }
 
+/// A mask as the network gives it.
+#[derive(Clone, Debug)]
+pub(crate) struct LowResMask {
+    /// `side * side`, row-major, as they are.
+    pub logits: Vec<f32>,
+    /// A quarter of the network's picture size.
+    pub side: usize,
+    /// The IoU with the true mask that the network expects.
+    pub score: f32,
+}
+
+/// Masks of a prompt, and the logit of its object's presence.
+type Answer = (Vec<LowResMask>, f32);
+
 /// Prompts that can be decoded in one batch: as many points, a mask in all or in none, as many masks out.
 type BatchKey = (usize, bool, bool);
 
@@ -140,6 +154,33 @@ impl ImagePredictor {
         prompts: &[Prompt],
         cleanup: Cleanup,
     ) -> Result<Vec<Prediction>, PredictError> {
+        let size = [image.width, image.height];
+        self.answers(image, prompts, |(masks, object_score)| Prediction {
+            masks: masks
+                .into_iter()
+                .map(|mask| Mask::from_logits_cleaned(mask.logits, mask.side, mask.score, size, cleanup))
+                .collect(),
+            object_score,
+        })
+        .await
+    }
+
+    /// As [`Self::predict_batch`], with nothing of the picture's size made.
+    pub(crate) async fn predict_low_res(
+        &self,
+        image: &ImageEmbedding,
+        prompts: &[Prompt],
+    ) -> Result<Vec<Vec<LowResMask>>, PredictError> {
+        self.answers(image, prompts, |(masks, _)| masks).await
+    }
+
+    /// Each prompt's answer, as `make` makes it, in the prompts' order.
+    async fn answers<T>(
+        &self,
+        image: &ImageEmbedding,
+        prompts: &[Prompt],
+        make: impl Fn(Answer) -> T,
+    ) -> Result<Vec<T>, PredictError> {
         let side = self.model.config.mask_side();
         let mut batches: BTreeMap<BatchKey, Vec<Prepared>> = BTreeMap::new();
         for (index, prompt) in prompts.iter().enumerate() {
@@ -149,14 +190,14 @@ impl ImagePredictor {
             batches.entry(key).or_default().push((index, points, mask));
         }
 
-        let mut predictions: Vec<Option<Prediction>> = vec![None; prompts.len()];
+        let mut predictions: Vec<Option<T>> = prompts.iter().map(|_| None).collect();
         for ((_, _, multimask), batch) in batches {
             for chunk in batch.chunks(self.model.implementation().prompts_at_once()) {
                 let points: Vec<Vec<Point>> = chunk.iter().map(|(_, points, _)| points.clone()).collect();
                 let masks: Vec<&[f32]> = chunk.iter().filter_map(|(_, _, mask)| *mask).collect();
-                let answers = self.decode(image, &points, &masks, multimask, cleanup).await?;
+                let answers = self.decode(image, &points, &masks, multimask).await?;
                 for ((index, ..), answer) in chunk.iter().zip(answers) {
-                    predictions[*index] = Some(answer);
+                    predictions[*index] = Some(make(answer));
                 }
             }
         }
@@ -170,8 +211,7 @@ impl ImagePredictor {
         points: &[Vec<Point>],
         masks: &[&[f32]],
         multimask: bool,
-        cleanup: Cleanup,
-    ) -> Result<Vec<Prediction>, PredictError> {
+    ) -> Result<Vec<Answer>, PredictError> {
         let (model, side) = (&self.model, self.model.config.mask_side());
         // Without points and boxes the official predictor gives no sparse tokens, not even the padding.
         let sparse = (!points[0].is_empty()).then(|| model.prompt_encoder.sparse(points));
@@ -202,27 +242,25 @@ impl ImagePredictor {
             .expect("three tensors were registered");
 
         let per_prompt = count * side * side;
-        let mut predictions: Vec<Prediction> = masks
+        let mut answers: Vec<Answer> = masks
             .chunks_exact(per_prompt)
             .zip(ious.chunks_exact(count))
             .zip(object_scores)
-            .map(|((masks, ious), object_score)| Prediction {
-                masks: masks
-                    .chunks_exact(side * side)
-                    .zip(ious)
-                    .map(|(logits, &score)| {
-                        let size = [image.width, image.height];
-                        Mask::from_logits_cleaned(logits.to_vec(), side, score, size, cleanup)
-                    })
-                    .collect(),
-                object_score,
+            .map(|((masks, ious), object_score)| {
+                let masks = masks.chunks_exact(side * side).zip(ious);
+                let masks = masks.map(|(logits, &score)| LowResMask {
+                    logits: logits.to_vec(),
+                    side,
+                    score,
+                });
+                (masks.collect(), object_score)
             })
             .collect();
         if prompts_are_empty {
             // The network saw a batch of one, whatever the number of empty prompts.
-            predictions = vec![predictions.remove(0); points.len()];
+            answers = vec![answers.remove(0); points.len()];
         }
-        Ok(predictions)
+        Ok(answers)
     }
 }
 
