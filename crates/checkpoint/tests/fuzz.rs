@@ -1,15 +1,11 @@
 //! Files that nobody would write, at random: whatever it is, there are tensors or an error, never a panic.
 //!
-//! Each test tries for two seconds. `ARBTEST_BUDGET_MS=60000 cargo test -p sam2-checkpoint` tries for a minute each. A
-//! failure prints a seed; `arbtest(…).seed(…)` runs it again, and `.minimize()` makes it smaller. What was found that way
-//! lies in the folder `found` and is tried in every run.
+//! `tests/fuzz/src/lib.rs` says how it is tried, and for how long.
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use arbtest::arbitrary::{Result, Unstructured};
+use fuzz::arbitrary::{Result, Unstructured};
+use fuzz::{damage, found, fuzz};
 use sam2_checkpoint::TensorFile;
 
 const ODD: &[u8] = include_bytes!("fixtures/odd.pt");
@@ -141,65 +137,4 @@ fn safetensors_files() {
         read_all(&safetensors(u)?);
         Ok(())
     });
-}
-
-/// Tries `property` on random input for as long as there is time.
-fn fuzz(property: impl FnMut(&mut Unstructured) -> Result<()>) {
-    let test = arbtest::arbtest(property);
-    match std::env::var_os("ARBTEST_BUDGET_MS") {
-        Some(_) => test.run(),
-        None => test.budget(Duration::from_secs(2)).run(),
-    }
-}
-
-/// The cases of a kind that were found before.
-///
-/// # Panics
-/// If there is none: the folder is not where it should be.
-fn found(kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/found")
-        .join(kind);
-    let files = std::fs::read_dir(&folder).expect("the folder of found cases");
-    let mut cases: Vec<_> = files
-        .map(|file| {
-            let path = file.expect("its entries").path();
-            let bytes = std::fs::read(&path).expect("a case");
-            (path, bytes)
-        })
-        .collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "no case in {}", folder.display());
-    cases
-}
-
-/// Cuts, doubles, overwrites and exchanges pieces of `bytes`.
-///
-/// # Errors
-/// Where the random bytes are used up.
-fn damage(u: &mut Unstructured, bytes: &mut Vec<u8>) -> Result<()> {
-    for _ in 0..u.int_in_range(1..=4)? {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = u.choose_index(bytes.len())?;
-        let end = (at + u.int_in_range(1..=16)?).min(bytes.len());
-        match u.int_in_range(0..=5)? {
-            0 => bytes.truncate(at),
-            1 => bytes[at] ^= 1 << u.int_in_range(0..=7)?,
-            2 => bytes[at] = *u.choose(&[0, 1, 0x7f, 0x80, 0xff])?,
-            3 => drop(bytes.drain(at..end)),
-            4 => {
-                let piece = bytes[at..end].to_vec();
-                let to = u.choose_index(bytes.len())?;
-                bytes.splice(to..to, piece);
-            }
-            _ => {
-                let new: [u8; 4] = u.arbitrary()?;
-                let end = (at + 4).min(bytes.len());
-                bytes[at..end].copy_from_slice(&new[..end - at]);
-            }
-        }
-    }
-    Ok(())
 }

@@ -85,6 +85,20 @@ pub trait AttentionOperation: std::fmt::Debug + Send + Sync {
     fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>);
     /// Queries of a picture: `[b or 1, m, internal]`.
     fn project_queries(&self, picture: &Picture) -> Tensor<3>;
+    /// Keys and values of a picture as they were projected ahead, else projected now.
+    fn keys_of(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>) {
+        match &picture.projections {
+            Some(ahead) => (ahead.keys.clone(), ahead.values.clone()),
+            None => self.project_keys(picture),
+        }
+    }
+    /// Queries of a picture as they were projected ahead, else projected now.
+    fn queries_of(&self, picture: &Picture) -> Tensor<3> {
+        match &picture.projections {
+            Some(ahead) => ahead.queries.clone(),
+            None => self.project_queries(picture),
+        }
+    }
     /// [`Attention::to_picture`].
     fn to_picture(
         &self,

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+use crate::portable;
 use crate::{
     Activation, AttentionOperation, AttentionParameters, Choice, DepthwiseConvOperation,
     DepthwiseConvParameters, GroupedMlpOperation, Hidden, KeyGroup, Keys, LayerNorm, LinearOperation,
@@ -66,16 +67,26 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     /// 2x2 maximum: `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even.
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4>;
     /// Two matrices or more below each other: each `[rows, c]`, `c` being the same.
-    fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2>;
+    fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
+        Tensor::cat(parts, 0)
+    }
     /// [`Keys::new`].
-    fn keys(&self, groups: Vec<KeyGroup>) -> Keys;
+    fn keys(&self, groups: Vec<KeyGroup>) -> Keys {
+        Keys { groups, joined: None }
+    }
     /// [`choose`](crate::choose).
-    fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice;
+    fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
+        portable::choose(masks, ious, stability)
+    }
     /// [`pick`](crate::pick).
-    fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2>;
+    fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2> {
+        portable::pick(values, choice, hidden)
+    }
     /// A memory `[n, c]`, `absent` `[c]` added where `score` `[1]` is not positive, rounded to bfloat16's numbers, in
     /// which the official predictor keeps memories (`SAM2VideoPredictor._run_single_frame_inference`).
-    fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2>;
+    fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
+        portable::finish_memory(memory, absent, score)
+    }
 
     /// [`by_windows`](crate::by_windows).
     fn by_windows(

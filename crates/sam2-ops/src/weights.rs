@@ -243,7 +243,7 @@ impl<'a> Weights<'a> {
             return Ok(Parameter::new(Tensor::from_data(data, device)));
         };
         let value = Tensor::<1>::from_data(
-            TensorData::new(data.bytes_to_f32(), [shape.iter().product::<usize>()]),
+            TensorData::new(floats(&data), [shape.iter().product::<usize>()]),
             device,
         );
         let value = value.require_grad();
@@ -261,7 +261,7 @@ impl<'a> Weights<'a> {
     pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let name = format!("{}{name}", self.prefix);
         match &mut self.source {
-            Source::Tensors(source) => Ok(source.take(&name, shape)?.bytes_to_f32()),
+            Source::Tensors(source) => Ok(floats(&source.take(&name, shape)?)),
             Source::List(list) => {
                 let shape = shape.to_vec();
                 let count = shape.iter().product();
@@ -299,15 +299,9 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Numbers of a tensor's data.
-trait Floats {
-    fn bytes_to_f32(self) -> Vec<f32>;
-}
-
-impl Floats for TensorData {
-    fn bytes_to_f32(self) -> Vec<f32> {
-        self.iter::<f32>().collect()
-    }
+/// The numbers of a tensor's data, whatever they are kept as.
+fn floats(data: &TensorData) -> Vec<f32> {
+    data.iter::<f32>().collect()
 }
 
 /// Names and shapes of the parameters that `load` takes, in that order. Nothing is computed, and there need be no device.

@@ -1,11 +1,13 @@
 //! Input that nobody would write, at random: whatever it is, there is an answer or an error, never a panic.
 //!
-//! Each test tries for two seconds. `ARBTEST_BUDGET_MS=60000 cargo test -p fuzz` tries for a minute each. A failure prints
+//! Each test tries for two seconds. `ARBTEST_BUDGET_MS=60000 cargo test -p fuzz -p sam2-checkpoint` tries for a minute each. A failure prints
 //! a seed; `arbtest(…).seed(…)` runs it again, and `.minimize()` makes it smaller. What was found that way lies in the
 //! folder `found` and is tried in every run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use arbtest::arbitrary;
 
 use arbtest::arbitrary::{Result, Unstructured};
 
@@ -66,4 +68,29 @@ pub fn damage(u: &mut Unstructured, bytes: &mut Vec<u8>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Hands `file` on cut and with bytes changed, `rounds` times each, the same in every run.
+pub fn damaged(file: &[u8], rounds: usize, read: impl Fn(Vec<u8>)) {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    for _ in 0..rounds {
+        let end = random(file.len());
+        read(file[..end].to_vec());
+        let mut flipped = file.to_vec();
+        for _ in 0..1 + random(4) {
+            let at = random(file.len());
+            flipped[at] = match random(3) {
+                0 => flipped[at] ^ (1 << random(8)),
+                1 => 0xff,
+                _ => random(256) as u8,
+            };
+        }
+        read(flipped);
+    }
 }

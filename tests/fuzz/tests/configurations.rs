@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arbtest::arbitrary::{Result, Unstructured};
 use burn::tensor::TensorData;
+use fuzz::arbitrary::{Result, Unstructured};
 use fuzz::{damage, found, fuzz};
 use pollster::block_on;
 use sam2::config::{FpnNeckConfig, HieraConfig, MemoryAttentionConfig, MemoryEncoderConfig};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arbtest::arbitrary::{Result, Unstructured};
+use fuzz::arbitrary::{Result, Unstructured};
 use fuzz::{damage, found, fuzz};
 use pollster::block_on;
 use sam2::{Checkpoint, Implementation, VideoModel};

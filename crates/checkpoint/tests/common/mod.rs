@@ -152,27 +152,7 @@ pub fn view(kind: &str, key: &str, shape: &[u8], strides: &[u8]) -> Code {
 
 /// Opens the file cut and with bytes changed, `rounds` times each: any answer will do, but there must be one.
 pub fn damage(file: &[u8], rounds: usize) {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % below as u64) as usize
-    };
-    for _ in 0..rounds {
-        let end = random(file.len());
-        read_all(file[..end].to_vec());
-        let mut flipped = file.to_vec();
-        for _ in 0..1 + random(4) {
-            let at = random(file.len());
-            flipped[at] = match random(3) {
-                0 => flipped[at] ^ (1 << random(8)),
-                1 => 0xff,
-                _ => random(256) as u8,
-            };
-        }
-        read_all(flipped);
-    }
+    fuzz::damaged(file, rounds, read_all);
 }
 
 /// Reads every tensor of a file, if it is one.

@@ -151,10 +151,7 @@ impl AttentionOperation for Attention {
         let k = self.k_proj.forward(tokens.clone() + positions);
         let v = self.v_proj.forward(tokens);
         let Some(layers) = self.short_way(k.dims()[1]) else {
-            let q = match &picture.projections {
-                Some(ahead) => ahead.queries.clone(),
-                None => self.project_queries(picture),
-            };
+            let q = self.queries_of(picture);
             return norm.forward(picture.tokens.clone() + self.attend(q, k, v));
         };
         let pixels = match &picture.projections {

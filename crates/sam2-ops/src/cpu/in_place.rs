@@ -1,9 +1,9 @@
 //! Work on tensors' values where they lie, and on several rows at once where there are threads.
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData};
 
 use super::math::{gelu_values, larger};
-use crate::Activation;
+use crate::{Activation, portable};
 
 /// `work` on a tensor's values where they lie, if nobody else holds them; it gets whole rows of `row` numbers.
 pub fn in_place<const D: usize>(
@@ -34,10 +34,8 @@ pub fn in_place<const D: usize>(
 /// `activation` of each value.
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
     match activation {
-        None => x,
-        Some(Activation::Relu) => activation::relu(x),
         Some(Activation::Gelu) => in_place(x, 1, gelu_values),
-        Some(Activation::Sigmoid) => activation::sigmoid(x),
+        other => portable::activate(x, other),
     }
 }
 
@@ -95,7 +93,7 @@ pub fn floats_mut(data: &mut TensorData) -> &mut [f32] {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{Device, activation};
 
     use super::super::testing::{apart, random};
     use super::*;

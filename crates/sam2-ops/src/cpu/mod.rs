@@ -100,7 +100,11 @@ impl Operations for Cpu {
     }
 
     fn patch_embed(&self, parameters: PatchEmbedParameters) -> Box<dyn PatchEmbedOperation> {
-        Box::new(patches::PatchEmbed::new(self.products, parameters))
+        match self.products {
+            #[cfg(not(target_arch = "wasm32"))]
+            Products::Burn => Box::new(portable::PatchEmbed(parameters)),
+            Products::Packed => Box::new(patches::PatchEmbed::new(parameters)),
+        }
     }
 
     fn patch_merge(&self, parameters: PatchMergeParameters) -> Box<dyn PatchMergeOperation> {
@@ -136,26 +140,6 @@ impl Operations for Cpu {
 
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
         in_place::max_pool(x)
-    }
-
-    fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
-        Tensor::cat(parts, 0)
-    }
-
-    fn keys(&self, groups: Vec<KeyGroup>) -> Keys {
-        Keys { groups, joined: None }
-    }
-
-    fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
-        portable::choose(masks, ious, stability)
-    }
-
-    fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2> {
-        portable::pick(values, choice, hidden)
-    }
-
-    fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
-        portable::round_to_bf16(portable::add_absent(memory, absent, score))
     }
 
     fn by_windows(

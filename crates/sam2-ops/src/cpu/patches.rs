@@ -7,39 +7,20 @@ use super::linear::Linear;
 use super::packed_convolution::PackedConvolution;
 use crate::{PatchEmbedOperation, PatchEmbedParameters, PatchMergeOperation, PatchMergeParameters};
 
+/// By packed products; burn's own convolution is the portable one.
 #[derive(Debug)]
 pub struct PatchEmbed {
-    convolution: Convolution,
+    convolution: PackedConvolution,
     /// `[1, h/4, w/4, c]`.
     positions: Tensor<4>,
 }
 
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // There is one in a network.
-enum Convolution {
-    #[cfg(not(target_arch = "wasm32"))]
-    Burn {
-        weight: Tensor<4>,
-        bias: Tensor<1>,
-    },
-    Packed(PackedConvolution),
-}
-
 impl PatchEmbed {
-    pub fn new(products: Products, parameters: PatchEmbedParameters) -> Self {
+    pub fn new(parameters: PatchEmbedParameters) -> Self {
         use crate::PatchEmbed as Sides;
         let (weight, bias) = (parameters.weight.into_value(), parameters.bias.into_value());
         Self {
-            convolution: match products {
-                #[cfg(not(target_arch = "wasm32"))]
-                Products::Burn => Convolution::Burn { weight, bias },
-                Products::Packed => Convolution::Packed(PackedConvolution::new(
-                    weight,
-                    bias,
-                    Sides::STRIDE,
-                    Sides::PADDING,
-                )),
-            },
+            convolution: PackedConvolution::new(weight, bias, Sides::STRIDE, Sides::PADDING),
             positions: parameters.positions.into_value(),
         }
     }
@@ -47,17 +28,7 @@ impl PatchEmbed {
 
 impl PatchEmbedOperation for PatchEmbed {
     fn forward(&self, picture: Tensor<4>) -> Tensor<4> {
-        let x = match &self.convolution {
-            #[cfg(not(target_arch = "wasm32"))]
-            Convolution::Burn { weight, bias } => {
-                use crate::PatchEmbed as Sides;
-                use burn::tensor::{module, ops::ConvOptions};
-                let options = ConvOptions::new([Sides::STRIDE; 2], [Sides::PADDING; 2], [1, 1], 1);
-                module::conv2d(picture, weight.clone(), Some(bias.clone()), options).permute([0, 2, 3, 1])
-            }
-            Convolution::Packed(convolution) => convolution.forward(picture),
-        };
-        x + self.positions.clone()
+        self.convolution.forward(picture) + self.positions.clone()
     }
 }
 

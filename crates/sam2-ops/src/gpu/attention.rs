@@ -98,10 +98,7 @@ impl AttentionOperation for Attention {
         picture: &Picture,
         _wanted: usize,
     ) -> Tensor<3> {
-        let (k, v) = match &picture.projections {
-            Some(ahead) => (ahead.keys.clone(), ahead.values.clone()),
-            None => self.project_keys(picture),
-        };
+        let (k, v) = self.keys_of(picture);
         let q = project(&self.q_proj, tokens.clone(), Some(positions));
         self.attend(q, k, v, Some(tokens))
     }
@@ -113,10 +110,7 @@ impl AttentionOperation for Attention {
         positions: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        let q = match &picture.projections {
-            Some(ahead) => ahead.queries.clone(),
-            None => self.project_queries(picture),
-        };
+        let q = self.queries_of(picture);
         let k = project(&self.k_proj, tokens.clone(), Some(positions));
         let v = project(&self.v_proj, tokens, None);
         let x = self.attend(q, k, v, Some(picture.tokens.clone()));

@@ -160,7 +160,7 @@ impl Operations for Gpu {
 
     fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
         if masks.dims()[1] != MASKS {
-            return self.portable().choose(masks, ious, stability);
+            return portable::choose(masks, ious, stability);
         }
         let stability = stability.map(|stability| (stability.delta, stability.threshold));
         Choice {

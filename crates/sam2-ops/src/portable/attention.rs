@@ -94,10 +94,7 @@ impl AttentionOperation for Attention {
         picture: &Picture,
         _wanted: usize,
     ) -> Tensor<3> {
-        let (k, v) = match &picture.projections {
-            Some(ahead) => (ahead.keys.clone(), ahead.values.clone()),
-            None => self.project_keys(picture),
-        };
+        let (k, v) = self.keys_of(picture);
         let q = project(&self.q_proj, tokens.clone() + positions);
         tokens + self.attend(q, k, v)
     }
@@ -109,10 +106,7 @@ impl AttentionOperation for Attention {
         positions: Tensor<3>,
         norm: &LayerNorm,
     ) -> Tensor<3> {
-        let q = match &picture.projections {
-            Some(ahead) => ahead.queries.clone(),
-            None => self.project_queries(picture),
-        };
+        let q = self.queries_of(picture);
         let k = project(&self.k_proj, tokens.clone() + positions);
         let v = project(&self.v_proj, tokens);
         norm.forward(picture.tokens.clone() + self.attend(q, k, v))

@@ -1,10 +1,8 @@
 //! The memory encoder's way from a mask to the features' grid.
 
 use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::ConvOptions};
-
 use sam2_resample::{Filter, Kernel};
 
-use super::activate;
 use super::linear::Linear;
 use crate::{
     Activation, LinearOperation, LinearOptions, MaskDownSamplerOperation, MaskDownSamplerParameters,
@@ -58,8 +56,10 @@ impl MaskDownSamplerOperation for MaskDownSampler {
         for conv in &self.parameters.convs {
             let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
             x = module::conv2d(x, conv.weight.value(), Some(conv.bias.value()), options);
-            let normed = conv.norm.forward(x.permute([0, 2, 3, 1]));
-            x = activate(normed, Some(Activation::Gelu)).permute([0, 3, 1, 2]);
+            let normed = conv
+                .norm
+                .forward_activated(x.permute([0, 2, 3, 1]), Activation::Gelu);
+            x = normed.permute([0, 3, 1, 2]);
         }
         let [_, c, h, w] = x.dims();
         let pixels = x.permute([0, 2, 3, 1]).reshape([h * w, c]);

@@ -14,6 +14,8 @@ use burn::tensor::{Device, Tensor, activation, module};
 
 use crate::*;
 
+#[cfg(all(feature = "cpu", not(target_arch = "wasm32")))]
+pub(crate) use convolutions::PatchEmbed;
 pub(crate) use linear::GroupedMlp;
 #[cfg(any(feature = "cpu", feature = "gpu"))]
 pub(crate) use linear::{add_residual, add_rows};
@@ -25,7 +27,6 @@ pub(crate) use output_upscaling::expand_weight;
 pub(crate) use output_upscaling::gather_pixels;
 #[cfg(any(feature = "cpu", feature = "gpu"))]
 pub(crate) use rotary_attention::join_projections;
-#[cfg(feature = "cpu")]
 pub(crate) use selection::{choose, pick};
 pub(crate) use windowed_attention::windowed_attention;
 #[cfg(feature = "cpu")]
@@ -64,21 +65,19 @@ pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
 ///
 /// By Dekker's splitting, since not every device has the type. A compiler that reorders f32 sums would leave the numbers
 /// unrounded, which is harmless.
-pub(crate) fn round_to_bf16(x: Tensor<2>) -> Tensor<2> {
+fn round_to_bf16(x: Tensor<2>) -> Tensor<2> {
     const SPLIT: f32 = 65_537.0;
     let scaled = x.clone() * SPLIT;
     scaled.clone() - (scaled - x)
 }
 
-/// A memory, `absent` `[c]` added where `score` is not positive.
-pub(crate) fn add_absent(memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
-    match absent {
-        Some(absent) => {
-            let is_gone = score.lower_equal_elem(0.0).float();
-            memory + absent.unsqueeze_dim(0) * is_gone.unsqueeze_dim(0)
-        }
-        None => memory,
-    }
+/// [`Operations::finish_memory`].
+pub(crate) fn finish_memory(memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
+    let Some(absent) = absent else {
+        return round_to_bf16(memory);
+    };
+    let is_gone = score.lower_equal_elem(0.0).float();
+    round_to_bf16(memory + absent.unsqueeze_dim(0) * is_gone.unsqueeze_dim(0))
 }
 
 impl Operations for Portable {
@@ -152,25 +151,5 @@ impl Operations for Portable {
 
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
         max_pool(x)
-    }
-
-    fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
-        Tensor::cat(parts, 0)
-    }
-
-    fn keys(&self, groups: Vec<KeyGroup>) -> Keys {
-        Keys { groups, joined: None }
-    }
-
-    fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
-        selection::choose(masks, ious, stability)
-    }
-
-    fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2> {
-        selection::pick(values, choice, hidden)
-    }
-
-    fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
-        round_to_bf16(add_absent(memory, absent, score))
     }
 }

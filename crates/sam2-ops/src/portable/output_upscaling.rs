@@ -38,7 +38,10 @@ impl OutputUpscalingOperation for OutputUpscaling {
             gather_pixels(x, [b, h, w])
         };
         let gelu = Some(Activation::Gelu);
-        let x = activate(self.0.ln1.forward(expand(src, &self.0.dc1) + feat_s1), gelu);
+        let x = self
+            .0
+            .ln1
+            .forward_activated(expand(src, &self.0.dc1) + feat_s1, Activation::Gelu);
         let upscaled = activate(expand(x, &self.0.dc2) + feat_s0, gelu);
         let [b, h, w, c] = upscaled.dims();
         hyper_in.matmul(upscaled.reshape([b, h * w, c]).swap_dims(1, 2))

@@ -87,14 +87,7 @@ pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
 
 /// Opens the file cut and with bytes changed, `rounds` times each: any answer will do, but there must be one.
 pub fn damage(file: &[u8], rounds: usize) {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % below as u64) as usize
-    };
-    let try_it = |bytes: Vec<u8>| {
+    fuzz::damaged(file, rounds, |bytes| {
         if let Ok(mut checkpoint) = sam2::Checkpoint::from_bytes(bytes) {
             let _ = checkpoint.config();
             let config = small(Version::V2_1);
@@ -104,19 +97,5 @@ pub fn damage(file: &[u8], rounds: usize) {
                 let _ = checkpoint.take(&spec.name, &spec.shape);
             }
         }
-    };
-    for _ in 0..rounds {
-        let end = random(file.len());
-        try_it(file[..end].to_vec());
-        let mut flipped = file.to_vec();
-        for _ in 0..1 + random(4) {
-            let at = random(file.len());
-            flipped[at] = match random(3) {
-                0 => flipped[at] ^ (1 << random(8)),
-                1 => 0xff,
-                _ => random(256) as u8,
-            };
-        }
-        try_it(flipped);
-    }
+    });
 }
