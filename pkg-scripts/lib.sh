@@ -66,13 +66,50 @@ take_turn() {
   export SAM2_HAS_TURN=1
 }
 
-# Makes a cargo target directory this clone's. Cargo tells a changed file by its time alone, so our own crates as
-# another clone built them could pass for this one's; what they depend on is the same everywhere, and stays.
+# The names of the workspace's packages.
+own_packages() { awk -F'"' '/^\[/ { package = $0 == "[package]" } package && /^name *=/ { print $2 }' crates/*/Cargo.toml tests/*/Cargo.toml; }
+
+# claim_target DIRECTORY COMPILER: makes a cargo target directory this clone's. Cargo tells a changed file by its time
+# alone, so our own crates as another clone built them could pass for this one's; and it never removes what an older state
+# of the sources has built. So where the clone or a manifest is another than the last time, all that was built from the
+# workspace goes, and of its dependencies those that Cargo.lock names no more. The others are the same everywhere, and stay.
 claim_target() {
+  local state profile package stem
+  # No compiler can use what another one built.
+  if [ -f "$1/.compiler" ] && [ "$(cat "$1/.compiler")" != "$2" ]; then rm -rf "$1"; fi
+  state="$ROOT $(cat Cargo.toml Cargo.lock crates/*/Cargo.toml tests/*/Cargo.toml | hash_of)"
+  if [ "$(cat "$1/.clone" 2>/dev/null)" = "$state" ]; then return 0; fi
   mkdir -p "$1"
-  if [ "$(cat "$1/.clone" 2>/dev/null)" = "$ROOT" ]; then return 0; fi
-  find "$1" -path '*/.fingerprint/*' \( -name 'sam2*' -o -name 'parity-*' \) -prune -exec rm -rf {} +
-  echo "$ROOT" >"$1/.clone"
+  # Every profile's folder has one, below the target's where one was named.
+  find "$1" -maxdepth 3 -name .fingerprint -prune | while read -r profile; do
+    profile=${profile%/.fingerprint}
+    # Only a workspace's own crates are built by increments, have examples, or lie beside deps.
+    rm -rf "$profile/incremental" "$profile/examples"
+    find "$profile" -maxdepth 1 -type f -not -name '.*' -exec rm -f {} +
+    own_packages | while read -r package; do
+      rm -rf "$profile/.fingerprint/$package"-???????????????? "$profile/build/$package"-????????????????
+    done
+    # In rustc's list of a crate's sources those of the workspace have relative paths, those of a dependency whole ones.
+    [ -d "$profile/deps" ] || continue
+    # shellcheck disable=SC2016
+    find "$profile/deps" -name '*.d' -print0 | xargs -0 awk '
+      FILENAME == "Cargo.lock" {
+        gsub(/"/, "", $3)
+        if ($1 == "name") name = $3
+        if ($1 == "version") locked[name "-" $3] = 1
+        next
+      }
+      FNR == 1 {
+        sub(/^[^:]*: */, "")
+        unused = !/^\//
+        if (sub(/^.*\/registry\/src\/[^\/]*\//, "")) { sub(/\/.*/, ""); unused = !($0 in locked) }
+        if (unused) print substr(FILENAME, 1, length(FILENAME) - 2)
+      }' Cargo.lock | while read -r stem; do
+      rm -f "$stem" "$stem".* "${stem%/*}/lib${stem##*/}".*
+    done
+  done
+  echo "$2" >"$1/.compiler"
+  echo "$state" >"$1/.clone"
 }
 
 # The version of a package in Cargo.lock.
@@ -95,7 +132,7 @@ wasm_toolchain() {
 # cargo by that compiler, into $CARGO_TARGET_DIR.
 wasm_cargo() {
   take_turn
-  claim_target "$CARGO_TARGET_DIR"
+  claim_target "$CARGO_TARGET_DIR" "$(wasm_rustc_version)"
   if [ "$(wasm_toolchain)" = debian ]; then
     "$DEBIAN_TOOLCHAIN/bin/cargo" "$@"
   else
