@@ -9,14 +9,14 @@ pub enum Dtype {
     F32,
     /// IEEE half precision.
     F16,
-    /// The upper half of an f32.
+    /// bfloat16, the upper half of an f32.
     Bf16,
-    /// A format whose values are not read, by its name: integers, truth values, complex and quantised numbers.
+    /// The name of a format whose values are not read: integers, booleans, complex and quantised numbers.
     Other(&'static str),
 }
 
 impl Dtype {
-    /// Bytes of one value; none of a format that is not read.
+    /// The bytes of one value; `None` for a format that is not read.
     pub fn size(self) -> Option<usize> {
         match self {
             Dtype::F64 => Some(8),
@@ -26,9 +26,9 @@ impl Dtype {
         }
     }
 
-    /// Values that lie one after the other, little-endian; none of a format that is not read.
+    /// Reads consecutive little-endian values; `None` for a format that is not read.
     pub(crate) fn read(self, bytes: &[u8]) -> Option<Vec<f32>> {
-        // A format each, so that the loop inside has no branch.
+        // Each format has a loop of its own, so that the loop has no branch.
         Some(match self {
             Dtype::F64 => all(bytes, |b| f64::from_le_bytes(b) as f32),
             Dtype::F32 => all(bytes, f32::from_le_bytes),
@@ -39,20 +39,21 @@ impl Dtype {
     }
 }
 
-/// Values of `SIZE` bytes each.
+/// Reads values of `SIZE` bytes each.
 fn all<const SIZE: usize>(bytes: &[u8], read: impl Fn([u8; SIZE]) -> f32) -> Vec<f32> {
     bytes.as_chunks::<SIZE>().0.iter().map(|b| read(*b)).collect()
 }
 
-/// Without a branch, so that a loop over many becomes SIMD (`half`'s is only where a processor has an instruction for it).
+/// Converts an f16. It has no branch, so that a loop over it becomes SIMD; `half` only uses SIMD if the processor has an
+/// instruction for the conversion.
 #[inline(always)]
 fn f16_to_f32(bits: u16) -> f32 {
     let bits = u32::from(bits);
     let (sign, rest) = ((bits & 0x8000) << 16, bits & 0x7fff);
-    // Exponents begin 112 lower; the product is exact, and right for subnormals too.
+    // The exponent's bias differs by 112. The product is exact, also for subnormal numbers.
     let finite = f32::from_bits(rest << 13) * f32::from_bits((127 + 112) << 23);
-    let endless = f32::from_bits(rest << 13 | 0x7f80_0000);
-    let size = if rest >= 0x7c00 { endless } else { finite };
+    let infinite_or_nan = f32::from_bits(rest << 13 | 0x7f80_0000);
+    let size = if rest >= 0x7c00 { infinite_or_nan } else { finite };
     f32::from_bits(size.to_bits() | sign)
 }
 

@@ -1,18 +1,18 @@
-//! What can be wrong with a file of tensors.
+//! The errors of reading and writing files of tensors.
 
-/// Why a file cannot be used. Each says what was expected, what came, and what to do.
+/// Why a file cannot be used. Each message says what was expected, what was found, and what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FileError {
-    /// The bytes are no checkpoint at all.
+    /// The bytes are not a checkpoint.
     #[error("this is {found}, not a model's weights: expected a .safetensors file or a PyTorch .pt file")]
     NotWeights {
-        /// What the bytes look like.
+        /// What the bytes seem to be.
         found: String,
     },
     /// The file is damaged.
     #[error("the weights file is damaged ({reason}): download it again")]
     Corrupt {
-        /// What does not fit.
+        /// What is wrong with it.
         reason: String,
     },
     /// The file ends before a tensor does.
@@ -20,25 +20,25 @@ pub enum FileError {
         "the weights file is cut short: tensor `{name}` ends at byte {needed}, but only {available} bytes are there: download it again"
     )]
     Truncated {
-        /// The tensor, as the file names it.
+        /// The tensor's name in the file.
         name: String,
-        /// Where its last byte would be, counted from the start of the file or of its storage.
+        /// The end of the tensor in bytes, from the start of the file or of its storage.
         needed: u64,
-        /// How many bytes there are.
+        /// The number of bytes in the file or storage.
         available: u64,
     },
-    /// The pickle asks for something to be executed. Nothing was.
+    /// The pickle asks for a function call that data does not need. Nothing was executed.
     #[error(
         "the PyTorch file is not safe: its pickle would run `{global}`, and a checkpoint only needs data. Nothing was executed; get the file from its official source"
     )]
     UnsafePickle {
-        /// The Python name that was asked for.
+        /// The Python name of the function.
         global: String,
     },
-    /// A kind of file or a feature of one that is not read.
+    /// The file uses a format or a feature that is not supported.
     #[error("the weights file cannot be read: {what}. {advice}")]
     Unsupported {
-        /// What came.
+        /// What was found.
         what: String,
         /// What to do about it.
         advice: String,
@@ -46,12 +46,12 @@ pub enum FileError {
     /// A tensor's number format is not read.
     #[error("tensor `{name}` is {dtype}, expected f64, f32, f16 or bf16: convert the file first")]
     Dtype {
-        /// The tensor, as the file names it.
+        /// The tensor's name in the file.
         name: String,
-        /// Its format.
+        /// Its number format.
         dtype: String,
     },
-    /// A value that f16 cannot hold.
+    /// A value is too large for f16.
     #[error("tensor `{name}` holds {value}, which f16 cannot: pack it as f32")]
     Overflow {
         /// The tensor's name.
@@ -62,7 +62,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// A stable name for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE` or `WEIGHTS_UNSUPPORTED`.
+    /// A stable code for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE` or `WEIGHTS_UNSUPPORTED`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Corrupt { .. } | Self::Truncated { .. } => "WEIGHTS_CORRUPT",
@@ -81,7 +81,7 @@ impl FileError {
     }
 }
 
-/// What a file says, short enough for a message.
+/// A text from a file, cut to a length that fits a message.
 pub(crate) fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }

@@ -1,4 +1,4 @@
-//! A file of tensors: its bytes and where each tensor lies in them.
+//! A file of tensors: its bytes, and the position of each tensor in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,39 +8,39 @@ use crate::sniff::{Kind, sniff};
 use crate::tensor::contiguous;
 use crate::{Dtype, FileError, StoredTensor, safetensors, torch};
 
-/// Most tensors of one file; the largest official SAM 2 has 903, and its training state some thousands.
+/// The most tensors of one file. The largest official SAM 2 has 903, and its training state a few thousand.
 pub(crate) const MAX_TENSORS: usize = 1 << 16;
-/// Longest name of a tensor, in bytes. Only a hostile file has longer ones, and may repeat them for free.
+/// The longest name of a tensor, in bytes. A malicious file could repeat a longer one many times at no cost to its size.
 pub(crate) const MAX_NAME: usize = 512;
 
-/// How a file is built.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
-    /// A header of JSON, then the tensors.
+    /// A JSON header, then the tensors' bytes.
     Safetensors,
-    /// What `torch.save` writes: a ZIP with a pickle.
+    /// The format of `torch.save`: a ZIP with a pickle.
     Torch,
 }
 
-/// A Python object in a pickle that is no tensor and no plain data. It was passed over.
+/// A Python object in a pickle that is neither a tensor nor plain data. Such objects are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PickledObject {
-    /// The keys that lead to it, joined by dots; empty for the whole of what was saved.
+    /// The keys that lead to the object, joined by dots. It is empty if the object is all that was saved.
     pub path: String,
-    /// Its class, such as `sam2.modeling.sam2_base.SAM2Base`.
+    /// The object's class, such as `sam2.modeling.sam2_base.SAM2Base`.
     pub class: String,
-    /// Whether there are tensors in it: it is then a module, saved whole.
+    /// Whether the object contains tensors. It is then a module that was saved with its code.
     pub holds_tensors: bool,
 }
 
 /// The tensors of one file, or of several that were joined, by name.
 ///
-/// The bytes are kept as they came. A tensor becomes numbers only when it is asked for, so the peak of memory is the file
-/// and what the caller keeps.
+/// The bytes are kept as they are. A tensor is converted to numbers only when it is asked for, so the memory needed is that
+/// of the file and of what the caller keeps.
 ///
-/// In a pickle of nested dicts and lists a tensor's name is the keys that lead to it, joined by dots:
-/// `{"model": {"head.weight": …}, "optimizer": {"state": {0: {"exp_avg": …}}}}` gives `model.head.weight` and
-/// `optimizer.state.0.exp_avg`. Numbers, texts and objects beside the tensors are passed over.
+/// In a pickle of nested dicts and lists, the keys that lead to a tensor, joined by dots, are its name:
+/// `{"model": {"head.weight": …}, "optimizer": {"state": {0: {"exp_avg": …}}}}` contains `model.head.weight` and
+/// `optimizer.state.0.exp_avg`. Numbers, texts and objects beside the tensors are ignored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorFile {
     pub(crate) parts: Vec<Vec<u8>>,
@@ -51,10 +51,10 @@ pub struct TensorFile {
 }
 
 impl TensorFile {
-    /// Reads where the tensors of a safetensors file or of a PyTorch file lie.
+    /// Finds the tensors of a safetensors or PyTorch file.
     ///
     /// # Errors
-    /// [`FileError`] for what is no such file, is damaged or cut short, or wants to be executed.
+    /// [`FileError`] if the bytes are not such a file, are damaged or cut short, or ask for a function to be executed.
     pub fn read(bytes: impl Into<Vec<u8>>) -> Result<Self, FileError> {
         let bytes = bytes.into();
         match sniff(&bytes)? {
@@ -63,11 +63,11 @@ impl TensorFile {
         }
     }
 
-    /// The same of a safetensors file's beginning, at least up to where its header ends: names, shapes, formats and
-    /// metadata are known, and values cannot be had.
+    /// Finds the tensors of a safetensors file by its beginning, at least up to the end of its header. Names, shapes, formats
+    /// and metadata are then known, but no values.
     ///
     /// # Errors
-    /// [`FileError`] for any other file, and for a header that is not all there.
+    /// [`FileError`] for any other file, and for an incomplete header.
     pub fn read_beginning(bytes: impl Into<Vec<u8>>) -> Result<Self, FileError> {
         let bytes = bytes.into();
         match sniff(&bytes)? {
@@ -79,10 +79,10 @@ impl TensorFile {
         }
     }
 
-    /// Puts the tensors of another file beside these, as of a checkpoint in several files.
+    /// Adds the tensors of another file, for a checkpoint that is split into several files.
     ///
     /// # Errors
-    /// [`FileError::Unsupported`] for a tensor that both have.
+    /// [`FileError::Unsupported`] if both files contain a tensor of the same name.
     pub fn join(&mut self, other: Self) -> Result<(), FileError> {
         let before = self.parts.len();
         if let Some(name) = other.tensors.keys().find(|name| self.tensors.contains_key(*name)) {
@@ -105,10 +105,10 @@ impl TensorFile {
         Ok(())
     }
 
-    /// A file of these tensors alone, in memory of its own.
+    /// Copies `tensors` of this file into a new one.
     ///
     /// # Errors
-    /// [`FileError::Dtype`] for one in a format that is not read.
+    /// [`FileError::Dtype`] for a tensor whose format is not read.
     pub fn subset<'a>(
         &self,
         tensors: impl IntoIterator<Item = (&'a str, &'a StoredTensor)>,
@@ -138,7 +138,7 @@ impl TensorFile {
         &self.tensors
     }
 
-    /// A tensor's values, row-major. `name` is for the error.
+    /// A tensor's values, row-major. `name` is only used in the error.
     ///
     /// # Errors
     /// [`FileError::Dtype`] if its format is not read.
@@ -146,7 +146,7 @@ impl TensorFile {
         tensor.to_f32(&self.parts).ok_or_else(|| unreadable(name, tensor))
     }
 
-    /// A tensor's values, row-major, if they are f16 in the file.
+    /// A tensor's values, row-major; `None` if they are not f16 in the file.
     pub fn f16(&self, tensor: &StoredTensor) -> Option<Vec<f16>> {
         tensor.to_f16(&self.parts)
     }
@@ -156,7 +156,7 @@ impl TensorFile {
         &self.metadata
     }
 
-    /// How the file is built.
+    /// The file's format.
     pub fn container(&self) -> Container {
         self.container
     }
@@ -166,7 +166,7 @@ impl TensorFile {
         self.tensors.values().map(StoredTensor::dtype).collect()
     }
 
-    /// The Python objects that were passed over, the first few of them.
+    /// The first of the Python objects that were ignored, at most 64.
     pub fn objects(&self) -> &[PickledObject] {
         &self.objects
     }

@@ -1,14 +1,14 @@
-//! Tensors in files, of any network: nothing here knows what a name means.
+//! Reads and writes files of tensors. The crate works for any network and gives the tensors' names no meaning.
 //!
-//! Everything works on bytes, so a browser runs the same code as the command line. What a file is follows from its
-//! content, never from its name, and nothing in it is ever executed.
+//! Everything works on bytes, so the same code runs in a browser and on the command line. A file's format is recognised by
+//! its content, not by its name, and no code in a file is ever executed.
 //!
-//! | file | read by |
+//! | format | read by |
 //! |---|---|
-//! | what `torch.save` writes: a ZIP with one pickle, with whatever stands beside the tensors | `torch.rs`, `pickle` |
+//! | the files of `torch.save`: a ZIP with a pickle, which may contain more than tensors | `torch.rs`, `pickle` |
 //! | safetensors | `safetensors.rs` |
 //!
-//! [`write_safetensors`] writes.
+//! [`write_safetensors`] writes safetensors files.
 
 mod dtype;
 mod error;

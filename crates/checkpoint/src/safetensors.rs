@@ -1,4 +1,4 @@
-//! Where the tensors of a safetensors file lie.
+//! Finds the tensors of a safetensors file.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,10 @@ use crate::sniff::MAX_HEADER;
 use crate::tensor::contiguous;
 use crate::{Container, Dtype, FileError, StoredTensor, TensorFile};
 
-/// The tensors and the text metadata. If the file is not `whole`, the data may still be missing.
+/// Reads the header. Unless the file is `whole`, the tensors' bytes may still be missing.
+///
+/// # Errors
+/// [`FileError`] for a damaged header, and if the file is `whole` but cut short.
 pub(crate) fn read(bytes: Vec<u8>, whole: bool) -> Result<TensorFile, FileError> {
     let cut = || FileError::corrupt("it ends inside its header");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut)?;
@@ -88,7 +91,7 @@ fn dtype(kind: Kind) -> Dtype {
         Kind::U64 => Dtype::Other("uint64"),
         Kind::I64 => Dtype::Other("int64"),
         Kind::F8_E4M3 | Kind::F8_E5M2 => Dtype::Other("float8"),
-        // Formats come with new versions of the library.
+        // New versions of the library may add formats.
         _ => Dtype::Other("a rare number format"),
     }
 }

@@ -1,4 +1,4 @@
-//! What kind of file some bytes are.
+//! Recognises the format of a file by its first bytes.
 
 use crate::FileError;
 
@@ -7,10 +7,13 @@ pub(crate) enum Kind {
     Zip,
 }
 
-/// Longest safetensors header that is read; a checkpoint of a thousand tensors has 120 KB.
+/// The longest safetensors header that is read, in bytes. That of a thousand tensors has about 120 KB.
 pub(crate) const MAX_HEADER: u64 = 16 << 20;
 
-/// Tells the two kinds that are read apart, and says of any other what it is.
+/// Recognises the two supported formats.
+///
+/// # Errors
+/// [`FileError`] that says what any other file seems to be.
 pub(crate) fn sniff(bytes: &[u8]) -> Result<Kind, FileError> {
     if bytes.is_empty() {
         return Err(FileError::corrupt("it is empty"));

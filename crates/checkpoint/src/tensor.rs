@@ -1,4 +1,4 @@
-//! Where one tensor lies in a file's bytes.
+//! The position of one tensor in a file's bytes.
 
 use std::ops::Range;
 
@@ -6,25 +6,28 @@ use half::f16;
 
 use crate::{Dtype, FileError};
 
-/// Most dimensions that a tensor has.
+/// The most dimensions of a tensor.
 pub(crate) const MAX_DIMENSIONS: usize = 8;
 
-/// One tensor in the bytes of a [`TensorFile`](crate::TensorFile): every element is known to lie inside.
+/// One tensor in the bytes of a [`TensorFile`](crate::TensorFile). It has been checked that every element is inside them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredTensor {
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Elements (not bytes) from one index of each dimension to the next.
+    /// The distance, in elements, from one index of each dimension to the next.
     strides: Vec<usize>,
-    /// Which of the files that were joined.
+    /// The index of the file that contains it, if several were joined.
     part: usize,
-    /// Bytes from the first element to the end of the last; empty where the format is not read.
+    /// The bytes from the first element to the end of the last; empty if the format is not read.
     place: Range<usize>,
     group: usize,
 }
 
 impl StoredTensor {
-    /// A tensor that begins `offset` elements into the bytes `region` of the file.
+    /// A tensor that begins `offset` elements after the start of the file's bytes `region`.
+    ///
+    /// # Errors
+    /// [`FileError`] if it is not inside `region`, or its sizes are impossible.
     pub(crate) fn new(
         name: &str,
         dtype: Dtype,
@@ -64,7 +67,7 @@ impl StoredTensor {
                 available: region.len() as u64,
             });
         }
-        // A stride of 0 repeats elements; no checkpoint does so at length, and a hostile one would be huge.
+        // A stride of 0 repeats elements. A malicious file could use it to describe a huge tensor.
         if numel > region.len() / size {
             return Err(impossible());
         }
@@ -84,17 +87,17 @@ impl StoredTensor {
         self.dtype
     }
 
-    /// Row-major shape.
+    /// The shape.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Number of elements.
+    /// The number of elements.
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Equal for tensors that stood in one dict of a pickle, and for all of a safetensors file.
+    /// A number that is equal for the tensors of one dict of a pickle, and for all tensors of a safetensors file.
     pub fn group(&self) -> usize {
         self.group
     }
@@ -103,7 +106,7 @@ impl StoredTensor {
         Self { group, ..self }
     }
 
-    /// The same where the files before it have so many parts.
+    /// The same tensor after its file was joined to one of `parts` files.
     pub(crate) fn after(self, parts: usize) -> Self {
         Self {
             part: self.part + parts,
@@ -111,7 +114,7 @@ impl StoredTensor {
         }
     }
 
-    /// One of the rows of a matrix, as `[1, columns]`; none of what is no matrix, or has no such row.
+    /// One row of a matrix, as `[1, columns]`; `None` if the tensor is not a matrix or has no such row.
     pub fn row(&self, index: usize) -> Option<Self> {
         let (&[rows, columns], &[row_stride, stride]) = (self.shape.as_slice(), self.strides.as_slice())
         else {
@@ -135,12 +138,12 @@ impl StoredTensor {
         })
     }
 
-    /// The values, row-major; none of a format that is not read.
+    /// The values, row-major; `None` if the format is not read.
     pub(crate) fn to_f32(&self, parts: &[Vec<u8>]) -> Option<Vec<f32>> {
         self.dtype.read(&self.row_major(parts)?)
     }
 
-    /// The values as they lie in the file, row-major, if they are f16.
+    /// The values, row-major; `None` if they are not f16.
     pub(crate) fn to_f16(&self, parts: &[Vec<u8>]) -> Option<Vec<f16>> {
         if self.dtype != Dtype::F16 {
             return None;
@@ -156,10 +159,10 @@ impl StoredTensor {
         )
     }
 
-    /// The values' bytes, row-major: those of the file, or gathered where the tensor is a view that skips some.
+    /// The bytes of the values, row-major. They are copied if the tensor is a view that skips values.
     pub(crate) fn row_major<'a>(&self, parts: &'a [Vec<u8>]) -> Option<std::borrow::Cow<'a, [u8]>> {
         let size = self.dtype.size()?;
-        // Of another file than the tensor's own, if not there.
+        // The bytes are missing if `parts` belong to another file.
         let bytes = parts.get(self.part)?.get(self.place.clone())?;
         if self.numel() == 0 || self.strides == contiguous(&self.shape) {
             return Some(bytes.into());

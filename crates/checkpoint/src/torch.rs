@@ -1,4 +1,4 @@
-//! Where the tensors of a PyTorch file lie: a ZIP with `NAME/data.pkl` and the storages `NAME/data/0`, `NAME/data/1`, …
+//! Finds the tensors of a PyTorch file, which is a ZIP with `NAME/data.pkl` and the storages `NAME/data/0`, `NAME/data/1`, …
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
@@ -8,12 +8,15 @@ use crate::file::{MAX_NAME, MAX_TENSORS};
 use crate::pickle::{Id, Pickle, Tensor, Value};
 use crate::{Container, Dtype, FileError, PickledObject, StoredTensor, TensorFile};
 
-/// Dicts within dicts that are looked into.
+/// The deepest nesting of dicts that is searched.
 const MAX_DEPTH: usize = 8;
-/// Objects that are told of.
+/// The most objects that are listed.
 const MAX_OBJECTS: usize = 64;
 
-/// The tensors of a file that `torch.save` wrote.
+/// Finds the tensors of a file that `torch.save` wrote.
+///
+/// # Errors
+/// [`FileError`] if the file is damaged, is not such a file, or asks for a function to be executed.
 pub(crate) fn read(bytes: Vec<u8>) -> Result<TensorFile, FileError> {
     let entries = entries(&bytes)?;
     let pickle_path = entries
@@ -36,7 +39,7 @@ pub(crate) fn read(bytes: Vec<u8>) -> Result<TensorFile, FileError> {
             advice: "Save it on a little-endian machine".into(),
         });
     }
-    // It was found above.
+    // This entry has been found above.
     let pickle = storages.get("data.pkl")?.unwrap_or_default();
     let pickle = Pickle::read(&bytes[pickle])?;
     let (tensors, objects) = Walk::new(&pickle, &storages).run()?;
@@ -51,13 +54,13 @@ pub(crate) fn read(bytes: Vec<u8>) -> Result<TensorFile, FileError> {
 
 /// The files in the ZIP.
 struct Storages<'a> {
-    /// None for one that is compressed.
+    /// `None` for a compressed file.
     entries: &'a HashMap<String, Option<Range<usize>>>,
     folder: &'a str,
 }
 
 impl Storages<'_> {
-    /// The bytes of a file beside the pickle; none if it is not there.
+    /// The bytes of a file beside the pickle; `None` if there is no such file.
     fn get(&self, name: &str) -> Result<Option<Range<usize>>, FileError> {
         let path = format!("{}{name}", self.folder);
         match self.entries.get(&path) {
@@ -107,25 +110,25 @@ fn dtype(storage: &str) -> Dtype {
     }
 }
 
-/// A dict or list on the way to the tensors.
+/// A dict, list or object that leads to tensors.
 struct Node {
-    /// The node that it is in, and by which key.
+    /// The node that contains it, and its key there.
     parent: Option<(usize, Key)>,
     depth: usize,
-    /// The object that it is in, by its number.
+    /// The index of the object that contains it.
     object: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
 enum Key {
-    /// A value of the pickle.
+    /// A key that is a value of the pickle.
     Value(Id),
     Index(usize),
-    /// An object's attributes have the object's own path.
+    /// The attributes of an object, which have the object's own path.
     State,
 }
 
-/// Looks through all dicts and lists, those nearest to the root first, and through each once.
+/// Searches all dicts and lists, each once, beginning with those nearest to the root.
 struct Walk<'a> {
     pickle: &'a Pickle<'a>,
     storages: &'a Storages<'a>,
@@ -239,7 +242,7 @@ impl<'a> Walk<'a> {
             });
         }
         let stored = self.storages.stored(&name, tensor)?.in_group(node);
-        // As in Python, a later entry of a dict replaces an earlier one; of two dicts the nearer one stays.
+        // As in Python, a later entry of a dict replaces an earlier one. Of two dicts, the one nearer to the root is kept.
         match self.tensors.get(&name) {
             Some(earlier) if earlier.group() != node => {}
             _ => drop(self.tensors.insert(name, stored)),
@@ -247,8 +250,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The keys to a node, and to `last` in it, joined by dots. None if one of them is no text or number, or if they are
-    /// longer than any name.
+    /// The keys that lead to a node, and to `last` in it, joined by dots. `None` if a key is neither a text nor a number, or
+    /// if the path is longer than [`MAX_NAME`].
     fn path(&self, node: usize, last: Option<Key>) -> Option<String> {
         let mut keys: Vec<Key> = last.into_iter().collect();
         let mut at = node;
@@ -279,7 +282,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The bytes of each file in the ZIP, by path; none for a compressed one.
+/// The bytes of each file in the ZIP by its path; `None` for a compressed file.
 fn entries(bytes: &[u8]) -> Result<HashMap<String, Option<Range<usize>>>, FileError> {
     let damaged = |error: rawzip::Error| {
         FileError::corrupt(format!("its ZIP directory: {}", short(&error.to_string())))

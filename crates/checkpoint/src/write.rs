@@ -1,4 +1,4 @@
-//! Writing safetensors.
+//! Writes safetensors files.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,23 @@ use serde_json::{Map, Value, json};
 
 use crate::FileError;
 
-/// The number format of packed weights.
+/// The number format of written weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PackedDtype {
-    /// Half the size; each value is rounded to the nearest, ties to even.
+    /// Half precision: each value is rounded to the nearest f16, ties to even. The file has half the size.
     F16,
-    /// As computed with.
+    /// Single precision, in which networks are computed.
     F32,
 }
 
-/// A safetensors file of `tensors` (name and row-major shape), in that order, with the text `metadata`.
+/// Writes a safetensors file of `tensors` (name and shape), in that order, with the text `metadata`.
 ///
-/// `values` gives each tensor's values when it is written, so that nothing but the result and one tensor is held.
+/// `values` returns the values of a tensor, row-major. It is called when the tensor is written, so the memory needed is that
+/// of the result and of one tensor.
 ///
 /// # Errors
-/// What `values` gives, [`FileError::Corrupt`] if they are not as many as the shape asks for, and
-/// [`FileError::Overflow`] for a finite value that f16 would turn into infinity.
+/// The errors of `values`, [`FileError::Corrupt`] if the number of values does not match the shape, and
+/// [`FileError::Overflow`] for a finite value that would be infinite in f16.
 pub fn write_safetensors<E: From<FileError>>(
     metadata: &BTreeMap<String, String>,
     tensors: &[(String, Vec<usize>)],
@@ -45,7 +46,7 @@ pub fn write_safetensors<E: From<FileError>>(
         header.insert(name.clone(), info);
     }
     let mut header = Value::Object(header).to_string().into_bytes();
-    // The data begin at a multiple of eight bytes.
+    // Readers expect the data to begin at a multiple of eight bytes.
     header.resize(header.len().next_multiple_of(8), b' ');
 
     let mut file = Vec::with_capacity(8 + header.len() + end);

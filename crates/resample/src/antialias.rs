@@ -1,19 +1,20 @@
-//! Reduction by filters in which every source pixel counts, row by row from the top: memory is taken by the output's
-//! size only.
+//! Antialiased resizing, in which every source pixel contributes to the output. Source rows are read one after another from
+//! the top, so that the memory needed depends on the output's size and on the width of one row.
 
 use std::ops::{AddAssign, Range};
 
 use crate::{Filter, Kernel};
 
-/// Weights of columns that are held at once: enough for a row of 100,000 pixels.
+/// The most weights of columns that are kept at once. This is enough for a row of 100,000 pixels.
 const MAX_WEIGHTS: usize = 1 << 18;
 
-/// A picture that grows by more than this along a row, and shrinks down its columns, is done columns first.
+/// A picture whose width grows by more than this factor, and whose height shrinks, is resized vertically first.
 const NARROW: usize = 8;
 
-/// A bilinear filter in f32 (`F.interpolate(mode="bilinear", antialias=True)`).
+/// Resizes from `from` to `to`, both `[height, width]`, with an antialiased bilinear filter in f32
+/// (`F.interpolate(mode="bilinear", antialias=True)`).
 ///
-/// `pixel(y, x)` gives the `C` channels of a source pixel; returns `C` planes of `to`.
+/// `pixel(y, x)` returns the `C` channels of a source pixel. The result is `[C, height, width]`.
 pub fn antialiased<const C: usize, P: Copy + Into<f32>>(
     from: [usize; 2],
     to: [usize; 2],
@@ -31,10 +32,11 @@ pub fn antialiased<const C: usize, P: Copy + Into<f32>>(
     resize::<Float, C>(Kernel::Triangle, from, to, pixel)
 }
 
-/// Pillow's bicubic filter of bytes, to the bit: fixed-point weights, rounded to bytes after each axis, along the rows
-/// first. (From Pillow 13 on, a picture that shrinks down its columns and grows along its rows is done columns first.)
+/// Resizes from `from` to `to`, both `[height, width]`, with Pillow's bicubic filter for bytes. The result is bit for bit
+/// Pillow's: weights are fixed-point numbers, and values are rounded to bytes after each axis, horizontally first. (Pillow
+/// 13 and later resize a picture whose height shrinks and whose width grows vertically first.)
 ///
-/// `pixel(y, x)` gives the `C` channels of a source pixel; returns `C` planes of `to`.
+/// `pixel(y, x)` returns the `C` channels of a source pixel. The result is `[C, height, width]`.
 pub fn pillow_bicubic<const C: usize>(
     from: [usize; 2],
     to: [usize; 2],
@@ -43,7 +45,7 @@ pub fn pillow_bicubic<const C: usize>(
     resize::<FixedPoint, C>(Kernel::Cubic, from, to, pixel)
 }
 
-/// How weighted sums are computed.
+/// The arithmetic of weighted sums.
 trait Arithmetic {
     type Pixel: Copy + Default;
     type Weight: Copy;
@@ -76,7 +78,7 @@ impl Arithmetic for Float {
 
 struct FixedPoint;
 
-/// Of Pillow's weights.
+/// The fractional bits of Pillow's weights.
 const PRECISION_BITS: u32 = 22;
 
 impl Arithmetic for FixedPoint {
@@ -97,7 +99,7 @@ impl Arithmetic for FixedPoint {
     }
 }
 
-/// Each source row is resized along the row, then added to the output rows that read it.
+/// Resizes each source row horizontally, then adds it to the output rows that read it.
 fn resize<A: Arithmetic, const C: usize>(
     kernel: Kernel,
     from: [usize; 2],
@@ -111,7 +113,7 @@ fn resize<A: Arithmetic, const C: usize>(
         let taps = Taps::<A>::new(&columns, block.clone());
         let width = block.len();
         let mut resized = vec![A::Pixel::default(); C * width];
-        // Output rows above this one are complete.
+        // The output rows above this one are complete.
         let mut first = 0;
         for y in 0..from[0] {
             for x in 0..width {
@@ -144,7 +146,7 @@ fn resize<A: Arithmetic, const C: usize>(
     sums.into_iter().map(A::finish).collect()
 }
 
-/// Output columns whose weights are held at once.
+/// Ranges of output columns whose weights are kept at once.
 fn blocks(columns: &Filter) -> impl Iterator<Item = Range<usize>> {
     let widest = (0..columns.output()).map(|i| columns.window(i).len()).max();
     let block = (MAX_WEIGHTS / widest.unwrap_or(1)).max(1);
@@ -156,7 +158,7 @@ fn blocks(columns: &Filter) -> impl Iterator<Item = Range<usize>> {
 
 /// A filter's weights, computed once for all rows.
 struct Taps<A: Arithmetic> {
-    /// The first source pixel, and where its weights begin.
+    /// For each output pixel, the first source pixel and the index of its weight.
     starts: Vec<(usize, usize)>,
     weights: Vec<A::Weight>,
 }
@@ -177,14 +179,14 @@ impl<A: Arithmetic> Taps<A> {
         taps
     }
 
-    /// The first source pixel, and the weights from there on.
+    /// The first source pixel of output pixel `i`, and the weights of the pixels from there on.
     fn of(&self, i: usize) -> (usize, &[A::Weight]) {
         let (start, begin) = self.starts[i];
         (start, &self.weights[begin..self.starts[i + 1].1])
     }
 }
 
-/// Rows of `width` values to columns.
+/// Transposes rows of `width` values.
 fn transpose(plane: &[f32], width: usize) -> impl Iterator<Item = f32> {
     let height = plane.len() / width;
     (0..width).flat_map(move |x| (0..height).map(move |y| plane[y * width + x]))

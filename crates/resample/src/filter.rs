@@ -1,18 +1,18 @@
-//! A filter along one axis that is as wide as the reduction, so that every source pixel counts.
+//! An antialiasing filter along one axis. It widens with the reduction, so that every source pixel contributes.
 
 use std::ops::Range;
 
-/// The filter's shape.
+/// The shape of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// `1 - |x|`: bilinear.
+    /// `max(0, 1 - |x|)`, the bilinear filter.
     Triangle,
-    /// Keys' cubic with a = -0.5, as Pillow has it.
+    /// Keys' cubic filter with a = -0.5, the bicubic filter of Pillow.
     Cubic,
 }
 
 impl Kernel {
-    /// How far it reaches to either side, in source pixels where nothing is reduced.
+    /// The radius of the filter in source pixels, if the axis is not reduced.
     fn support(self) -> f64 {
         match self {
             Self::Triangle => 1.0,
@@ -31,21 +31,21 @@ impl Kernel {
     }
 }
 
-/// From `input` pixels to `output` (`precompute_coeffs` of Pillow's `Resample.c`, which PyTorch's `antialias=True`
-/// follows). Where the axis grows, this is plain interpolation.
+/// The weights that resize one axis from `input` to `output` pixels (`precompute_coeffs` of Pillow's `Resample.c`, which
+/// PyTorch's `antialias=True` follows). If the axis grows, this is plain interpolation.
 ///
-/// It holds one number an output pixel; weights are computed when they are asked for.
+/// Only one number is stored for each output pixel. Weights are computed when they are asked for.
 #[derive(Clone, Debug)]
 pub struct Filter {
     kernel: Kernel,
     input: usize,
     scale: f64,
-    /// What the weights of each output pixel add up to before they are normalised.
+    /// The sum of each output pixel's weights before they are normalised.
     totals: Vec<f64>,
 }
 
 impl Filter {
-    /// Both at least 1.
+    /// A filter from `input` to `output` pixels, both at least 1.
     pub fn new(kernel: Kernel, input: usize, output: usize) -> Self {
         let mut filter = Self {
             kernel,
@@ -58,19 +58,19 @@ impl Filter {
         filter
     }
 
-    /// How many pixels it makes.
+    /// The number of output pixels.
     pub fn output(&self) -> usize {
         self.totals.len()
     }
 
-    /// The source pixels that output pixel `i` reads. Neither end ever goes back as `i` grows.
+    /// The source pixels that output pixel `i` reads. Both ends increase or stay the same as `i` grows.
     pub fn window(&self, i: usize) -> Range<usize> {
         let (center, reach) = (self.center(i), self.kernel.support() * self.stretch());
         let start = (center - reach + 0.5).max(0.0) as usize;
         start..((center + reach + 0.5) as usize).min(self.input)
     }
 
-    /// How much source pixel `j` of the window of output pixel `i` counts; a window's weights add up to 1.
+    /// The weight of source pixel `j` in the window of output pixel `i`. The weights of a window add up to 1.
     pub fn weight(&self, i: usize, j: usize) -> f64 {
         self.value(i, j) / self.totals[i]
     }
@@ -80,7 +80,7 @@ impl Filter {
             .value((j as f64 - self.center(i) + 0.5) / self.stretch())
     }
 
-    /// In source pixels.
+    /// The centre of output pixel `i`, in source pixels.
     fn center(&self, i: usize) -> f64 {
         (i as f64 + 0.5) * self.scale
     }

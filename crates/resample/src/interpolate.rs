@@ -1,15 +1,16 @@
-//! Interpolation between the nearest source pixels, without a filter: right where maps grow.
+//! Interpolation between the nearest source pixels, without antialiasing. It suits maps that grow.
 
 use std::array;
 
-/// The source pixels that an output pixel reads along one axis, and how much of each.
+/// The source pixels that an output pixel reads along one axis, and their weights.
 #[derive(Clone, Copy)]
 struct Tap<const N: usize> {
     at: [usize; N],
     weights: [f32; N],
 }
 
-/// `values` `[h, w, channels]` of `from` as `[h, w, channels]` of `to`, each pixel from its four neighbours
+/// Resizes `values` `[h, w, channels]` from `from` to `to`, both `[height, width]`, computing each pixel from its four
+/// neighbours; returns `[height, width, channels]`
 /// (`F.interpolate(mode="bilinear", align_corners=False)`).
 pub fn bilinear(values: &[f32], channels: usize, from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
     let mut resized = Vec::with_capacity(to[0] * to[1] * channels);
@@ -19,13 +20,15 @@ pub fn bilinear(values: &[f32], channels: usize, from: [usize; 2], to: [usize; 2
     resized
 }
 
-/// As [`bilinear`] of one channel, but hands each row of `to` to `visit` as it is made, from the top.
+/// The same as [`bilinear`] for one channel, but calls `visit` with the number of each output row and its values, from the
+/// top.
 pub fn bilinear_rows(values: &[f32], from: [usize; 2], to: [usize; 2], visit: impl FnMut(usize, &[f32])) {
     interpolate(values, 1, from, to, bilinear_taps, visit);
 }
 
-/// `values` `[h, w, channels]` of `from` as `[h, w, channels]` of `to`, each pixel from its sixteen neighbours by Keys'
-/// cubic with a = -0.75 (`F.interpolate(mode="bicubic", align_corners=False)`).
+/// Resizes `values` `[h, w, channels]` from `from` to `to`, both `[height, width]`, computing each pixel from its sixteen
+/// neighbours by Keys' cubic with a = -0.75; returns `[height, width, channels]`
+/// (`F.interpolate(mode="bicubic", align_corners=False)`).
 pub fn bicubic(values: &[f32], channels: usize, from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
     let mut resized = Vec::with_capacity(to[0] * to[1] * channels);
     interpolate(values, channels, from, to, bicubic_taps, |_, row| {
@@ -64,7 +67,8 @@ fn bicubic_taps(input: usize, output: usize) -> Vec<Tap<4>> {
     (0..output).map(tap).collect()
 }
 
-/// Each source row is stretched once, then rows are mixed; only the `N` rows that may be read again are held.
+/// Resizes each source row horizontally once, then mixes the resized rows. Only the `N` rows that may be read again are
+/// kept.
 fn interpolate<const N: usize>(
     values: &[f32],
     channels: usize,
@@ -77,7 +81,7 @@ fn interpolate<const N: usize>(
     let columns = taps(from[1], to[1]);
     let source = from[1] * channels;
     let width = to[1] * channels;
-    // A row lies in the slot of its number modulo N: those of one tap are neighbours.
+    // A row is kept in the slot of its number modulo N. The rows of one tap are neighbours, so they have different slots.
     let mut stretched: [(Option<usize>, Vec<f32>); N] = array::from_fn(|_| (None, vec![0.0; width]));
     let mut mixed = vec![0.0; width];
     for (i, tap) in taps(from[0], to[0]).iter().enumerate() {

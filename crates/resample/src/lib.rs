@@ -1,10 +1,11 @@
-//! Pictures, masks and maps to another size, as PyTorch and Pillow do it. Every function is separable and sparse: an
-//! output pixel reads only the source pixels under its filter, and no memory is taken by the source's size.
+//! Resizes pictures, masks and feature maps with the results of PyTorch and Pillow. Every function resizes one axis after
+//! the other, an output pixel reads only the source pixels under its filter, and no function allocates memory in proportion
+//! to the source's area.
 //!
-//! | here | there |
+//! | function | equivalent |
 //! |---|---|
 //! | [`antialiased`] | `F.interpolate(mode="bilinear", antialias=True)` |
-//! | [`pillow_bicubic`] | `PIL.Image.resize(…, Image.BICUBIC)` of bytes |
+//! | [`pillow_bicubic`] | `PIL.Image.resize(…, Image.BICUBIC)` for bytes |
 //! | [`bilinear`], [`bilinear_rows`] | `F.interpolate(mode="bilinear", align_corners=False)` |
 //! | [`bicubic`] | `F.interpolate(mode="bicubic", align_corners=False)` |
 //!

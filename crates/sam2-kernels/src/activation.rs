@@ -1,4 +1,4 @@
-//! Activations, as WGSL functions over four values.
+//! Activation functions, as WGSL functions of four values.
 
 /// The function that is applied to each value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -8,7 +8,7 @@ pub enum Activation {
     None,
     /// max(x, 0).
     Relu,
-    /// x (1 + erf(x / √2)) / 2, as `torch.nn.GELU` has it by default.
+    /// x (1 + erf(x / √2)) / 2, the default of `torch.nn.GELU`.
     Gelu,
     /// 1 / (1 + e^-x).
     Sigmoid,
@@ -26,7 +26,7 @@ impl Activation {
     }
 }
 
-/// Its error function is the rational approximation of the C++ library Eigen, within 5e-7.
+/// The error function is the rational approximation of the C++ library Eigen. Its error is below 5e-7.
 const GELU: &str = "
 fn activate(v: vec4<f32>) -> vec4<f32> {
   let x = clamp(v * 0.70710678, vec4<f32>(-4.0), vec4<f32>(4.0));

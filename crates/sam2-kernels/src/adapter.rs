@@ -1,31 +1,32 @@
-//! What the kernels have to know of the GPU they run on: it decides between their variants.
+//! What the kernels know about the GPU that runs them. It decides between their variants.
 
-/// What an adapter is good at.
+/// The class of an adapter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AdapterClass {
-    /// A CPU that plays a GPU, such as SwiftShader or lavapipe: barriers and workgroup memory cost it more than they save.
-    /// Its kernels run well enough everywhere, so this is the class of an adapter of which nothing is known.
+    /// A GPU that is emulated on a CPU, such as SwiftShader or lavapipe. Barriers and workgroup memory cost it more than they
+    /// save. Its kernels also run well on a real GPU, so this is the class of an unknown adapter.
     #[default]
     Software,
     /// A real GPU, with fast workgroup memory.
     Hardware,
 }
 
-/// A GPU as the kernels see it. Models on different devices carry different ones.
+/// What the kernels know about a GPU. Each model has its own, since models may be on different devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Adapter {
-    /// What it is good at.
+    /// The adapter's class.
     pub class: AdapterClass,
     /// Whether kernels may read f16 numbers: the device was opened with WebGPU's feature `shader-f16`.
     pub f16: bool,
-    /// Whether matrices are to be multiplied in f16, where the adapter can: products of four values in f16, their sums in
-    /// f32. It costs three digits of the answer. [`Adapter::multiplies_in_f16`] says whether it is done.
+    /// Whether matrices should be multiplied in f16 if the adapter can do so: products of four values are summed in f16, and
+    /// these sums in f32. This costs about three decimal digits of accuracy. [`Adapter::multiplies_in_f16`] says whether it
+    /// is done.
     pub f16_products: bool,
 }
 
 impl Adapter {
-    /// Whether matrices are multiplied in f16: it is wanted, the device has f16, and it is a real GPU. On a software
-    /// adapter it would gain nothing.
+    /// Whether matrices are multiplied in f16. This needs [`Self::f16_products`], a device with f16, and a real GPU, since a
+    /// software adapter would not be faster.
     pub fn multiplies_in_f16(self) -> bool {
         self.f16_products && self.f16 && self.class == AdapterClass::Hardware
     }

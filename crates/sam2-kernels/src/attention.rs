@@ -1,9 +1,9 @@
-//! softmax(q kᵀ / √d) v of several heads, without holding all scores: each invocation goes over the keys of a few queries
-//! of one head, and keeps a running maximum, sum and mean. It is the attention of
+//! softmax(q kᵀ / √d) v of several heads, without storing all scores. Each invocation goes through the keys of a few queries
+//! of one head, and keeps a running maximum, sum and mean. This is the attention of
 //! `sam2.modeling.backbones.hieradet.MultiScaleAttention` and `sam2.modeling.sam.transformer.Attention`.
 //!
-//! Queries, keys and values are read where a projection wrote them. Windows are found by arithmetic, so that nothing is
-//! copied into them and back.
+//! Queries, keys and values are read from the projections' output. The positions of a window's tokens are computed, so that
+//! nothing is copied into windows and back.
 
 use std::fmt::Write;
 
@@ -13,12 +13,12 @@ use crate::kernel::{Kernel, entry, info, vec4};
 use crate::online_softmax::next_keys;
 use crate::shared_attention::{shared_attention, supports_shared_attention};
 
-/// How many keys are taken at once, so that the running mean is rescaled less often.
+/// The number of keys of one step. With several, the running mean is rescaled less often.
 const KEYS: usize = 4;
 
-/// `q`, `k` and `v`, whose rows are tokens, to `[batch * queries, heads * width]`. Where windows go over an edge
-/// ([`AttentionShape::pads`]) there is a fourth input: one row that all tokens of padding have, in which keys and values lie
-/// as in the rows of `k` and `v`. 4 divides all widths and offsets.
+/// `q`, `k` and `v`, whose rows are tokens, to `[batch * queries, heads * width]`. If windows extend beyond an edge
+/// ([`AttentionShape::pads`]), there is a fourth input: the row of every padding token, with keys and values at the offsets
+/// that they have in the rows of `k` and `v`. All widths and offsets are multiples of 4.
 pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: AdapterClass) -> Kernel {
     let AttentionShape {
         batch,
@@ -30,7 +30,7 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
         pools,
     } = shape;
     let step = if pools { 2 } else { 1 };
-    // Where one window holds all keys, the grids of queries and keys need not agree.
+    // If one window contains all keys, the grids of queries and keys may differ.
     let whole = window == keys;
     let query_window = if whole {
         queries
@@ -103,8 +103,8 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
     }
 }
 
-/// How many queries an invocation takes: as many as its registers hold. On a software adapter they are cached memory, of
-/// which there is more.
+/// The number of queries of an invocation: as many as fit its registers. A software adapter's registers are cached memory, so
+/// more fit.
 fn queries_at_once(width: usize, queries: usize, class: AdapterClass) -> usize {
     let room = match class {
         AdapterClass::Software => 192,
@@ -119,7 +119,7 @@ fn queries_at_once(width: usize, queries: usize, class: AdapterClass) -> usize {
 /// A variant of the kernel.
 #[derive(Clone, Copy, Debug)]
 struct Variant {
-    /// A head's width, in vectors of four values.
+    /// The width of a head, in vectors of four values.
     vectors: usize,
     queries: usize,
     pools: bool,
@@ -193,7 +193,7 @@ impl Variant {
             }
         }
         if padded {
-            // All tokens of padding have the same key and value, so they count as one token with that many times the weight.
+            // All padding tokens have the same key and value, so they are one token whose weight is multiplied by their number.
             line(format_args!(
                 "  let pads = f32(info.window_h * info.window_w - (bottom - top) * (right - left));
   if (pads > 0.0) {{
@@ -222,7 +222,7 @@ impl Variant {
     for (var x = left; x < right; x += {KEYS}u) {{"
         ));
         for j in 0..KEYS {
-            // Beyond the window's edge its last key is taken again, with no weight.
+            // Beyond the window's edge, its last key is read again with a weight of zero.
             line(format_args!(
                 "      let t{j} = start + min(x + {j}u, right - 1u);
       let k{j} = t{j} * info.k_width + info.k_offset + head * {vectors}u;"

@@ -1,15 +1,15 @@
-//! Which of the decoder's masks is the answer, decided where they are: the stability rule of
+//! The choice among the decoder's masks, on the GPU: the stability rule of
 //! `sam2.modeling.sam.mask_decoder.MaskDecoder._dynamic_multimask_via_stability`, and the best predicted IoU.
 
 use std::fmt::Write;
 
 use crate::kernel::{Input, Kernel, entry, info, vec4};
 
-/// How many partial sums [`areas`] makes of a mask's pixels.
+/// The number of partial sums that [`areas`] makes of a mask's pixels.
 pub const SUMS: usize = 64;
 
-/// The areas of the stability score: of the first of `masks` `[b, count, pixels]` of each `b`, how many logits are above
-/// `delta` and how many above `-delta`, as [`SUMS`] partial sums of both, `[b, 64, 2]`.
+/// The areas of the stability score. For the first of the `masks` `[b, count, pixels]` of each prompt, it counts the logits
+/// above `delta` and those above `-delta`, as [`SUMS`] partial sums of both: `[b, 64, 2]`.
 pub fn areas(b: usize, count: usize, pixels: usize, delta: f32) -> Kernel {
     Kernel {
         key: format!("areas {delta:e}"),
@@ -38,9 +38,10 @@ pub fn areas(b: usize, count: usize, pixels: usize, delta: f32) -> Kernel {
     }
 }
 
-/// Which mask of each prompt is the answer: its number and its predicted IoU, `[b, 2]`. `ious` is `[b, 4]`. With a
-/// `threshold` the first mask is the answer where it is stable: where its area above `delta` is at least `threshold` times
-/// that above `-delta`, by `areas` as [`areas`] makes them. Else it is that of the other three with the best IoU.
+/// Chooses a mask for each prompt: its index and its predicted IoU, `[b, 2]`. `ious` is `[b, 4]`. With a `threshold`, the
+/// first mask is chosen if it is stable, which means that its area above `delta` is at least `threshold` times that above
+/// `-delta`; the second input is then the result of [`areas`]. Otherwise, the one of the other three with the best IoU is
+/// chosen.
 pub fn choose(b: usize, threshold: Option<f32>) -> Kernel {
     let mut inputs = vec![vec4("ious")];
     if threshold.is_some() {
@@ -61,7 +62,7 @@ pub fn choose(b: usize, threshold: Option<f32>) -> Kernel {
   if (each.w > best.y) { best = vec2<f32>(3.0, each.w); }
 ";
             if let Some(threshold) = threshold {
-                // As a product instead of a quotient, a mask without any area needs no case of its own: it is stable.
+                // A product instead of a quotient makes a mask without any area stable, without a case of its own.
                 writeln!(
                     text,
                     "  var sums = vec2<f32>(0.0);
@@ -75,18 +76,18 @@ pub fn choose(b: usize, threshold: Option<f32>) -> Kernel {
     }
 }
 
-/// What [`pick`] looks at besides the values.
+/// The options of [`pick`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Picked {
-    /// `choices` `[b, 2]`, as [`choose`] makes them, say which of the values are taken. Else the first ones are.
+    /// Whether `choices` `[b, 2]`, the result of [`choose`], say which values are taken. If not, the first ones are.
     pub chosen: bool,
-    /// Length of `hidden`, which is taken where `scores` `[b]` are not positive: for value `i` of `p` its value `i` modulo
-    /// this length. 0 if that never happens.
+    /// The length of `hidden`, whose value `i` modulo this length replaces value `i` of prompts whose `scores` `[b]` are not
+    /// positive. 0 if there is no such input.
     pub hidden: usize,
 }
 
-/// One of `values` `[b, count, p]` for each `b`: `[b, p]`. The inputs are `values`, then `choices`, `scores` and `hidden`
-/// where `picked` asks for them.
+/// Takes one of `values` `[b, count, p]` for each prompt: `[b, p]`. The inputs are `values`, then `choices`, `scores` and
+/// `hidden` if `picked` has them.
 pub fn pick(b: usize, count: usize, p: usize, picked: Picked) -> Kernel {
     let mut inputs = vec![Input("values", "f32")];
     if picked.chosen {

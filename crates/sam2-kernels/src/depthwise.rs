@@ -1,15 +1,15 @@
-//! A convolution of each channel alone, over channels-last pictures (`torch.nn.Conv2d` with as many groups as channels, as
-//! in `sam2.modeling.memory_encoder.CXBlock`).
+//! Depthwise convolutions of channels-last pictures (`torch.nn.Conv2d` with as many groups as channels, as in
+//! `sam2.modeling.memory_encoder.CXBlock`).
 
 use std::fmt::Write;
 
 use crate::kernel::{Kernel, entry, info, vec4};
 
-/// How many neighbouring pixels of a line an invocation computes, of four channels each.
+/// The number of neighbouring pixels of a row that an invocation computes, for four channels each.
 const PIXELS: usize = 4;
 
-/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h, w, c]`. Beyond the picture's edges there are
-/// zeros. `side` is odd, and 4 divides `c`.
+/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h, w, c]`. The picture is padded with zeros.
+/// `side` is odd, and `c` is a multiple of 4.
 pub fn depthwise([b, h, w, c]: [usize; 4], side: usize) -> Kernel {
     assert!(
         c.is_multiple_of(4) && side % 2 == 1,

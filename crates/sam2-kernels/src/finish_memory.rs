@@ -1,10 +1,10 @@
-//! The last step of a memory: what is added where the object is hidden, and the rounding to bfloat16 in which
-//! `sam2.sam2_video_predictor` keeps its memories.
+//! The last step of encoding a memory: the embedding that is added if the object is not visible, and the rounding to
+//! bfloat16, in which `sam2.sam2_video_predictor` keeps memories.
 
 use crate::kernel::{Input, Kernel, entry, info, vec4};
 
-/// `x` `[rows, c]`, plus `absent` `[c]` where `score` `[1]` is not positive, to `[rows, c]`. Values are rounded to the
-/// nearest that bfloat16 has, of two equally near ones to the even one, and stay f32. 4 divides `c`.
+/// `x` `[rows, c]`, plus `absent` `[c]` if `score` `[1]` is not positive, to `[rows, c]`. Values are rounded to bfloat16
+/// (to the nearest, ties to even), and stay f32. `c` is a multiple of 4.
 pub fn finish_memory(rows: usize, c: usize) -> Kernel {
     assert!(c.is_multiple_of(4), "{c} channels, which 4 must divide");
     let count = rows * c / 4;

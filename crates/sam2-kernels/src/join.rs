@@ -1,28 +1,28 @@
-//! How memories and object pointers become one bank, with their position encodings
+//! Joins memories and object pointers, with their position encodings, to one memory bank
 //! (`sam2.modeling.sam2_base.SAM2Base._prepare_memory_conditioned_features`).
 
 use std::fmt::Write;
 
 use crate::kernel::{Input, Kernel, entry, info, vec4};
 
-/// How many buffers [`join`] takes at once: with the two position encodings and the output these are eight
-/// storage buffers, which is WebGPU's default limit for a kernel.
+/// The most buffers that [`join`] takes at once. With the two position encodings and the output, these are eight storage
+/// buffers, which is WebGPU's default limit for a kernel.
 pub const JOINED: usize = 5;
 
 /// One of the buffers that are joined.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Part {
-    /// How many rows it has.
+    /// The number of its rows.
     pub rows: usize,
-    /// Which row of `temporal` is added to all its rows.
+    /// The row of `temporal` that is added to all of its rows.
     pub time: Option<usize>,
 }
 
-/// The rows of up to [`JOINED`] buffers, `c` wide, one after another, into the output from its row `first` on; the rest of
-/// the output is left as it is. A missing buffer needs one in its place, which is not read.
+/// Copies the rows of up to [`JOINED`] buffers, `c` wide, one after another into the output, from its row `first` on. The
+/// other rows of the output do not change. Every missing buffer is bound to a placeholder, which is not read.
 ///
-/// With `positions`, the number of rows of the input `spatial`, row `i` of each part has row `i` modulo this number added
-/// to it, and each part the row of `temporal` that its [`Part::time`] names. 4 divides `c`.
+/// `positions` is the number of rows of the input `spatial`. With it, row `i` modulo this number is added to row `i` of each
+/// part, and the row of `temporal` that [`Part::time`] names is added to the whole part. `c` is a multiple of 4.
 pub fn join(parts: &[Part], c: usize, first: usize, positions: Option<usize>) -> Kernel {
     assert!(
         c.is_multiple_of(4) && (1..=JOINED).contains(&parts.len()),
@@ -37,7 +37,7 @@ pub fn join(parts: &[Part], c: usize, first: usize, positions: Option<usize>) ->
     let count = parts.iter().map(|part| part.rows).sum::<usize>() * c;
     let part = |i: usize| parts.get(i).copied().unwrap_or_default();
     let length = |i: usize| part(i).rows * c;
-    // 0 is none, so rows of `temporal` are counted from 1.
+    // 0 means none, so the rows of `temporal` are counted from 1.
     let time = |i: usize| part(i).time.map_or(0, |time| time + 1);
     Kernel {
         key: format!("join {}", positions.is_some()),

@@ -1,42 +1,42 @@
-//! A kernel: its text, its sizes, and how its launch binds and counts them.
+//! A kernel: its text, its sizes, its bindings and the number of its invocations.
 
 use std::fmt::Write;
 
-/// Invocations of a workgroup.
+/// The number of invocations of a workgroup.
 pub const GROUP: u32 = 64;
-/// WebGPU's default limit of workgroups along one axis.
+/// WebGPU's default limit for the number of workgroups along one axis.
 const GROUPS: u32 = 65_535;
 
-/// A buffer that is read: its name in the text and the WGSL type of its values.
+/// An input buffer: its name in the text and the WGSL type of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input(pub &'static str, pub &'static str);
 
-/// A buffer of f32 values that is read four at a time.
+/// An input buffer of f32 values that is read four at a time.
 pub(crate) fn vec4(name: &'static str) -> Input {
     Input(name, "vec4<f32>")
 }
 
 /// WGSL text with an entry point `main`, and the sizes that it reads from a uniform.
 ///
-/// All is in bind group 0: the inputs in their order, then the output `out`, then the uniform `info`.
+/// Everything is in bind group 0: the inputs in their order, then the output `out`, then the uniform `info`.
 pub struct Kernel {
-    /// Names the kernel and its variant: equal keys mean equal text, so one pipeline serves them.
+    /// The name of the kernel and its variant. Kernels of equal keys have equal texts and share a pipeline.
     pub key: String,
-    /// The buffers that are read, in the order of their bindings.
+    /// The input buffers, in the order of their bindings.
     pub inputs: Vec<Input>,
     /// The WGSL type of the values of `out`.
     pub output: &'static str,
-    /// The fields of `info`, all `u32`, in their order. Their names are the same for equal keys.
+    /// The fields of `info`, all `u32`, in their order. Kernels of equal keys have fields of equal names.
     pub info: Vec<(&'static str, u32)>,
-    /// How many invocations are needed. Those beyond, which fill the last workgroup, do nothing.
+    /// The number of invocations that are needed. The others, which fill the last workgroup, do nothing.
     pub invocations: usize,
-    /// The text after the bindings, written only where a pipeline is made.
+    /// Writes the text after the bindings. It is only called when a pipeline is made.
     pub(crate) body: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Kernel {
-    /// The whole text. With `shared_buffers` inputs and output may lie in one buffer: WebGPU then wants them all bound as
-    /// `read_write`.
+    /// The whole text. With `shared_buffers`, inputs and the output may be parts of one buffer, which WebGPU only allows if
+    /// all are bound as `read_write`.
     pub fn text(&self, shared_buffers: bool) -> String {
         let access = if shared_buffers { "read_write" } else { "read" };
         let body = (self.body)();
@@ -64,15 +64,15 @@ impl Kernel {
         text + &body
     }
 
-    /// What the uniform `info` holds. It is filled up to whole 16 bytes, to which implementations round the size of a
-    /// uniform's type.
+    /// The contents of the uniform `info`, padded to a multiple of 16 bytes, because implementations round the size of a
+    /// uniform's type up to that.
     pub fn words(&self) -> Vec<u32> {
         let mut words: Vec<u32> = self.info.iter().map(|(_, value)| *value).collect();
         words.resize(words.len().next_multiple_of(4), 0);
         words
     }
 
-    /// Workgroups along x and y.
+    /// The number of workgroups along x and y.
     pub fn groups(&self) -> [u32; 2] {
         let groups = u32::try_from(self.invocations.div_ceil(GROUP as usize)).unwrap_or(u32::MAX);
         let rows = groups.div_ceil(GROUPS).max(1);
@@ -80,7 +80,7 @@ impl Kernel {
     }
 }
 
-/// The beginning of an entry point in which each invocation works alone: `index` is its number.
+/// The beginning of an entry point whose invocations work independently. `index` is the invocation's number.
 pub(crate) fn entry() -> String {
     format!(
         "@compute @workgroup_size({GROUP})
@@ -90,7 +90,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     )
 }
 
-/// The beginning of an entry point whose workgroups share memory: `group` is the workgroup's number, `local` the
+/// The beginning of an entry point whose workgroups share memory. `group` is the workgroup's number, and `local` the
 /// invocation's number in it.
 pub(crate) fn group_entry() -> String {
     format!(
@@ -102,7 +102,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     )
 }
 
-/// Fields of `info`. No buffer of WebGPU has more values than a `u32` counts.
+/// The fields of `info`. Sizes fit a `u32`, since no WebGPU buffer has more values.
 pub(crate) fn info<const N: usize>(fields: [(&'static str, usize); N]) -> Vec<(&'static str, u32)> {
     fields.map(|(name, value)| (name, value as u32)).to_vec()
 }

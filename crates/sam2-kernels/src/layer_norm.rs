@@ -1,16 +1,15 @@
-//! Layer normalisation over the last dimension (`torch.nn.LayerNorm`, and over channels-last pictures
-//! `sam2.modeling.sam2_utils.LayerNorm2d`).
+//! Layer normalisation over the last dimension (`torch.nn.LayerNorm`, or `sam2.modeling.sam2_utils.LayerNorm2d` on
+//! channels-last pictures).
 
 use crate::activation::Activation;
 use crate::adapter::AdapterClass;
 use crate::kernel::{GROUP, Kernel, entry, group_entry, info, vec4};
 
-/// How many invocations share a row on a real GPU. They read neighbouring values, which lone invocations of many rows
-/// would not.
+/// The number of invocations that share a row on a real GPU, so that neighbouring invocations read neighbouring values.
 const LANES: usize = 8;
 
 /// activation((x - mean) / √(variance + eps) · weight + bias): `x` `[rows, c]`, `weight` and `bias` `[c]`, to `[rows, c]`.
-/// 4 divides `c`.
+/// `c` is a multiple of 4.
 pub fn layer_norm(rows: usize, c: usize, eps: f64, activation: Activation, class: AdapterClass) -> Kernel {
     assert!(c.is_multiple_of(4), "{c} channels, which 4 must divide");
     let shared = class == AdapterClass::Hardware;
@@ -27,7 +26,7 @@ pub fn layer_norm(rows: usize, c: usize, eps: f64, activation: Activation, class
     }
 }
 
-/// Each row is one invocation's.
+/// Each invocation computes one row.
 fn lone_rows() -> String {
     entry()
         + "
@@ -51,7 +50,7 @@ fn lone_rows() -> String {
 "
 }
 
-/// Each row is shared by several invocations, which exchange their sums through workgroup memory.
+/// Several invocations share each row and exchange their sums through workgroup memory.
 fn shared_rows() -> String {
     let text = "
 var<workgroup> parts: array<f32, GROUP>;

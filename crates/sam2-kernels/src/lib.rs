@@ -1,14 +1,15 @@
-//! The operations of SAM 2 as kernels for a GPU: fewer and larger steps than a general library's.
+//! The operations of SAM 2 as GPU kernels. Each kernel does more than an operation of a general library, so fewer are needed.
 //!
-//! Kernels are WGSL text that is put together for each variant: loops over a tile are unrolled, so that its values stay in
-//! registers. Sizes come in a uniform, so that pictures and batches of other sizes need no new pipeline. All is computed in
-//! f32, unless [`Adapter::f16_products`] asks otherwise; matrices may be f16, where the device has it. No kernel needs
-//! subgroups, nor more than WebGPU's default limits.
+//! Kernels are WGSL text that is generated for each variant. Loops over a tile are unrolled, so that its values stay in
+//! registers. Sizes are passed in a uniform, so that pictures and batches of other sizes need no new pipeline. Everything is
+//! computed in f32, unless [`Adapter::f16_products`] is set. Matrices may be f16 if the device supports it. No kernel needs
+//! subgroups or more than WebGPU's default limits.
 //!
 //! Tensors are row-major, and pictures have their channels last. Values are read four at a time, so most widths must be
 //! multiples of 4.
 //!
-//! A [`Kernel`] is text and sizes alone, and knows no GPU. `tensors` (feature `webgpu`) launches kernels on burn's tensors.
+//! A [`Kernel`] consists of text and sizes, and does not depend on a GPU library. The module `tensors` (feature `webgpu`)
+//! launches kernels on burn's tensors.
 
 mod activation;
 mod adapter;

@@ -1,6 +1,6 @@
-//! Activations.
+//! Activation functions.
 
-/// What is applied to each value.
+/// A function that is applied to each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// max(x, 0).

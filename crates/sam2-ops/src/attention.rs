@@ -1,4 +1,4 @@
-//! Attention among a few tokens, and between them and a picture (`sam2.modeling.sam.transformer.Attention`).
+//! Attention among a few tokens, and between these tokens and a picture (`sam2.modeling.sam.transformer.Attention`).
 
 use std::sync::OnceLock;
 
@@ -6,8 +6,9 @@ use burn::tensor::Tensor;
 
 use crate::{LayerNorm, LinearParameters, Prepared, Weights, WeightsError};
 
-/// Multi-head attention with projections, whose inner width may be a fraction of the tokens':
-/// `out_proj(softmax(q kᵀ / √(internal / heads)) v)` with `q = q_proj(…)`, `k = k_proj(…)`, `v = v_proj(…)`.
+/// Multi-head attention with projections: `out_proj(softmax(q kᵀ / √(internal / heads)) v)` with `q = q_proj(…)`,
+/// `k = k_proj(…)`, `v = v_proj(…)`. The width `internal` of the projections may be smaller than the width `dim` of the
+/// tokens.
 ///
 /// Positions are added to queries and keys, never to values.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct Attention {
     operation: Prepared<dyn AttentionOperation>,
 }
 
-/// What an attention is made of.
+/// The parameters of an [`Attention`].
 #[derive(Clone, Debug)]
 pub struct AttentionParameters {
     /// `[internal, dim]`.
@@ -26,35 +27,35 @@ pub struct AttentionParameters {
     pub v_proj: LinearParameters,
     /// `[dim, internal]`.
     pub out_proj: LinearParameters,
-    /// Heads, which share `internal` equally.
+    /// The number of heads, which share `internal` equally.
     pub num_heads: usize,
 }
 
-/// A picture's tokens, as attention between them and a few tokens reads them.
+/// The tokens of a picture, for attention between them and a few other tokens.
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// `[b or 1, m, dim]`.
     pub tokens: Tensor<3>,
     /// `[1, m, dim]`.
     pub positions: Tensor<3>,
-    /// What was projected ahead, for prompts to come on the same picture.
+    /// Projections of the picture that were computed in advance, to be shared by many prompts.
     pub projections: Option<Projections>,
     positioned: OnceLock<Tensor<3>>,
 }
 
-/// A picture as two attentions project it: one to it, and one of it.
+/// The projections of a picture by two attentions: one from tokens to the picture, and one from the picture to tokens.
 #[derive(Clone, Debug)]
 pub struct Projections {
-    /// Of the attention to the picture: `[b or 1, m, internal]`.
+    /// The keys of the attention to the picture: `[b or 1, m, internal]`.
     pub keys: Tensor<3>,
-    /// Of the attention to the picture: `[b or 1, m, internal]`.
+    /// The values of the attention to the picture: `[b or 1, m, internal]`.
     pub values: Tensor<3>,
-    /// Of the picture's own attention: `[b or 1, m, internal]`.
+    /// The queries of the attention from the picture: `[b or 1, m, internal]`.
     pub queries: Tensor<3>,
 }
 
 impl Picture {
-    /// Of tokens `[b or 1, m, dim]` and their positions `[1, m, dim]`.
+    /// A picture of tokens `[b or 1, m, dim]` and their positions `[1, m, dim]`, without projections.
     pub fn new(tokens: Tensor<3>, positions: Tensor<3>) -> Self {
         Self {
             tokens,
@@ -64,7 +65,7 @@ impl Picture {
         }
     }
 
-    /// The tokens with their positions added, computed when it is first asked for: `[b or 1, m, dim]`.
+    /// The tokens plus their positions, `[b or 1, m, dim]`. They are computed on the first call.
     pub fn positioned(&self) -> Tensor<3> {
         self.positioned
             .get_or_init(|| self.tokens.clone() + self.positions.clone())
@@ -72,7 +73,7 @@ impl Picture {
     }
 }
 
-/// An attention as an implementation prepared it. Shapes are as of [`Attention`]'s methods.
+/// An [`Attention`] as an implementation has prepared it. Shapes are those of [`Attention`]'s methods.
 pub trait AttentionOperation: std::fmt::Debug + Send + Sync {
     /// [`Attention::among_tokens`].
     fn among_tokens(
@@ -81,21 +82,21 @@ pub trait AttentionOperation: std::fmt::Debug + Send + Sync {
         positions: Option<Tensor<3>>,
         residual: Option<Tensor<3>>,
     ) -> Tensor<3>;
-    /// Keys and values of a picture: `[b or 1, m, internal]`.
+    /// [`Attention::project_keys`].
     fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>);
-    /// Queries of a picture: `[b or 1, m, internal]`.
+    /// [`Attention::project_queries`].
     fn project_queries(&self, picture: &Picture) -> Tensor<3>;
-    /// Keys and values of a picture as they were projected ahead, else projected now.
+    /// The picture's keys and values from [`Picture::projections`], or else projected now.
     fn keys_of(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>) {
         match &picture.projections {
-            Some(ahead) => (ahead.keys.clone(), ahead.values.clone()),
+            Some(projections) => (projections.keys.clone(), projections.values.clone()),
             None => self.project_keys(picture),
         }
     }
-    /// Queries of a picture as they were projected ahead, else projected now.
+    /// The picture's queries from [`Picture::projections`], or else projected now.
     fn queries_of(&self, picture: &Picture) -> Tensor<3> {
         match &picture.projections {
-            Some(ahead) => ahead.queries.clone(),
+            Some(projections) => projections.queries.clone(),
             None => self.project_queries(picture),
         }
     }
@@ -118,7 +119,7 @@ pub trait AttentionOperation: std::fmt::Debug + Send + Sync {
 }
 
 impl Attention {
-    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`; `internal` is the width of all heads together.
+    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`. `internal` is the total width of all heads.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -142,8 +143,8 @@ impl Attention {
         })
     }
 
-    /// Tokens `[b, n, dim]` attend to each other: queries and keys are of `tokens + positions`, values of `tokens`, and the
-    /// result is added to `residual` `[b, n, dim]`.
+    /// Attention of tokens `[b, n, dim]` to each other. Queries and keys are projected from `tokens + positions`, values from
+    /// `tokens`. The result is added to `residual` `[b, n, dim]`.
     pub fn among_tokens(
         &self,
         tokens: Tensor<3>,
@@ -153,9 +154,9 @@ impl Attention {
         self.operation.among_tokens(tokens, positions, residual)
     }
 
-    /// Tokens `[b, n, dim]` attend to a picture: queries are of `tokens + positions`, keys of the picture with its
-    /// positions, values of the picture, and the result is added to `tokens`. Only the first `wanted` of the `n` tokens
-    /// need be computed: `[b, wanted or n, dim]`.
+    /// Attention of tokens `[b, n, dim]` to a picture. Queries are projected from `tokens + positions`, keys from the picture
+    /// plus its positions, values from the picture. The result is added to `tokens`. An implementation may compute only the
+    /// first `wanted` of the `n` tokens: `[b, wanted or n, dim]`.
     pub fn to_picture(
         &self,
         tokens: Tensor<3>,
@@ -166,8 +167,8 @@ impl Attention {
         self.operation.to_picture(tokens, positions, picture, wanted)
     }
 
-    /// A picture attends to tokens `[b, n, dim]`: queries are of the picture with its positions, keys of
-    /// `tokens + positions`, values of `tokens`. The result is added to the picture and normalised: `[b, m, dim]`.
+    /// Attention of a picture to tokens `[b, n, dim]`. Queries are projected from the picture plus its positions, keys from
+    /// `tokens + positions`, values from `tokens`. The result is added to the picture and normalised: `[b, m, dim]`.
     pub fn of_picture(
         &self,
         picture: &Picture,
@@ -178,12 +179,12 @@ impl Attention {
         self.operation.of_picture(picture, tokens, positions, norm)
     }
 
-    /// Keys and values of a picture for [`Self::to_picture`], once for many prompts: both `[b or 1, m, internal]`.
+    /// The keys and values of a picture for [`Self::to_picture`], both `[b or 1, m, internal]`, to be shared by many prompts.
     pub fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>) {
         self.operation.project_keys(picture)
     }
 
-    /// Queries of a picture for [`Self::of_picture`], once for many prompts: `[b or 1, m, internal]`.
+    /// The queries of a picture for [`Self::of_picture`], `[b or 1, m, internal]`, to be shared by many prompts.
     pub fn project_queries(&self, picture: &Picture) -> Tensor<3> {
         self.operation.project_queries(picture)
     }

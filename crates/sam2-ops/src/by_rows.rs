@@ -1,12 +1,13 @@
-//! Parts of a network in which rows or windows do not see each other. A CPU takes some of them through the whole part
-//! while they are in its cache; a GPU takes all at once.
+//! Parts of a network that compute each row, or each window, of a picture independently. A CPU takes a few rows or windows
+//! at a time through the whole part, so that they stay in its cache. A GPU takes all at once.
 
 use burn::tensor::Tensor;
 
 use crate::Implementation;
 
-/// `work` on a picture `[b, h, w, c]` whose windows of `window` x `window` pixels do not see each other; 0 is a single
-/// window. It may be called for some rows of windows at a time, or for some windows, each a picture of its own.
+/// Applies `work` to a picture `[b, h, w, c]`. `work` must compute windows of `window` x `window` pixels independently of
+/// each other; 0 is a single window. It may be called with several rows of windows at a time, or with several windows as a
+/// batch of pictures.
 pub fn by_windows(
     implementation: &Implementation,
     x: Tensor<4>,
@@ -19,8 +20,8 @@ pub fn by_windows(
     }
 }
 
-/// `work` on a picture `[b, h, w, c]` whose pixels do not see each other. It may be called for several rows at a time,
-/// from the top; their results lie below each other.
+/// Applies `work` to a picture `[b, h, w, c]`. `work` must compute pixels independently of each other. It may be called with
+/// several rows at a time, from the top; the results are concatenated.
 pub fn by_rows(
     implementation: &Implementation,
     x: Tensor<4>,

@@ -1,43 +1,44 @@
-//! Which of the decoder's masks is given, chosen on the device, so that no logits cross before the choice is made.
+//! The choice among the decoder's masks. It is made on the device, so that only the chosen masks are read back.
 
 use burn::tensor::Tensor;
 
 use crate::Implementation;
 
-/// When the single-mask token's mask may answer (`dynamic_multimask_via_stability`).
+/// The test that decides whether the single-mask token's mask is used (`dynamic_multimask_via_stability`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stability {
     /// Stability compares the areas above `+delta` and above `-delta`, in logits.
     pub delta: f32,
-    /// A mask is stable from this ratio on; one without a pixel above `-delta` is, too.
+    /// A mask is stable if the ratio of these areas is at least this, or if no pixel is above `-delta`.
     pub threshold: f32,
 }
 
-/// What was chosen for each prompt.
+/// The mask that was chosen for each prompt.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// `[b, 2]`: the mask's number as a whole f32, and its predicted IoU.
+    /// `[b, 2]`: the mask's index as an f32, and its predicted IoU.
     pub(crate) numbers_and_ious: Tensor<2>,
 }
 
 impl Choice {
-    /// Predicted IoU of the chosen masks: `[b, 1]`.
+    /// The predicted IoUs of the chosen masks: `[b, 1]`.
     pub fn ious(&self) -> Tensor<2> {
         self.numbers_and_ious.clone().narrow(1, 1, 1)
     }
 }
 
-/// What stands in for values where the object is not there.
+/// The values that replace others if the object is not visible.
 #[derive(Clone, Debug)]
 pub struct Hidden {
-    /// `[b, 1]`: the object is there where it is positive.
+    /// `[b, 1]`: the object is visible if this is positive.
     pub object_score_logits: Tensor<2>,
-    /// `[q]`, value i modulo q for value i.
+    /// `[q]`: value i is replaced by this value i modulo q.
     pub instead: Tensor<1>,
 }
 
-/// Which of `masks` `[b, n, pixels]` answers each prompt, by their predicted `ious` `[b, n]`: the first one if it is
-/// stable, where `stability` asks for that, else the best of the others (`MaskDecoder._dynamic_multimask_via_stability`).
+/// Chooses one of `masks` `[b, n, pixels]` for each prompt. With `stability`, this is the first mask if it is stable
+/// (`MaskDecoder._dynamic_multimask_via_stability`); otherwise, it is the one of the other masks with the highest predicted
+/// IoU in `ious` `[b, n]`.
 pub fn choose(
     implementation: &Implementation,
     masks: Tensor<3>,
@@ -47,8 +48,8 @@ pub fn choose(
     implementation.choose(masks, ious, stability)
 }
 
-/// Of `values` `[b, n, p]` the chosen ones, or the first ones without a choice, `hidden` standing in where the object is
-/// not there: `[b, p]`.
+/// Takes the chosen one of `values` `[b, n, p]` for each prompt, or the first one without a `choice`: `[b, p]`. With
+/// `hidden`, the values of prompts whose object is not visible are replaced.
 pub fn pick(
     implementation: &Implementation,
     values: Tensor<3>,

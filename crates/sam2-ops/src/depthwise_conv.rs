@@ -1,26 +1,26 @@
-//! A convolution of each channel alone.
+//! Depthwise convolutions, which convolve each channel by itself.
 
 use burn::tensor::Tensor;
 
 use crate::{Parameter, Prepared, Weights, WeightsError};
 
-/// `nn.Conv2d` with as many groups as channels, of stride 1, over channels-last pictures; the output is as large as the
+/// `nn.Conv2d(c, c, kernel, padding=kernel // 2, groups=c)` on channels-last pictures. The output has the size of the
 /// input.
 #[derive(Debug)]
 pub struct DepthwiseConv {
     operation: Prepared<dyn DepthwiseConvOperation>,
 }
 
-/// What it is made of.
+/// The parameters of a [`DepthwiseConv`].
 #[derive(Clone, Debug)]
 pub struct DepthwiseConvParameters {
-    /// `[c, 1, kernel, kernel]`, `kernel` being odd.
+    /// `[c, 1, kernel, kernel]`; `kernel` is odd.
     pub weight: Parameter<4>,
     /// `[c]`.
     pub bias: Parameter<1>,
 }
 
-/// It as an implementation prepared it.
+/// A [`DepthwiseConv`] as an implementation has prepared it.
 pub trait DepthwiseConvOperation: std::fmt::Debug + Send + Sync {
     /// [`DepthwiseConv::forward`].
     fn forward(&self, x: Tensor<4>) -> Tensor<4>;
@@ -43,7 +43,7 @@ impl DepthwiseConv {
         })
     }
 
-    /// `[b, h, w, c]` to the same.
+    /// `[b, h, w, c]` to the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.operation.forward(x)
     }

@@ -1,4 +1,4 @@
-//! Which implementation computes a network.
+//! The choice of the implementation that computes a network.
 
 use std::sync::Arc;
 
@@ -7,30 +7,30 @@ use burn::tensor::Device;
 use crate::Operations;
 use crate::portable::Portable;
 
-/// How and where a network is computed: made once when a model is loaded, and carried by it. Two models in one process
-/// may differ in device and precision.
+/// How and where a network is computed. It is made once when a model is loaded, and every operation of the model keeps a
+/// reference to it. Two models in one process may use different devices and precisions.
 #[derive(Clone, Debug)]
 pub struct Implementation(Option<Arc<dyn Operations>>);
 
 impl Implementation {
-    /// Plain burn on any device, also one that differentiates.
+    /// Plain burn on any device, including one for automatic differentiation.
     pub fn portable(device: Device) -> Self {
         Self(Some(Arc::new(Portable { device })))
     }
 
-    /// In place on the CPU.
+    /// In place on the CPU. `products` chooses how matrices are multiplied.
     #[cfg(feature = "cpu")]
     pub fn cpu(products: crate::Products) -> Self {
         Self(Some(Arc::new(crate::cpu::Cpu { products })))
     }
 
-    /// By kernels of our own: `device` is one of burn's WebGPU backend, and `adapter` is what it is good at.
+    /// The kernels of `sam2-kernels`. `device` is one of burn's WebGPU backend, and `adapter` says what it supports.
     #[cfg(feature = "gpu")]
     pub fn gpu(device: Device, adapter: crate::Adapter) -> Self {
         Self(Some(Arc::new(crate::gpu::Gpu { device, adapter })))
     }
 
-    /// Where parameters are only listed, nothing is computed.
+    /// A placeholder while parameters are only listed and nothing is computed.
     pub(crate) fn none() -> Self {
         Self(None)
     }

@@ -1,48 +1,48 @@
-//! What an attention with rotary positions attends to: a picture's own tokens, or a memory bank.
+//! The keys and values of an attention with rotary positions: a picture's own tokens, or a memory bank.
 
 use burn::tensor::Tensor;
 
 use crate::Implementation;
 
-/// Tokens to attend to, ready for attentions of several layers.
+/// The tokens to which the attentions of several layers attend.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// In their order.
+    /// The groups, in their order.
     pub groups: Vec<KeyGroup>,
-    /// Keys `[m, kv_dim]` (values with their positions) and values `[m, kv_dim]` of all groups, where an implementation
-    /// wants all together.
+    /// The keys `[m, kv_dim]` (the values plus their positions) and the values `[m, kv_dim]` of all groups, if an
+    /// implementation needs them in one tensor.
     #[cfg_attr(not(feature = "gpu"), expect(dead_code))]
     pub(crate) joined: Option<[Tensor<2>; 2]>,
 }
 
-/// Tokens that are positioned alike.
+/// Tokens that share a kind of positions.
 #[derive(Clone, Debug)]
 pub struct KeyGroup {
-    /// Each `[rows, kv_dim]`, and which row of `temporal` is added to make keys of it.
+    /// Parts of the tokens, each `[rows, kv_dim]`, with the row of [`KeyPositions::temporal`] that is added to get its keys.
     pub parts: Vec<(Tensor<2>, Option<usize>)>,
-    /// What is added to the values to make keys of them.
+    /// The positions that are added to the values to get the keys.
     pub positions: Option<KeyPositions>,
-    /// Whether the tokens are whole pictures on the grid, one after another, and their keys are rotated by their position
-    /// in it. Groups that are rotated come first.
+    /// Whether the tokens are whole pictures, one after another, whose keys are rotated by their positions on the grid.
+    /// Groups that are rotated come first.
     pub rotated: bool,
 }
 
-/// Where and when tokens are.
+/// The positions of tokens in space and time.
 #[derive(Clone, Debug)]
 pub struct KeyPositions {
     /// `[n, kv_dim]`: row i modulo n is added to row i of each part.
     pub spatial: Tensor<2>,
-    /// `[t, kv_dim]`, of which a part names its row.
+    /// `[t, kv_dim]`: each part names the row that is added to all of its tokens.
     pub temporal: Tensor<2>,
 }
 
 impl Keys {
-    /// Of several groups; each has a part.
+    /// The keys of several groups, each of which has at least one part.
     pub fn new(implementation: &Implementation, groups: Vec<KeyGroup>) -> Self {
         implementation.keys(groups)
     }
 
-    /// Of a picture `[m, kv_dim]`, whose keys and values are the same.
+    /// The keys of a picture `[m, kv_dim]` that attends to itself: keys and values are the same.
     pub fn of_picture(picture: Tensor<2>) -> Self {
         Self {
             joined: Some([picture.clone(), picture.clone()]),
@@ -54,7 +54,7 @@ impl Keys {
         }
     }
 
-    /// How many tokens are rotated; they are the first ones.
+    /// The number of tokens that are rotated, which are the first ones.
     pub fn rotated(&self) -> usize {
         self.groups
             .iter()
@@ -65,17 +65,17 @@ impl Keys {
 }
 
 impl KeyGroup {
-    /// How many tokens.
+    /// The number of tokens.
     pub fn len(&self) -> usize {
         self.parts.iter().map(|(part, _)| part.dims()[0]).sum()
     }
 
-    /// Whether there are none.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What is added to part `number` to make keys of it: `[rows, kv_dim]`.
+    /// The positions that are added to part `number` to get its keys: `[rows, kv_dim]`.
     pub fn positions_of(&self, number: usize) -> Option<Tensor<2>> {
         let (part, time) = &self.parts[number];
         let [rows, c] = part.dims();

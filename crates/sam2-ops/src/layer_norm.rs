@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use crate::linear::rows;
 use crate::{Activation, Implementation, Parameter, Weights, WeightsError};
 
-/// `nn.LayerNorm`, and `sam2.modeling.sam2_utils.LayerNorm2d` over channels-last pictures:
+/// `nn.LayerNorm`, or `sam2.modeling.sam2_utils.LayerNorm2d` on channels-last pictures:
 /// `(x - mean) / √(variance + eps) · weight + bias`.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
@@ -13,7 +13,7 @@ pub struct LayerNorm {
     pub weight: Parameter<1>,
     /// `[c]`.
     pub bias: Parameter<1>,
-    /// Added to the variance.
+    /// The number that is added to the variance.
     pub eps: f64,
     implementation: Implementation,
 }
@@ -31,7 +31,7 @@ impl LayerNorm {
         Ok(Self::new(weight, bias, eps, weights.implementation()))
     }
 
-    /// From both, `[c]`.
+    /// From `weight` and `bias`, both `[c]`.
     pub fn new(weight: Parameter<1>, bias: Parameter<1>, eps: f64, implementation: &Implementation) -> Self {
         Self {
             weight,
@@ -47,7 +47,7 @@ impl LayerNorm {
         self.implementation.layer_norm(self, rows(x), None).reshape(dims)
     }
 
-    /// The same, then `activation`.
+    /// `[..., c]` to the same shape, then `activation`.
     pub fn forward_activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
         let dims = x.dims();
         self.implementation

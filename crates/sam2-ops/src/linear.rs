@@ -1,10 +1,10 @@
-//! A linear layer, which is also what a 1x1 convolution is when channels come last.
+//! Linear layers, and 1x1 convolutions of channels-last pictures, which are the same.
 
 use burn::tensor::Tensor;
 
 use crate::{Activation, Parameter, Prepared, Weights, WeightsError};
 
-/// `nn.Linear`, or an `nn.Conv2d` of kernel 1 over channels-last pictures:
+/// `nn.Linear`, or `nn.Conv2d` with a kernel of 1 on channels-last pictures:
 /// `activation((x + plus) weightᵀ + bias + residual)`.
 #[derive(Debug)]
 pub struct Linear {
@@ -12,7 +12,7 @@ pub struct Linear {
     output: usize,
 }
 
-/// What a linear layer is made of.
+/// The parameters of a [`Linear`].
 #[derive(Clone, Debug)]
 pub struct LinearParameters {
     /// `[output, input]`.
@@ -21,10 +21,10 @@ pub struct LinearParameters {
     pub bias: Parameter<1>,
 }
 
-/// What is computed together with the product.
+/// What a [`Linear`] computes together with the product.
 #[derive(Clone, Debug, Default)]
 pub struct LinearOptions {
-    /// Added to the input: `[m, input]`, row i modulo m to row i.
+    /// `[m, input]`, added to the input: row i modulo m to row i.
     pub plus: Option<Tensor<2>>,
     /// Added to the output, before the activation.
     pub residual: Option<Residual>,
@@ -32,16 +32,16 @@ pub struct LinearOptions {
     pub activation: Option<Activation>,
 }
 
-/// What is added to a layer's output.
+/// A tensor that is added to a layer's output.
 #[derive(Clone, Debug)]
 pub enum Residual {
-    /// `[m, output]`, row i modulo m to row i.
+    /// `[m, output]`: row i modulo m is added to row i.
     Rows(Tensor<2>),
-    /// `[b, h, w, output]`, each pixel to four of the output's `[b, 2h, 2w, output]`.
+    /// `[b, h, w, output]`: each pixel is added to the four pixels of the output `[b, 2h, 2w, output]` that it covers.
     Coarser(Tensor<4>),
 }
 
-/// A linear layer as an implementation prepared it.
+/// A [`Linear`] as an implementation has prepared it.
 pub trait LinearOperation: std::fmt::Debug + Send + Sync {
     /// `[n, input]` to `[n, output]`.
     fn forward(&self, x: Tensor<2>, options: LinearOptions) -> Tensor<2>;
@@ -59,7 +59,7 @@ impl LinearParameters {
         })
     }
 
-    /// The same from a 1x1 convolution's `weight` `[output, input, 1, 1]`.
+    /// Takes a 1x1 convolution's `weight` `[output, input, 1, 1]` and `bias` `[output]`.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -82,7 +82,7 @@ impl Linear {
         Ok(Self::new(&weights, parameters, output))
     }
 
-    /// The same from a 1x1 convolution's `weight` `[output, input, 1, 1]`.
+    /// Takes a 1x1 convolution's `weight` `[output, input, 1, 1]` and `bias` `[output]`.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -91,7 +91,7 @@ impl Linear {
         Ok(Self::new(&weights, parameters, output))
     }
 
-    /// From parameters that were taken, `output` being the output's width.
+    /// Prepares a layer whose parameters have been taken already. `output` is the output's width.
     pub fn new(weights: &Weights, parameters: LinearParameters, output: usize) -> Self {
         Self {
             operation: weights.prepare(parameters, |operations, parameters| operations.linear(parameters)),
@@ -104,7 +104,7 @@ impl Linear {
         self.forward_with(x, LinearOptions::default())
     }
 
-    /// The same, `residual` `[..., output]` being added; its leading dimensions are the output's, or 1 at the front.
+    /// `[..., input]` to `[..., output]`, added to `residual` `[..., output]`. The first dimensions of `residual` may be 1.
     pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
         let residual = Some(Residual::Rows(rows(residual)));
         self.forward_with(
@@ -116,7 +116,7 @@ impl Linear {
         )
     }
 
-    /// The same with all that can be computed together.
+    /// `[..., input]` to `[..., output]`, with [`LinearOptions`].
     pub fn forward_with<const D: usize>(&self, x: Tensor<D>, options: LinearOptions) -> Tensor<D> {
         let mut dims = x.dims();
         dims[D - 1] = self.output;
@@ -124,7 +124,7 @@ impl Linear {
     }
 }
 
-/// The first dimensions as one.
+/// Merges all dimensions but the last into one.
 pub(crate) fn rows<const D: usize>(x: Tensor<D>) -> Tensor<2> {
     let dims = x.dims();
     let width = dims[D - 1];

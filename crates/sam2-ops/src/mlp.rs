@@ -1,4 +1,4 @@
-//! The multi-layer perceptron (`sam2.modeling.sam2_utils.MLP`).
+//! Multi-layer perceptrons (`sam2.modeling.sam2_utils.MLP`).
 
 use burn::tensor::Tensor;
 
@@ -7,32 +7,33 @@ use crate::{
     Activation, LinearOptions, LinearParameters, Parameter, Prepared, Residual, Weights, WeightsError,
 };
 
-/// Linear layers with an activation between them, none after the last; the output may be scaled channel by channel.
+/// Linear layers with an activation between them, but not after the last one. Each output channel may be multiplied by a
+/// factor.
 #[derive(Debug)]
 pub struct Mlp {
     operation: Prepared<dyn MlpOperation>,
     output: usize,
 }
 
-/// What a multi-layer perceptron is made of.
+/// The parameters of an [`Mlp`].
 #[derive(Clone, Debug)]
 pub struct MlpParameters {
-    /// At least one.
+    /// The layers, at least one.
     pub layers: Vec<LinearParameters>,
-    /// Between two layers.
+    /// The activation between two layers.
     pub activation: Activation,
-    /// `[output]`: factors of the last layer's output, such as a ConvNeXt block's `gamma`.
+    /// `[output]`: the factors of the output, such as a ConvNeXt block's `gamma`.
     pub scale: Option<Parameter<1>>,
 }
 
-/// A multi-layer perceptron as an implementation prepared it.
+/// An [`Mlp`] as an implementation has prepared it.
 pub trait MlpOperation: std::fmt::Debug + Send + Sync {
-    /// `[n, input]` to `[n, output]`; `last` is computed together with the last layer, after it was scaled.
+    /// `[n, input]` to `[n, output]`. `last` applies to the last layer, after its output has been multiplied by the factors.
     fn forward(&self, x: Tensor<2>, last: LinearOptions) -> Tensor<2>;
 }
 
 impl MlpParameters {
-    /// Takes the layers `names`; `widths` are the input's, each hidden layer's and the output's.
+    /// Takes the layers `names`. `widths` are those of the input, of each hidden layer and of the output.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -53,7 +54,7 @@ impl MlpParameters {
         })
     }
 
-    /// Takes `layers.0`, `layers.1`, ….
+    /// Takes `layers.0`, `layers.1`, …. `widths` are those of the input, of each hidden layer and of the output.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -68,7 +69,7 @@ impl MlpParameters {
 }
 
 impl Mlp {
-    /// Takes `layers.0`, `layers.1`, …: `widths` are the input's, each hidden layer's and the output's.
+    /// Takes `layers.0`, `layers.1`, …. `widths` are those of the input, of each hidden layer and of the output.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -81,8 +82,8 @@ impl Mlp {
         Ok(Self::new(&weights, parameters, widths))
     }
 
-    /// The same of two layers called `names`, such as `["linear1", "linear2"]`; `scale` is the name of the output's
-    /// factors `[output]`, where there are any.
+    /// Takes two layers called `names`, such as `["linear1", "linear2"]`. `scale` is the name of the output's factors
+    /// `[output]`, if there are any.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -113,7 +114,7 @@ impl Mlp {
         self.forward_with(x, LinearOptions::default())
     }
 
-    /// The same, added to `residual` `[..., output]`.
+    /// `[..., input]` to `[..., output]`, added to `residual` `[..., output]`.
     pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
         let residual = Some(Residual::Rows(rows(residual)));
         self.forward_with(
@@ -125,7 +126,7 @@ impl Mlp {
         )
     }
 
-    /// The same, then `activation`.
+    /// `[..., input]` to `[..., output]`, then `activation`.
     pub fn forward_activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
         self.forward_with(
             x,
@@ -143,20 +144,21 @@ impl Mlp {
     }
 }
 
-/// Perceptrons of the same widths side by side, each for a token of its own.
+/// MLPs of the same widths, each of which is applied to one token.
 #[derive(Debug)]
 pub struct GroupedMlp {
     operation: Prepared<dyn GroupedMlpOperation>,
 }
 
-/// Perceptrons side by side as an implementation prepared them.
+/// A [`GroupedMlp`] as an implementation has prepared it.
 pub trait GroupedMlpOperation: std::fmt::Debug + Send + Sync {
-    /// `[b, groups, input]` to `[b, groups, output]`.
+    /// [`GroupedMlp::forward`].
     fn forward(&self, x: Tensor<3>) -> Tensor<3>;
 }
 
 impl GroupedMlp {
-    /// Takes `0.layers.0`, … of each of the `count` groups.
+    /// Takes `0.layers.0`, `0.layers.1`, … to the last layer of group `count - 1`. `widths` are those of the input, of each
+    /// hidden layer and of the output.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -174,7 +176,7 @@ impl GroupedMlp {
         })
     }
 
-    /// `[b, groups, input]` to `[b, groups, output]`.
+    /// `[b, groups, input]` to `[b, groups, output]`: token i goes through MLP i.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.operation.forward(x)
     }

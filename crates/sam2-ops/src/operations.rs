@@ -1,4 +1,4 @@
-//! What an implementation gives.
+//! The trait that each implementation of the operations implements.
 
 use burn::tensor::{Device, Tensor};
 
@@ -12,24 +12,24 @@ use crate::{
     Stability, WindowedAttention,
 };
 
-/// All operations, as one implementation computes them. Networks call them by the types of this crate, which say what
-/// each one means; here is only what an implementation has to bring.
+/// All operations, as one implementation computes them. Networks use the types and functions of this crate instead, which
+/// document what each operation computes.
 pub trait Operations: std::fmt::Debug + Send + Sync {
-    /// Where tensors are.
+    /// The device of all tensors.
     fn device(&self) -> &Device;
 
-    /// What it is called: `portable`, `cpu`, `cpu, packed` or `gpu`.
+    /// The implementation's name: `portable`, `cpu`, `cpu, packed` or `gpu`.
     fn name(&self) -> &'static str;
 
-    /// Prompts of a batch that are best decoded at once.
+    /// The number of prompts that are best decoded in one batch.
     fn prompts_at_once(&self) -> usize;
 
-    /// Every width of a network must be a multiple of this.
+    /// The number of which every width of a network must be a multiple.
     fn width_multiple(&self) -> usize {
         1
     }
 
-    /// Whether a matrix `[output, input]` may stay f16.
+    /// Whether a matrix of these sides, `[output, input]`, may stay f16.
     fn keeps_f16(&self, _sides: [usize; 2]) -> bool {
         false
     }
@@ -55,7 +55,7 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     /// Prepares [`OutputUpscaling`](crate::OutputUpscaling).
     fn output_upscaling(&self, parameters: OutputUpscalingParameters) -> Box<dyn OutputUpscalingOperation>;
 
-    /// [`LayerNorm::forward`] of rows `[n, c]`, then `activation`.
+    /// [`LayerNorm::forward`] for rows `[n, c]`, then `activation`.
     fn layer_norm(&self, norm: &LayerNorm, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2>;
     /// [`windowed_attention`](crate::windowed_attention).
     fn windowed_attention(
@@ -64,9 +64,9 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
         padding: Tensor<1>,
         attention: WindowedAttention,
     ) -> Tensor<4>;
-    /// 2x2 maximum: `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even.
+    /// Max pooling of kernel and stride 2 (`nn.MaxPool2d(2)`): `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even.
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4>;
-    /// Two matrices or more below each other: each `[rows, c]`, `c` being the same.
+    /// Concatenates two or more matrices `[rows, c]` of the same width along the rows.
     fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
         Tensor::cat(parts, 0)
     }
@@ -82,8 +82,8 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2> {
         portable::pick(values, choice, hidden)
     }
-    /// A memory `[n, c]`, `absent` `[c]` added where `score` `[1]` is not positive, rounded to bfloat16's numbers, in
-    /// which the official predictor keeps memories (`SAM2VideoPredictor._run_single_frame_inference`).
+    /// Adds `absent` `[c]` to a memory `[n, c]` if `score` `[1]` is not positive, and rounds the result to bfloat16, in which
+    /// the official predictor keeps memories (`SAM2VideoPredictor._run_single_frame_inference`). The result is f32.
     fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
         portable::finish_memory(memory, absent, score)
     }
@@ -102,11 +102,11 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
         work(x)
     }
 
-    /// Runs `work` so that what a device compiles on first use is compiled and nothing is computed. Nothing to do where
-    /// nothing is compiled: `work` is not run.
+    /// Runs `work` in a mode that compiles its kernels but computes nothing. An implementation that compiles no kernels does
+    /// not run `work`.
     fn warm_up(&self, _work: &mut dyn FnMut()) {}
-    /// In [`Self::warm_up`]: what reading a tensor `[a, b]` back would compile.
+    /// In [`Self::warm_up`]: compiles the kernels for reading back a tensor `[a, b]`.
     fn before_reading_matrix(&self, _x: Tensor<2>) {}
-    /// In [`Self::warm_up`]: what reading a tensor `[b, n, h, w]` back would compile.
+    /// In [`Self::warm_up`]: compiles the kernels for reading back a tensor `[b, n, h, w]`.
     fn before_reading_maps(&self, _x: Tensor<4>) {}
 }

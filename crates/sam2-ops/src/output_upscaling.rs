@@ -1,4 +1,5 @@
-//! The mask decoder's upscaling and its masks (`MaskDecoder.predict_masks`, from `output_upscaling` on).
+//! The mask decoder's upscaling, and the product that makes masks of it (`MaskDecoder.predict_masks`, from
+//! `output_upscaling` on).
 
 use burn::tensor::Tensor;
 
@@ -7,25 +8,25 @@ use crate::{LayerNorm, Parameter, Prepared, Weights, WeightsError};
 /// `LayerNorm2d`'s default.
 const EPS: f64 = 1e-6;
 
-/// Two transposed convolutions of kernel and stride 2, to which the picture's finer levels are added, and the product with
-/// the hypernetworks' outputs: `hyper_in · gelu(dc2(gelu(ln1(dc1(src) + feat_s1))) + feat_s0)`.
+/// Two transposed convolutions of kernel and stride 2, after which the picture's finer levels are added, and the product
+/// with the hypernetworks' outputs: `hyper_in · gelu(dc2(gelu(ln1(dc1(src) + feat_s1))) + feat_s0)`.
 #[derive(Debug)]
 pub struct OutputUpscaling {
     operation: Prepared<dyn OutputUpscalingOperation>,
 }
 
-/// What it is made of.
+/// The parameters of an [`OutputUpscaling`].
 #[derive(Debug)]
 pub struct OutputUpscalingParameters {
     /// `nn.ConvTranspose2d(d, d/4)`: weight `[d, d/4, 2, 2]` and bias `[d/4]`.
     pub dc1: (Parameter<4>, Parameter<1>),
-    /// Of `d/4` channels.
+    /// The normalisation after `dc1`, over `d/4` channels.
     pub ln1: LayerNorm,
     /// `nn.ConvTranspose2d(d/4, d/8)`: weight `[d/4, d/8, 2, 2]` and bias `[d/8]`.
     pub dc2: (Parameter<4>, Parameter<1>),
 }
 
-/// It as an implementation prepared it.
+/// An [`OutputUpscaling`] as an implementation has prepared it.
 pub trait OutputUpscalingOperation: std::fmt::Debug + Send + Sync {
     /// [`OutputUpscaling::masks`].
     fn masks(&self, src: Tensor<4>, feat_s1: Tensor<4>, feat_s0: Tensor<4>, hyper_in: Tensor<3>)
@@ -38,7 +39,7 @@ impl OutputUpscaling {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, dim: usize) -> Result<Self, WeightsError> {
-        // Transposed convolutions: input channels first.
+        // The weight of a transposed convolution has the input channels first.
         let mut conv = |name, input: usize, output: usize| {
             let mut weights = weights.at(name);
             Ok((
@@ -59,8 +60,8 @@ impl OutputUpscaling {
         })
     }
 
-    /// `src` `[b, h, w, d]`, the finer levels `feat_s1` `[1, 2h, 2w, d/4]` and `feat_s0` `[1, 4h, 4w, d/8]`, and
-    /// `hyper_in` `[b, n, d/8]` to logits `[b, n, 16 h w]`.
+    /// Computes the masks from `src` `[b, h, w, d]`, the finer levels `feat_s1` `[1, 2h, 2w, d/4]` and `feat_s0` `[1, 4h, 4w, d/8]`,
+    /// and `hyper_in` `[b, n, d/8]`: logits `[b, n, 16 h w]`.
     pub fn masks(
         &self,
         src: Tensor<4>,

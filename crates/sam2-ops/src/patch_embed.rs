@@ -1,41 +1,41 @@
-//! Tokens of pixels (`sam2.modeling.backbones.utils.PatchEmbed`).
+//! The convolution that turns pixels into tokens (`sam2.modeling.backbones.utils.PatchEmbed`).
 
 use burn::tensor::Tensor;
 
 use crate::{Parameter, Prepared, Weights, WeightsError};
 
-/// A 7x7 convolution of stride 4 with 3 pixels of zeros around, and positions added.
+/// A convolution of kernel 7, stride 4 and padding 3, to whose output positions are added.
 #[derive(Debug)]
 pub struct PatchEmbed {
     operation: Prepared<dyn PatchEmbedOperation>,
 }
 
-/// What it is made of.
+/// The parameters of a [`PatchEmbed`].
 #[derive(Clone, Debug)]
 pub struct PatchEmbedParameters {
     /// `[c, 3, 7, 7]`.
     pub weight: Parameter<4>,
     /// `[c]`.
     pub bias: Parameter<1>,
-    /// `[1, h/4, w/4, c]`.
+    /// `[1, h/4, w/4, c]`, added to the tokens.
     pub positions: Parameter<4>,
 }
 
-/// It as an implementation prepared it.
+/// A [`PatchEmbed`] as an implementation has prepared it.
 pub trait PatchEmbedOperation: std::fmt::Debug + Send + Sync {
     /// [`PatchEmbed::forward`].
     fn forward(&self, picture: Tensor<4>) -> Tensor<4>;
 }
 
 impl PatchEmbed {
-    /// Side of the convolution's kernel.
+    /// The side of the convolution's kernel, in pixels.
     pub const KERNEL: usize = 7;
-    /// Pixels from a token to the next.
+    /// The distance between neighbouring tokens, in pixels.
     pub const STRIDE: usize = 4;
-    /// Zeros around the picture.
+    /// The width of the border of zeros around the picture, in pixels.
     pub const PADDING: usize = 3;
 
-    /// Takes `proj.weight` and `proj.bias`; `positions` is `[1, h/4, w/4, c]`.
+    /// Takes `proj.weight` and `proj.bias`. `positions` is `[1, h/4, w/4, c]`.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.

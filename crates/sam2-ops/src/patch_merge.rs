@@ -1,16 +1,16 @@
-//! A convolution whose kernel is as wide as its stride: each output pixel is a linear layer of one patch.
+//! Convolutions whose kernel is as wide as their stride, so that each output pixel is a linear layer of one patch.
 
 use burn::tensor::Tensor;
 
 use crate::{Parameter, Prepared, Weights, WeightsError};
 
-/// `nn.Conv2d(input, output, kernel_size=2, stride=2)` over channels-last pictures.
+/// `nn.Conv2d(input, output, kernel_size=2, stride=2)` on channels-last pictures.
 #[derive(Debug)]
 pub struct PatchMerge {
     operation: Prepared<dyn PatchMergeOperation>,
 }
 
-/// What it is made of.
+/// The parameters of a [`PatchMerge`].
 #[derive(Clone, Debug)]
 pub struct PatchMergeParameters {
     /// `[output, input, 2, 2]`.
@@ -19,7 +19,7 @@ pub struct PatchMergeParameters {
     pub bias: Parameter<1>,
 }
 
-/// It as an implementation prepared it.
+/// A [`PatchMerge`] as an implementation has prepared it.
 pub trait PatchMergeOperation: std::fmt::Debug + Send + Sync {
     /// [`PatchMerge::forward`].
     fn forward(&self, x: Tensor<4>) -> Tensor<4>;

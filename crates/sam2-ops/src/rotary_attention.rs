@@ -1,18 +1,18 @@
-//! Attention with a rotary position encoding of the picture's two axes
+//! Attention with a rotary position encoding for the two axes of a picture
 //! (`sam2.modeling.sam.transformer.RoPEAttention`).
 
 use burn::tensor::Tensor;
 
 use crate::{Keys, LinearParameters, Parameter, Prepared, Weights, WeightsError};
 
-/// One head whose queries and keys are rotated by their positions on the picture's grid:
+/// Attention of one head, whose queries and keys are rotated by their positions on the picture's grid:
 /// `out_proj(softmax(rotate(q_proj(x)) rotate(k_proj(keys))ᵀ / √dim) v_proj(values)) + residual`.
 #[derive(Debug)]
 pub struct RotaryAttention {
     operation: Prepared<dyn RotaryAttentionOperation>,
 }
 
-/// What it is made of.
+/// The parameters of a [`RotaryAttention`].
 #[derive(Clone, Debug)]
 pub struct RotaryAttentionParameters {
     /// `[dim, dim]`.
@@ -23,43 +23,43 @@ pub struct RotaryAttentionParameters {
     pub v_proj: LinearParameters,
     /// `[dim, dim]`.
     pub out_proj: LinearParameters,
-    /// `[side², dim]`: of each position a cosine and a sine for each two neighbouring channels, those of x before those
-    /// of y ([`RotaryPositions::table`]).
+    /// `[side², dim]`: for each position, a cosine and a sine for every two neighbouring channels, first for x, then for y
+    /// ([`RotaryPositions::table`]).
     pub table: Parameter<2>,
 }
 
-/// It as an implementation prepared it.
+/// A [`RotaryAttention`] as an implementation has prepared it.
 pub trait RotaryAttentionOperation: std::fmt::Debug + Send + Sync {
     /// [`RotaryAttention::forward`].
     fn forward(&self, queries: Tensor<2>, keys: &Keys, residual: Tensor<2>) -> Tensor<2>;
 }
 
-/// A square grid's rotations.
+/// The rotations of a square grid's positions.
 #[derive(Clone, Copy, Debug)]
 pub struct RotaryPositions {
-    /// Positions along each axis.
+    /// The number of positions along each axis.
     pub side: usize,
-    /// Channels.
+    /// The number of channels, a multiple of 4.
     pub dim: usize,
-    /// Base of the frequencies.
+    /// The base of the frequencies.
     pub theta: f64,
 }
 
 impl RotaryPositions {
-    /// [`Self::table`] on the device: `[side², dim]`.
+    /// [`Self::table`] as a tensor on the device: `[side², dim]`.
     pub fn parameter(&self, weights: &Weights) -> Parameter<2> {
         weights.table([self.side * self.side, self.dim], || self.table())
     }
 
-    /// The rotation of every position, row by row (`compute_axial_cis`): `[side², dim]`, a cosine and a sine for each two
-    /// channels, a quarter of the channels' frequencies for x, then the same for y.
+    /// The rotation of every position, row by row (`compute_axial_cis`): `[side², dim]`, a cosine and a sine for every two
+    /// channels. There are `dim / 4` frequencies; the first half of the channels rotates by x, the second by y.
     pub fn table(&self) -> Vec<f32> {
         let Self { side, dim, theta } = *self;
         let quarter = dim / 4;
         let frequencies: Vec<f64> = (0..quarter)
             .map(|i| theta.powf(-((4 * i) as f64) / dim as f64))
             .collect();
-        // Of each row or column, once: positions share them.
+        // Each coordinate's rotations are computed once, since positions share them.
         let rotations: Vec<f32> = (0..side)
             .flat_map(|at| frequencies.iter().map(move |frequency| at as f64 * frequency))
             .flat_map(|angle| [angle.cos() as f32, angle.sin() as f32])
@@ -77,7 +77,7 @@ impl RotaryPositions {
 }
 
 impl RotaryAttention {
-    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`; keys and values come in `kv_dim` wide. `table` is
+    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`. Keys and values are `kv_dim` wide. `table` is
     /// [`RotaryPositions::parameter`], which all layers share.
     ///
     /// # Errors
@@ -102,7 +102,8 @@ impl RotaryAttention {
         })
     }
 
-    /// `queries` `[n, dim]`, a whole picture, attend to `keys` and are added to `residual` `[n, dim]`.
+    /// Attention of `queries` `[n, dim]`, which are the tokens of a whole picture, to `keys`. The result is added to
+    /// `residual` `[n, dim]`.
     pub fn forward(&self, queries: Tensor<2>, keys: &Keys, residual: Tensor<2>) -> Tensor<2> {
         self.operation.forward(queries, keys, residual)
     }

@@ -1,113 +1,113 @@
-//! How a network gets its parameters: by official name, from anything that has them.
+//! Loading of parameters by their official names.
 
 use burn::tensor::{Tensor, TensorData};
 
 use crate::{Implementation, Operations};
 
-/// What goes wrong while a network is built from tensors.
+/// Why a network cannot be built from tensors.
 #[derive(Debug, thiserror::Error, Clone, PartialEq)]
 pub enum WeightsError {
-    /// The checkpoint lacks a tensor that the configuration asks for.
+    /// The checkpoint does not contain a tensor of the configuration.
     #[error(
         "the weights have no tensor `{name}` (shape {shape:?}): the file is incomplete or of another variant"
     )]
     Missing {
-        /// Official name.
+        /// The tensor's official name.
         name: String,
-        /// The shape that the configuration asks for.
+        /// The shape of the tensor by the configuration.
         shape: Vec<usize>,
     },
-    /// A tensor is there with another shape.
+    /// A tensor has another shape than in the configuration.
     #[error(
         "tensor `{name}` has shape {found:?}, expected {expected:?}: the file is of another variant than the configuration"
     )]
     Shape {
-        /// Official name.
+        /// The tensor's official name.
         name: String,
-        /// By the configuration.
+        /// The shape by the configuration.
         expected: Vec<usize>,
-        /// In the file.
+        /// The shape in the file.
         found: Vec<usize>,
     },
-    /// A configuration of one's own has a width that a GPU cannot work on.
+    /// A custom configuration has a width that the GPU implementation does not support.
     #[error(
         "configuration key `{key}` is {found}, expected a multiple of {multiple} on a GPU: load this model on the CPU (device \"cpu\")"
     )]
     Width {
         /// Dotted path below `model`.
         key: &'static str,
-        /// What it has to be a multiple of.
+        /// The number of which it has to be a multiple.
         multiple: usize,
-        /// What the configuration has.
+        /// The value in the configuration.
         found: usize,
     },
 }
 
-/// Anything that gives tensors by their official name: a checkpoint, or a test's recipe.
+/// A source of tensors by their official names, such as a checkpoint.
 pub trait TensorSource {
-    /// The tensor as f32, row-major, with the shape asked for. Each is asked for once.
+    /// Takes the tensor `name` as f32, row-major. Each tensor is taken only once.
     ///
     /// # Errors
-    /// [`WeightsError::Missing`] and [`WeightsError::Shape`].
+    /// [`WeightsError::Missing`] if there is no such tensor, and [`WeightsError::Shape`] if it does not have this shape.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError>;
 
-    /// The same as it is kept, if that is f16, for a device that computes with it.
+    /// Takes the tensor `name` as f16 if the source keeps it so, else as f32.
     ///
     /// # Errors
-    /// As [`TensorSource::take`].
+    /// The errors of [`TensorSource::take`].
     fn take_as_kept(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
         self.take(name, shape)
     }
 }
 
-/// One tensor of a checkpoint.
+/// The name and shape of one tensor of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterSpec {
-    /// Official name.
+    /// The tensor's official name.
     pub name: String,
-    /// Row-major shape.
+    /// The tensor's shape, row-major.
     pub shape: Vec<usize>,
 }
 
-/// A parameter of an operation, or its place where parameters are only listed ([`list_parameters`]).
+/// A parameter of an operation. It has no value while parameters are only listed ([`list_parameters`]).
 #[derive(Clone, Debug)]
 pub struct Parameter<const D: usize>(Option<Tensor<D>>);
 
 impl<const D: usize> Parameter<D> {
-    /// From its values.
+    /// A parameter with a value.
     pub fn new(value: Tensor<D>) -> Self {
         Self(Some(value))
     }
 
-    /// Its values.
+    /// The parameter's value.
     ///
     /// # Panics
-    /// Where parameters are only listed: nothing is computed there.
+    /// While parameters are only listed.
     pub fn value(&self) -> Tensor<D> {
         self.0.clone().expect("a parameter that was loaded, not listed")
     }
 
-    /// The same by value, so that one that nobody else holds is freed after it was laid out anew.
+    /// The parameter's value, by move, so that its memory can be freed or reused.
     ///
     /// # Panics
-    /// As [`Self::value`].
+    /// While parameters are only listed.
     pub fn into_value(self) -> Tensor<D> {
         self.0.expect("a parameter that was loaded, not listed")
     }
 
-    /// Several below each other, along the first dimension.
+    /// Concatenates several parameters along the first dimension.
     pub fn stack(parts: Vec<Self>) -> Self {
         let values: Option<Vec<_>> = parts.into_iter().map(|part| part.0).collect();
         Self(values.map(|values| Tensor::cat(values, 0)))
     }
 
-    /// The parameter with its values in another shape or order.
+    /// Applies `change` to the parameter's value, to give it another shape or order.
     pub fn map<const E: usize>(self, change: impl FnOnce(Tensor<D>) -> Tensor<E>) -> Parameter<E> {
         Parameter(self.0.map(change))
     }
 }
 
-/// An operation as its implementation prepared it; there is none where parameters are only listed.
+/// An operation as an implementation has prepared it. It is empty while parameters are only listed.
 #[derive(Debug)]
 pub struct Prepared<T: ?Sized>(Option<Box<T>>);
 
@@ -121,16 +121,16 @@ impl<T: ?Sized> std::ops::Deref for Prepared<T> {
     }
 }
 
-/// A parameter whose gradient is wanted.
+/// A parameter whose gradient is computed.
 #[derive(Clone, Debug)]
 pub struct TrackedParameter {
-    /// Official name.
+    /// The parameter's official name.
     pub name: String,
-    /// As it was loaded, flattened: `[n]`. Its gradient is the official parameter's, in the same order.
+    /// The parameter as it was loaded, flattened: `[n]`. Its gradient is that of the official parameter, in the same order.
     pub value: Tensor<1>,
 }
 
-/// Where a block takes its parameters from: a place in the official module tree.
+/// A module in the official module tree, from which a block takes its parameters.
 pub struct Weights<'a> {
     source: Source<'a>,
     prefix: String,
@@ -138,16 +138,16 @@ pub struct Weights<'a> {
     tracked: Option<&'a mut Vec<TrackedParameter>>,
 }
 
-/// What is done with a name.
+/// What happens to a parameter that is asked for.
 enum Source<'a> {
-    /// Its tensor is taken.
+    /// The tensor is taken from a source.
     Tensors(&'a mut dyn TensorSource),
-    /// It is listed.
+    /// The name and shape are added to a list.
     List(&'a mut Vec<ParameterSpec>),
 }
 
 impl<'a> Weights<'a> {
-    /// The root of the tree; tensors go to the implementation's device.
+    /// The root of the module tree. Tensors are put on the implementation's device.
     pub fn new(source: &'a mut dyn TensorSource, implementation: &'a Implementation) -> Self {
         Self {
             source: Source::Tensors(source),
@@ -157,19 +157,20 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The same, every parameter's gradient being wanted: the device is one that differentiates.
+    /// The same module with gradients for every parameter, which are added to `parameters` as they are taken. The
+    /// implementation's device must support automatic differentiation.
     pub fn tracked(mut self, parameters: &'a mut Vec<TrackedParameter>) -> Self {
         self.tracked = Some(parameters);
         self
     }
 
-    /// The submodule `name` (dots allowed).
+    /// The submodule `name`, which may contain dots.
     pub fn at(&mut self, name: impl std::fmt::Display) -> Weights<'_> {
         let prefix = format!("{}{name}.", self.prefix);
         self.with_prefix(prefix)
     }
 
-    /// The root of the tree.
+    /// The root of the module tree.
     pub fn root(&mut self) -> Weights<'_> {
         self.with_prefix(String::new())
     }
@@ -186,15 +187,15 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// How the network is computed.
+    /// The implementation that computes the network.
     pub fn implementation(&self) -> &'a Implementation {
         self.implementation
     }
 
-    /// The parameter `name` of this module.
+    /// Takes the parameter `name` of this module.
     ///
     /// # Errors
-    /// As [`TensorSource::take`].
+    /// The errors of [`TensorSource::take`].
     pub fn parameter<const D: usize>(
         &mut self,
         name: &str,
@@ -203,12 +204,11 @@ impl<'a> Weights<'a> {
         self.take(name, shape, false)
     }
 
-    /// The matrix `name` of a linear layer or of what is one: `[output, input]`, dimensions after these being patches.
-    /// It stays f16 if the source has it so and the implementation reads that: nothing is lost, and half of the memory is
-    /// needed.
+    /// Takes the matrix `name` of a linear layer, `[output, input]`, or of a convolution, `[output, input, kernel, kernel]`.
+    /// It stays f16 if the source keeps it so and the implementation supports it, which halves the memory.
     ///
     /// # Errors
-    /// As [`TensorSource::take`].
+    /// The errors of [`TensorSource::take`].
     pub fn matrix<const D: usize>(
         &mut self,
         name: &str,
@@ -254,10 +254,11 @@ impl<'a> Weights<'a> {
         Ok(Parameter::new(value.reshape(shape)))
     }
 
-    /// The parameter `name` as numbers, row-major, for what is computed on the host; zeros where it is only listed.
+    /// Takes the values of the parameter `name`, row-major, for computations on the host. They are zeros while parameters are
+    /// only listed.
     ///
     /// # Errors
-    /// As [`TensorSource::take`].
+    /// The errors of [`TensorSource::take`].
     pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let name = format!("{}{name}", self.prefix);
         match &mut self.source {
@@ -271,7 +272,8 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// A table that no checkpoint has, such as positions: computed on the host, and only where it is needed.
+    /// A table that is not in a checkpoint, such as positions. `values` computes it on the host; it is not called while
+    /// parameters are only listed.
     pub fn table<const D: usize>(
         &self,
         shape: [usize; D],
@@ -286,7 +288,7 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// The operation as the implementation prepares it from its parameters.
+    /// Prepares an operation for the implementation from its parameters.
     pub fn prepare<P, T: ?Sized>(
         &self,
         parameters: P,
@@ -299,15 +301,16 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// The numbers of a tensor's data, whatever they are kept as.
+/// The values of a tensor as f32.
 fn floats(data: &TensorData) -> Vec<f32> {
     data.iter::<f32>().collect()
 }
 
-/// Names and shapes of the parameters that `load` takes, in that order. Nothing is computed, and there need be no device.
+/// Lists the names and shapes of the parameters that `load` takes, in that order. Nothing is computed, and no device is
+/// needed.
 ///
 /// # Errors
-/// What `load` says.
+/// The errors of `load`.
 pub fn list_parameters<T, E>(
     load: impl FnOnce(Weights<'_>) -> Result<T, E>,
 ) -> Result<Vec<ParameterSpec>, E> {

@@ -1,24 +1,24 @@
-//! Attention in windows of a picture (`sam2.modeling.backbones.hieradet.MultiScaleAttention`).
+//! Attention inside the windows of a picture (`sam2.modeling.backbones.hieradet.MultiScaleAttention`).
 
 use burn::tensor::Tensor;
 
 use crate::{Implementation, Parameter};
 
-/// How a picture's tokens attend.
+/// The options of [`windowed_attention`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowedAttention {
-    /// Heads, which share the channels equally.
+    /// The number of heads, which share the channels equally.
     pub num_heads: usize,
-    /// Side of a window in tokens; 0 for one window over all.
+    /// The side of a window, in tokens; 0 for a single window over the whole picture.
     pub window: usize,
-    /// Whether queries are pooled, the largest of each 2x2 (`do_pool`): the result has half the picture's sides.
+    /// Whether queries are pooled, by the maximum of each 2x2 (`do_pool`). The result then has half the picture's sides.
     pub pools: bool,
 }
 
-/// `softmax(q kᵀ / √(c / heads)) v` of each window and head. `qkv` is `[b, h, w, 3c]`, queries, keys and values side by
-/// side, each head by head. Windows that go over the lower or right edge attend to padding there, as in the official code
-/// (`window_partition`): zeros before the projection to `qkv`, and so its bias `padding` `[3c]` after it. The result is
-/// `[b, h, w, c]`, or `[b, h/2, w/2, c]` where queries are pooled.
+/// `softmax(q kᵀ / √(c / heads)) v` for each window and head. `qkv` is `[b, h, w, 3c]`: the queries of all heads, then the
+/// keys, then the values. Windows that extend beyond the bottom or right edge attend to padding there, as in the official
+/// code (`window_partition`). The official code pads with zeros before the projection to `qkv`, so the padding here is the
+/// projection's bias `padding` `[3c]`. The result is `[b, h, w, c]`, or `[b, h/2, w/2, c]` if queries are pooled.
 pub fn windowed_attention(
     implementation: &Implementation,
     qkv: Tensor<4>,

@@ -1,7 +1,7 @@
 //! The stack machine.
 //!
-//! What it may use is bounded by the pickle's own length: no opcode copies a text or looks at more items than it was given,
-//! and the number of values and of pushes has a limit.
+//! Its time and memory are bounded by the length of the pickle: no opcode copies a text or reads more items than it was
+//! given, and the number of values and of pushes is limited.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,17 @@ use super::value::{Id, Object, Pickle, Storage, Tensor, Value};
 use crate::FileError;
 use crate::tensor::MAX_DIMENSIONS;
 
-/// Most values. A tensor is described by some twenty.
+/// The most values. A tensor is described by about twenty.
 const MAX_VALUES: usize = 1 << 19;
-/// Most steps that put something on the stack, in the memo or among the marks; a value is often put there many times.
+/// The most pushes to the stack, to the memo and to the marks together. A value is often pushed many times.
 const MAX_PUSHES: usize = 1 << 23;
-/// Most arguments that any function that is understood is called with.
+/// The most arguments of a supported function.
 const MAX_ARGUMENTS: usize = 16;
 
-/// Longest Python name, in bytes.
+/// The longest Python name, in bytes.
 const MAX_GLOBAL: usize = 256;
 
-/// The one value for all that is nothing here.
+/// The value that stands for everything that does not describe tensors.
 const OTHER: Id = 0;
 
 pub(super) struct Machine<'a> {
@@ -28,7 +28,7 @@ pub(super) struct Machine<'a> {
     at: usize,
     arena: Vec<Value<'a>>,
     stack: Vec<Id>,
-    /// Heights of the stack where a MARK was set.
+    /// The heights of the stack at which a MARK was set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
     pushes: usize,
@@ -91,7 +91,7 @@ impl<'a> Machine<'a> {
                 b'I' | b'L' => {
                     let line = self.line()?;
                     match line.trim_end_matches('L').parse() {
-                        // `I00` and `I01` are the truth values.
+                        // `I00` and `I01` are booleans.
                         Ok(value) if !(opcode == b'I' && line.starts_with('0') && line.len() == 2) => {
                             self.push(Value::Int(value))?;
                         }
@@ -239,7 +239,7 @@ impl<'a> Machine<'a> {
                     self.push_id(class)?;
                     self.object_of_top()?;
                 }
-                // The registry of extensions: numbers that stand for any function.
+                // The extension registry, in which a number can stand for any function.
                 0x82..=0x84 => return Err(not_safe("a name by number")),
                 other => {
                     return Err(FileError::corrupt(format!(
@@ -294,7 +294,7 @@ impl<'a> Machine<'a> {
     fn text(&mut self, length: usize) -> Step<()> {
         match std::str::from_utf8(self.take(length)?) {
             Ok(text) => self.push(Value::Str(text)),
-            // Python 2's bytes, or half a surrogate: no name of a tensor.
+            // Bytes of Python 2 or half a surrogate pair, which cannot be the name of a tensor.
             Err(_) => self.push_id(OTHER),
         }
     }
@@ -343,7 +343,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The items above `height`, which no MARK may be above.
+    /// Takes the items above `height` from the stack. There may be no MARK above it.
     fn cut(&mut self, height: usize) -> Step<Vec<Id>> {
         match self.marks.last() {
             Some(mark) if *mark > height => Err(underflow()),
@@ -410,7 +410,7 @@ impl<'a> Machine<'a> {
     // ---- names, and what is made of them
 
     fn global(&mut self, module: &'a str, name: &'a str) -> Step<()> {
-        // Looking at it takes time by its length, and a text may be referred to again and again.
+        // Comparing takes time proportional to the length, and a pickle may refer to a long text many times.
         if module.len().max(name.len()) > MAX_GLOBAL {
             return Err(unexpected("a very long name"));
         }
@@ -422,7 +422,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The class on top of the stack becomes an object of it; its constructor is not run.
+    /// Replaces the class on top of the stack by an object of it. The constructor is not run.
     fn object_of_top(&mut self) -> Step<()> {
         let class = self.pop()?;
         match *self.get(class) {
@@ -458,7 +458,7 @@ impl<'a> Machine<'a> {
 
     fn reduce(&mut self) -> Step<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        // `set([...])` is that list here: not a copy of it.
+        // `set([...])` is represented by the list itself, not by a copy.
         if let (Value::Function(Function::List), Value::List(only)) =
             (self.get(function), self.get(arguments))
             && let [list] = only.as_slice()
@@ -470,7 +470,7 @@ impl<'a> Machine<'a> {
         self.push(value)
     }
 
-    /// What a call gives, if it is one of those that describe data.
+    /// The result of a call, for the functions that describe data.
     fn call(&self, function: Id, arguments: Id) -> Step<Value<'a>> {
         let Value::List(arguments) = self.get(arguments) else {
             return Err(unexpected("a call without arguments"));
@@ -510,14 +510,14 @@ impl<'a> Machine<'a> {
                 };
                 self.call(*inner.0, *inner.1)?
             }
-            // The items are set later.
+            // The items are added by later opcodes.
             (Function::Dict, _) => Value::Dict(Vec::new()),
             (Function::List, _) => Value::List(Vec::new()),
             _ => return Err(unexpected("a tensor with unknown arguments")),
         })
     }
 
-    /// Attributes: an object keeps them, and those of a dict or tensor mean nothing here.
+    /// Sets the attributes of an object. Those of a dict or tensor are ignored.
     fn build(&mut self) -> Step<()> {
         let state = self.pop()?;
         let top = self.top()?;
@@ -548,7 +548,7 @@ fn size(n: i64) -> Step<usize> {
     usize::try_from(n).map_err(|_| FileError::corrupt(format!("a tensor's size is {n}")))
 }
 
-/// For a message, which a hostile name shall not fill.
+/// A name, shortened for a message.
 pub(crate) fn full_name(module: &str, name: &str) -> String {
     module
         .chars()

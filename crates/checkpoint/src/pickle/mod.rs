@@ -1,7 +1,7 @@
-//! A reader for the pickles that `torch.save` makes, which finds the tensors in them and executes nothing.
+//! Reads the pickles of `torch.save` and finds the tensors in them, without executing any code.
 //!
 //! A pickle is a program for a stack machine. [`machine`] runs the part of it that builds data; [`names`] says which
-//! Python names mean something here, which are passed over, and which make a file unsafe.
+//! Python names describe tensors, which are ignored, and which make a file unsafe.
 
 mod machine;
 mod names;

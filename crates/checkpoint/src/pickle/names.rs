@@ -1,34 +1,34 @@
-//! Python names in a pickle. None is ever imported or called.
+//! The Python names in a pickle. None of them is ever imported or called.
 
 /// What is done with a name that a pickle refers to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Name<'a> {
-    /// It describes tensors.
+    /// A function that describes tensors.
     Function(Function),
     /// A class like `torch.FloatStorage`, by the name before `Storage`.
     StorageType(&'a str),
-    /// A class or function that is passed over with what is made of it.
+    /// A class or function that is ignored, and its results too.
     Other,
-    /// A name that only a file that wants to do harm refers to.
+    /// A name that only a malicious file refers to.
     Unsafe,
 }
 
-/// The Python functions that are understood.
+/// The supported Python functions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Function {
-    /// `torch._utils._rebuild_tensor(storage, offset, size, stride)`, `_v2` and `_v3`, which say more.
+    /// `torch._utils._rebuild_tensor(storage, offset, size, stride)`, `_v2` and `_v3`, which have more arguments.
     RebuildTensor,
     /// `torch._utils._rebuild_parameter(tensor, …)`.
     RebuildParameter,
     /// `torch._tensor._rebuild_from_type_v2(function, type, arguments, state)`.
     RebuildFromType,
-    /// `collections.OrderedDict` and its kin.
+    /// `collections.OrderedDict` and similar classes.
     Dict,
-    /// `set` and its kin: called with one list.
+    /// `set` and similar classes, which are called with one list.
     List,
 }
 
-/// Modules through which Python reaches the machine. Each stands for what is below it too.
+/// Modules that give access to the operating system or to the interpreter, with their submodules.
 const UNSAFE_MODULES: &[&str] = &[
     "asyncio",
     "bdb",
@@ -94,7 +94,7 @@ const UNSAFE_MODULES: &[&str] = &[
     "torch.utils.cpp_extension",
 ];
 
-/// What of `builtins` is data.
+/// The names of `builtins` that are data.
 const BUILTINS: &[&str] = &[
     "Ellipsis",
     "NotImplemented",
@@ -111,7 +111,7 @@ const BUILTINS: &[&str] = &[
     "type",
 ];
 
-/// Functions with small letters that only make data. Classes are told by their capital.
+/// Functions that only make data. Classes need no list, since they begin with a capital letter.
 const HARMLESS: &[(&str, &str)] = &[
     ("_codecs", "encode"),
     ("copy_reg", "_reconstructor"),
@@ -137,7 +137,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("torch.serialization", "_get_layout"),
 ];
 
-/// What of `torch` has tensors' storages.
+/// The modules of `torch` that have classes of storages.
 const STORAGES: &[&str] = &[
     "BFloat16",
     "Bool",
@@ -157,7 +157,7 @@ const STORAGES: &[&str] = &[
     "Untyped",
 ];
 
-/// What a reference to `module.name` is.
+/// Classifies a reference to `module.name`.
 pub(crate) fn meaning<'a>(module: &'a str, name: &'a str) -> Name<'a> {
     let storage = name
         .strip_suffix("Storage")
@@ -193,14 +193,14 @@ pub(crate) fn meaning<'a>(module: &'a str, name: &'a str) -> Name<'a> {
         | ("torch.serialization", "load")
         | ("torch.storage", "_load_from_bytes") => Name::Unsafe,
         _ if is_below(module, UNSAFE_MODULES) => Name::Unsafe,
-        // `module.sub.name` may also be written as the name `sub.name` of `module`.
+        // A pickle may also write `module.sub.name` as the name `sub.name` in `module`.
         _ if name.contains('.') && name.split('.').any(|part| is_below(part, UNSAFE_MODULES)) => Name::Unsafe,
         _ => Name::Other,
     }
 }
 
-/// Whether a call of `module.name` only makes an object, which is passed over. Of code that is not known here this is
-/// believed of classes, whose names begin with a capital: any other call is none that a checkpoint needs.
+/// Whether a call of `module.name` only makes an object, which is ignored. Unknown names that begin with a capital letter
+/// are taken for classes. A checkpoint needs no other unknown calls.
 pub(crate) fn makes_an_object(module: &str, name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     HARMLESS.contains(&(module, name))

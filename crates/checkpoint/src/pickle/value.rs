@@ -1,27 +1,27 @@
-//! What a pickle builds.
+//! The values that a pickle builds.
 
 use crate::FileError;
 
 use super::machine::Machine;
 use super::names::Function;
 
-/// Longest pickle that is read. That of the large model has 120 KB; a training state keeps more beside the tensors.
+/// The longest pickle that is read, in bytes. That of the large model has 120 KB, and that of a training state is longer.
 const MAX_PICKLE: usize = 64 << 20;
 
-/// Index of a value in its [`Pickle`].
+/// The index of a value in its [`Pickle`].
 pub(crate) type Id = u32;
 
-/// A Python value, as far as tensors need them. Texts lie in the pickle itself and are never copied.
+/// A Python value, as far as it is needed to describe tensors. Texts are slices of the pickle and are never copied.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
-    /// `None`, truth values, bytes, and numbers that no tensor is described by.
+    /// `None`, booleans, bytes, and numbers that do not describe tensors.
     Other,
     Int(i64),
     Str(&'a str),
     /// A list, tuple or set.
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// A function that has a meaning here.
+    /// A supported function.
     Function(Function),
     /// A class like `torch.FloatStorage`, by the name before `Storage`.
     StorageType(&'a str),
@@ -32,11 +32,11 @@ pub(crate) enum Value<'a> {
         module: &'a str,
         name: &'a str,
     },
-    /// An object of such a class. It may also be filled like a dict or a list.
+    /// An object of such a class. It may also have entries like a dict or a list.
     Object(Box<Object<'a>>),
 }
 
-/// A run of numbers in a file of its own in the ZIP.
+/// A storage: consecutive numbers in a file of its own in the ZIP.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Storage<'a> {
     /// `Float`, `Half`, `BFloat16`, …
@@ -45,7 +45,7 @@ pub(crate) struct Storage<'a> {
     pub key: &'a str,
 }
 
-/// A view of a storage; sizes in elements.
+/// A view of a storage, with sizes in elements.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tensor<'a> {
     pub storage: Storage<'a>,
@@ -54,26 +54,26 @@ pub(crate) struct Tensor<'a> {
     pub strides: Vec<usize>,
 }
 
-/// An object of a class that means nothing here.
+/// An object of a class that does not describe tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Object<'a> {
     pub module: &'a str,
     pub name: &'a str,
-    /// Items that were set in it.
+    /// The entries that were set in it.
     pub entries: Vec<(Id, Id)>,
-    /// What would be set as its attributes.
+    /// The value that Python would set as its attributes.
     pub state: Option<Id>,
 }
 
-/// All values of a pickle. They refer to each other by index, so a hostile file can nest or loop them as it likes without
-/// deep recursion or copies.
+/// All values of a pickle. They refer to each other by index, so that deep or circular nesting in a malicious file causes
+/// neither recursion nor copies.
 pub(crate) struct Pickle<'a> {
     pub(super) arena: Vec<Value<'a>>,
     pub(super) root: Id,
 }
 
 impl<'a> Pickle<'a> {
-    /// Runs the whole program.
+    /// Runs the pickle's program.
     pub fn read(bytes: &'a [u8]) -> Result<Self, FileError> {
         if bytes.len() > MAX_PICKLE {
             return Err(FileError::Unsupported {
@@ -92,11 +92,11 @@ impl<'a> Pickle<'a> {
     }
 
     pub fn get(&self, id: Id) -> &Value<'a> {
-        // Ids are made by this pickle's machine only.
+        // Every `Id` comes from this pickle's machine.
         &self.arena[id as usize]
     }
 
-    /// Number of values; every [`Id`] is below.
+    /// The number of values. Every [`Id`] is smaller than it.
     pub fn len(&self) -> usize {
         self.arena.len()
     }

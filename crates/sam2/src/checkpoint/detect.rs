@@ -1,10 +1,10 @@
-//! Which configuration a checkpoint is of, read off its tensors.
+//! Recognises a checkpoint's configuration by its tensors.
 
 use super::{CheckpointError, Tensors};
 use crate::config::VARIANTS;
 use crate::{Sam2Config, Version};
 
-/// The release, which shows in the memory part; a checkpoint without one works alike in both and counts as 2.1.
+/// The release, by the tensors of the memory. A checkpoint without a memory counts as 2.1; it works the same in both.
 pub(super) fn version(tensors: &Tensors) -> Version {
     match tensors.contains_key("maskmem_tpos_enc") && !tensors.contains_key("no_obj_embed_spatial") {
         true => Version::V2_0,
@@ -12,7 +12,7 @@ pub(super) fn version(tensors: &Tensors) -> Version {
     }
 }
 
-/// The official variant with this width, position table and number of blocks.
+/// The official variant with the same width, position table and number of blocks.
 pub(super) fn detect(tensors: &Tensors) -> Result<Sam2Config, CheckpointError> {
     let version = version(tensors);
     let pos_embed = tensors

@@ -1,24 +1,24 @@
-//! What can be wrong with a checkpoint of SAM 2.
+//! The errors of reading a checkpoint of SAM 2.
 
 use sam2_checkpoint::FileError;
 
 use crate::{ConfigError, WeightsError};
 
-/// Why a checkpoint cannot be used. Each says what was expected, what came, and what to do.
+/// Why a checkpoint cannot be used. Each message says what was expected, what was found, and what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
     /// The file itself cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The tensors' names are of another model.
+    /// The tensors' names belong to another model.
     #[error(
         "these are not SAM 2's tensors ({found}): expected official names (`image_encoder.trunk.…`) or transformers names (`vision_encoder.backbone.…`)"
     )]
     UnknownNames {
-        /// What is there instead.
+        /// What was found instead.
         found: String,
     },
-    /// A module was pickled whole, with its code, instead of its tensors.
+    /// The file contains a pickled module, with its code, instead of its tensors.
     #[error(
         "the file holds a whole Python object (`{class}`) instead of its tensors, and its code is not run: in Python, with the code that made it, save model.state_dict() alone (torch.save(model.state_dict(), \"weights.pt\"))"
     )]
@@ -26,17 +26,17 @@ pub enum CheckpointError {
         /// The object's class.
         class: String,
     },
-    /// Whole parts of the network are not in the file.
+    /// Whole modules of the network are missing.
     #[error(
         "the file has only a part of the network: {missing} is missing, and it has {found}. Give a checkpoint of the whole model; what was trained alone has to be put into it first"
     )]
     Incomplete {
-        /// The parts that the configuration asks for and the file lacks, by official name.
+        /// The official names of the missing modules.
         missing: String,
-        /// Those that are there.
+        /// The official names of the modules in the file.
         found: String,
     },
-    /// The tensors are SAM 2's, of a size that no official variant has, and the file does not say its configuration.
+    /// The tensors have sizes that no official variant has, and the file does not contain its configuration.
     #[error(
         "the variant cannot be told from the tensors ({found}), and the file does not say its configuration: it has to be given"
     )]
@@ -44,18 +44,18 @@ pub enum CheckpointError {
         /// The sizes that were found.
         found: String,
     },
-    /// The configuration in the file's metadata is not one that can be run.
+    /// The configuration in the file's metadata cannot be run.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     #[error(transparent)]
     Mismatch(#[from] WeightsError),
-    /// A tensor of SAM 2 that the configuration has no place for.
+    /// The file contains a tensor of SAM 2 that the configuration does not need.
     #[error(
         "the weights have a tensor `{name}` (shape {shape:?}) that the configuration has no place for: the file is of another variant than the configuration"
     )]
     Surplus {
-        /// The tensor, as the file names it if the name has no official form.
+        /// The tensor's official name, or its name in the file if there is no official one.
         name: String,
         /// Its shape.
         shape: Vec<usize>,
@@ -63,7 +63,7 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
-    /// A stable name for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE`, `WEIGHTS_UNSUPPORTED` or `WEIGHTS_MISMATCH`.
+    /// A stable code for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE`, `WEIGHTS_UNSUPPORTED` or `WEIGHTS_MISMATCH`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::File(error) => error.code(),

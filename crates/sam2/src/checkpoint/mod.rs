@@ -1,6 +1,6 @@
-//! SAM 2's checkpoints: which tensors of a file are the network's, and what configuration they are of.
+//! SAM 2's checkpoints: the tensors of a file that belong to the network, and the network's configuration.
 //!
-//! Files themselves are read by [`sam2_checkpoint`], which knows no names.
+//! The files themselves are read by [`sam2_checkpoint`], which gives names no meaning.
 
 mod detect;
 mod error;
@@ -26,10 +26,10 @@ use crate::{Sam2Config, TensorSource, Version, WeightsError};
 /// Tensors by official name.
 type Tensors = BTreeMap<String, StoredTensor>;
 
-/// Weights as they came, with every tensor's place known under its official name.
+/// The tensors of SAM 2 in a file, by their official names.
 ///
-/// The bytes are kept as they are; a tensor becomes f32 only when it is taken, so the peak of memory is the
-/// file and one tensor beside what the taker keeps.
+/// The file's bytes are kept as they are. A tensor is converted to f32 only when it is taken, so the memory needed is that
+/// of the file and of one tensor, besides what the caller keeps.
 #[derive(Debug)]
 pub struct Checkpoint {
     file: TensorFile,
@@ -40,19 +40,20 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Finds SAM 2's tensors in a PyTorch or safetensors file, under official or transformers names, whatever a training
-    /// tool has put before them or beside them.
+    /// Finds SAM 2's tensors in a PyTorch or safetensors file, under official or transformers names. Training tools may have
+    /// added a prefix to the names, and other tensors.
     ///
     /// # Errors
-    /// [`CheckpointError`] for what is no such file, is damaged or cut short, wants to be executed, or is of another model.
+    /// [`CheckpointError`] if the bytes are not such a file, are damaged or cut short, contain code, or belong to another
+    /// model.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, CheckpointError> {
         Self::new(TensorFile::read(bytes)?)
     }
 
-    /// The same of a checkpoint that is in several files.
+    /// Finds SAM 2's tensors in a checkpoint that is split into several files.
     ///
     /// # Errors
-    /// As [`Checkpoint::from_bytes`], and where two of them have one tensor.
+    /// The errors of [`Checkpoint::from_bytes`], and [`FileError::Unsupported`] if two files contain the same tensor.
     pub fn from_parts(parts: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, CheckpointError> {
         let mut parts = parts.into_iter().map(TensorFile::read);
         let mut file = parts.next().unwrap_or_else(|| TensorFile::read(Vec::new()))?;
@@ -62,9 +63,9 @@ impl Checkpoint {
         Self::new(file)
     }
 
-    /// What a safetensors file's beginning tells of it, while the rest is on its way: its configuration and its number
-    /// formats, from the bytes up to where the header ends. None for any other file, and where [`Checkpoint::config`]
-    /// or [`Checkpoint::check`] would fail.
+    /// Reads the configuration and the number formats from the beginning of a safetensors file, up to the end of its header,
+    /// while the rest is still being loaded. `None` for any other file, and if [`Checkpoint::config`] or
+    /// [`Checkpoint::check`] would fail.
     pub fn outline(beginning: impl Into<Vec<u8>>) -> Option<(Sam2Config, Vec<Dtype>)> {
         let checkpoint = Self::new(TensorFile::read_beginning(beginning).ok()?).ok()?;
         let config = checkpoint.config().ok()?;
@@ -83,11 +84,12 @@ impl Checkpoint {
         })
     }
 
-    /// The configuration: from the file's metadata, or an official variant recognised by its sizes.
+    /// The configuration, from the file's metadata or of the official variant whose sizes the tensors have.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`] for metadata that cannot be run, [`CheckpointError::UnknownVariant`] for sizes
-    /// that no official variant has, [`CheckpointError::Incomplete`] without the image encoder.
+    /// [`CheckpointError::Config`] if the metadata describe a network that cannot be run,
+    /// [`CheckpointError::UnknownVariant`] if no official variant has these sizes, and [`CheckpointError::Incomplete`] if a
+    /// part of the image model is missing.
     pub fn config(&self) -> Result<Sam2Config, CheckpointError> {
         let metadata = self.file.metadata();
         let Some(text) = metadata.get("config") else {
@@ -109,11 +111,11 @@ impl Checkpoint {
         Ok(config)
     }
 
-    /// Compares every tensor with the configuration, and says what a user should know. The memory part may be absent as a
-    /// whole; tensors that are no part of any SAM 2 may be there.
+    /// Compares every tensor with the configuration, and returns remarks for the user. The memory may be missing as a
+    /// whole, and the file may contain tensors that belong to no SAM 2.
     ///
     /// # Errors
-    /// [`CheckpointError::Config`] for a configuration that cannot be run; else, naming the tensor or part,
+    /// [`CheckpointError::Config`] for a configuration that cannot be run, or an error that names the tensor or the part:
     /// [`CheckpointError::Incomplete`], [`WeightsError::Missing`] or [`WeightsError::Shape`] (in
     /// [`CheckpointError::Mismatch`]), [`FileError::Dtype`] or [`CheckpointError::Surplus`].
     pub fn check(&self, config: &Sam2Config) -> Result<Vec<Remark>, CheckpointError> {
@@ -141,7 +143,7 @@ impl Checkpoint {
             .iter()
             .filter(|(name, _)| !known.contains(name.as_str()))
             .collect();
-        // With a tensor of SAM 2 too many, the network would be another one than the file's.
+        // If a tensor of SAM 2 is left over, the file contains a different network than the configuration's.
         let whole = Sam2Config::named("tiny", Version::V2_1)?.parameters();
         let patterns: BTreeSet<String> = specs
             .iter()
@@ -163,7 +165,7 @@ impl Checkpoint {
         Ok(self.chosen.iter().cloned().chain(passed_over).collect())
     }
 
-    /// Whether every part of the network that pictures need is there at all.
+    /// Checks that the file has at least one tensor of each module that pictures need.
     fn check_parts(&self, config: &Sam2Config) -> Result<(), CheckpointError> {
         let part = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
         let found: BTreeSet<String> = self.tensors.keys().map(|name| part(name)).collect();
@@ -189,12 +191,12 @@ impl Checkpoint {
         })
     }
 
-    /// Whether the part that only video needs is there.
+    /// Whether the file contains the memory, which only video needs.
     pub fn has_memory(&self) -> bool {
         self.tensors.keys().any(|name| is_memory(name))
     }
 
-    /// Only the part that video needs, in memory of its own: what is kept where the rest is already on the device.
+    /// A checkpoint of the memory alone, copied so that the rest of the file can be freed once it is on the device.
     ///
     /// # Errors
     /// [`FileError::Dtype`] for a tensor that [`Checkpoint::check`] would have refused.
@@ -215,50 +217,50 @@ impl Checkpoint {
         })
     }
 
-    /// How the file is built.
+    /// The file's format.
     pub fn container(&self) -> Container {
         self.file.container()
     }
 
-    /// Whose names the tensors have in the file.
+    /// The naming scheme of the tensors in the file.
     pub fn naming(&self) -> Naming {
         self.naming
     }
 
-    /// The number formats of the tensors that can be read, each once.
+    /// The number formats of the tensors, each once, without those that cannot be read.
     pub fn dtypes(&self) -> Vec<Dtype> {
         let formats = self.tensors.values().map(StoredTensor::dtype);
         let set: BTreeSet<Dtype> = formats.filter(|dtype| dtype.size().is_some()).collect();
         set.into_iter().collect()
     }
 
-    /// Number of tensors, counted as the official names them.
+    /// The number of tensors, by official names.
     pub fn tensor_count(&self) -> usize {
         self.tensors.len()
     }
 
-    /// Number of parameters: the values of all tensors but the position encoding's fixed random matrix.
+    /// The number of parameters: the values of all tensors except the position encoding's fixed random matrix.
     pub fn parameter_count(&self) -> usize {
         let learned = |(name, _): &(&String, _)| *name != transformers::GAUSSIAN;
         let tensors = self.tensors.iter().filter(learned);
         tensors.map(|(_, stored)| stored.numel()).sum()
     }
 
-    /// SAM 2 or SAM 2.1, read off the tensors of the memory part. A file without one counts as 2.1: the two
-    /// releases do the same with a picture.
+    /// SAM 2 or SAM 2.1, by the tensors of the memory. A file without a memory counts as 2.1, since the releases do not
+    /// differ on pictures.
     pub fn version(&self) -> Version {
         detect::version(&self.tensors)
     }
 
-    /// The text metadata of a safetensors file: `config`, `name`, `version`, `format` where the project wrote it.
+    /// The text metadata of a safetensors file. A file that [`pack`] wrote has `config`, `name`, `version` and `format`.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         self.file.metadata()
     }
 
-    /// Checks the tensors against `config` and packs those that are there; see [`pack`].
+    /// Checks the tensors against `config` and packs them with [`pack`], with the memory if the file contains it.
     ///
     /// # Errors
-    /// As [`Checkpoint::check`] and [`pack`].
+    /// The errors of [`Checkpoint::check`] and [`pack`].
     pub fn pack(&mut self, config: &Sam2Config, dtype: PackedDtype) -> Result<Vec<u8>, CheckpointError> {
         self.check(config)?;
         let has_memory = self.has_memory();
@@ -284,7 +286,7 @@ impl Checkpoint {
 impl TensorSource for Checkpoint {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
         let values = self.file.f32(name, self.find(name, shape)?);
-        // `check` says so with the format's name.
+        // `check` has already refused such a format with an error that names it.
         let values = values.map_err(|_| WeightsError::Missing {
             name: name.into(),
             shape: shape.to_vec(),

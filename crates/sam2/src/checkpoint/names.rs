@@ -1,8 +1,8 @@
-//! Where in a file SAM 2's tensors are, and whose names they have.
+//! Finds SAM 2's tensors in a file, and the naming scheme they follow.
 //!
-//! Training tools keep the same names behind something of their own: `module.` (data parallel), `_orig_mod.`
-//! (`torch.compile`), `model.` (Lightning), `base_model.model.` (PEFT), or the keys of a training state's dicts, such as
-//! `state_dict`. All of that is what stands before the first module of SAM 2 in a name, and need not be known.
+//! Training tools put a prefix before the names: `module.` (data parallel), `_orig_mod.` (`torch.compile`), `model.`
+//! (Lightning), `base_model.model.` (PEFT), or the keys of a training state's dicts, such as `state_dict`. The prefix is
+//! whatever stands before the first module of SAM 2 in a name, so tools need not be known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,29 +11,30 @@ use sam2_checkpoint::TensorFile;
 use super::remark::Remark;
 use super::{CheckpointError, Tensors, transformers};
 
-/// Whose names the tensors have in the file.
+/// The naming scheme of the tensors in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// facebookresearch/sam2.
+    /// The names of facebookresearch/sam2.
     Official,
-    /// Hugging Face transformers.
+    /// The names of Hugging Face transformers.
     Transformers,
 }
 
-/// With these the names of SAM 2's modules begin.
+/// The beginnings of the names of SAM 2's modules in the official scheme.
 const OFFICIAL: [&str; 4] = [
     "image_encoder.trunk.",
     "image_encoder.neck.",
     "sam_prompt_encoder.",
     "sam_mask_decoder.",
 ];
+/// The same in the scheme of transformers.
 const TRANSFORMERS: [&str; 4] = [
     "vision_encoder.backbone.",
     "vision_encoder.neck.",
     "prompt_encoder.",
     "mask_decoder.",
 ];
-/// In both, or in one of them and unmistakable.
+/// The beginnings of the memory's names, in either scheme.
 const MEMORY: [&str; 8] = [
     "memory_attention.",
     "memory_encoder.",
@@ -45,30 +46,34 @@ const MEMORY: [&str; 8] = [
     "shared_image_embedding.",
 ];
 
-/// Modules that only wrap another one, wherever they stand in a name.
+/// Modules that only wrap another one. They may be anywhere in a name.
 const WRAPPERS: [&str; 3] = [
     "_orig_mod.",
     "_fsdp_wrapped_module.",
     "_checkpoint_wrapped_module.",
 ];
 
-/// Words that say that weights are an average of those that were trained.
+/// Words in a prefix that mark averages of the trained weights.
 const AVERAGES: [&str; 8] = [
     "ema", "average", "averaged", "avg", "swa", "shadow", "teacher", "momentum",
 ];
-/// Words that say that they are those that were trained.
+/// Words in a prefix that mark the trained weights themselves.
 const MODELS: [&str; 6] = ["model", "state", "module", "net", "network", "sam2"];
 
-/// SAM 2's tensors under their official names, and what else was with them.
+/// SAM 2's tensors by their official names, and what else was found.
 pub(super) struct Found {
     pub tensors: Tensors,
     pub naming: Naming,
     pub chosen: Option<Remark>,
-    /// Tensors that stood beside them under other names, as the file names them.
+    /// The names in the file of other tensors that were beside them.
     pub beside: Vec<String>,
 }
 
-/// Finds them.
+/// Finds SAM 2's tensors.
+///
+/// # Errors
+/// [`CheckpointError::UnknownNames`] or [`CheckpointError::WholeModule`] if there are none, and
+/// [`CheckpointError::Surplus`] if two names of transformers mean the same tensor.
 pub(super) fn find(file: &TensorFile) -> Result<Found, CheckpointError> {
     let names: Vec<(String, &String)> = file
         .tensors()
@@ -92,7 +97,7 @@ pub(super) fn find(file: &TensorFile) -> Result<Found, CheckpointError> {
         others,
     });
 
-    // In a pickle the network's dict may have other dicts beside it, which are of no interest.
+    // A pickle may contain other dicts beside the network's, whose tensors are ignored without a remark.
     let groups: BTreeSet<usize> = names
         .iter()
         .filter(|(name, _)| self::prefix(name) == Some(&prefix))
@@ -109,7 +114,7 @@ pub(super) fn find(file: &TensorFile) -> Result<Found, CheckpointError> {
                 if owner == Some(&prefix)
                     && (is_close || self::prefix(name).is_some() || !rest.contains('.')) =>
             {
-                // A tensor that is there with a wrapper and without is the same one.
+                // A tensor that occurs with and without a wrapper is the same tensor.
                 tensors.entry(rest.to_owned()).or_insert_with(|| stored.clone());
             }
             _ if is_close && owner.is_none() => beside.push((*original).clone()),
@@ -135,7 +140,7 @@ pub(super) fn find(file: &TensorFile) -> Result<Found, CheckpointError> {
     })
 }
 
-/// A name without the modules that only wrap.
+/// A name without the wrapper modules.
 fn unwrapped(name: &str) -> String {
     let mut name = name.to_owned();
     for wrapper in WRAPPERS {
@@ -146,14 +151,14 @@ fn unwrapped(name: &str) -> String {
     name
 }
 
-/// What stands before SAM 2's own name; none if it is no name of SAM 2.
+/// The part of a name before SAM 2's own name; `None` if it does not contain a name of SAM 2.
 fn prefix(name: &str) -> Option<&str> {
     let starts = std::iter::once(0).chain(name.match_indices('.').map(|(at, _)| at + 1));
     for start in starts {
         let rest = &name[start..];
         let mut modules = OFFICIAL.iter().chain(&TRANSFORMERS).chain(&MEMORY);
         if modules.any(|module| rest.starts_with(module)) {
-            // What an optimiser keeps for a parameter has that parameter's name.
+            // An optimiser's state repeats the names of the parameters.
             let prefix = &name[..start];
             return (!prefix.contains("optim")).then_some(prefix);
         }
@@ -161,19 +166,19 @@ fn prefix(name: &str) -> Option<&str> {
     None
 }
 
-/// The prefix of the network that a tensor is in: the longest of those that its name has.
+/// The prefix of the network that a tensor belongs to: the longest known prefix of its name.
 fn owner<'a>(name: &'a str, counts: &BTreeMap<&str, usize>) -> Option<&'a str> {
     let dots = name.match_indices('.').map(|(at, _)| at + 1);
     let prefixes = std::iter::once(0).chain(dots).map(|end| &name[..end]);
     prefixes.rev().find(|prefix| counts.contains_key(prefix))
 }
 
-/// The prefix to take: the trained weights before their average, and then the larger part.
+/// Chooses a prefix: the trained weights rather than their average, then the one with the most tensors.
 fn choose<'a>(counts: &BTreeMap<&'a str, usize>) -> Option<&'a str> {
     let most = counts.values().copied().max()?;
     counts
         .iter()
-        // A few tensors are no network: adapters, or one module that is kept twice.
+        // A few tensors are not a whole network, but adapters or a second copy of one module.
         .filter(|(_, count)| 2 * **count >= most)
         .min_by_key(|(prefix, count)| (rank(prefix), std::cmp::Reverse(**count), prefix.len()))
         .map(|(prefix, _)| *prefix)
@@ -193,7 +198,7 @@ fn rank(prefix: &str) -> usize {
     }
 }
 
-/// For a message.
+/// A prefix as a message shows it.
 fn shown(prefix: &str) -> String {
     match prefix.trim_end_matches('.') {
         "" => "what has no prefix".into(),
@@ -201,7 +206,7 @@ fn shown(prefix: &str) -> String {
     }
 }
 
-/// Why there is no SAM 2 in the file.
+/// The error for a file without tensors of SAM 2.
 fn nothing(file: &TensorFile) -> CheckpointError {
     if let Some(object) = file.objects().iter().find(|object| object.holds_tensors) {
         return CheckpointError::WholeModule {

@@ -1,4 +1,4 @@
-//! Writing: safetensors with official names, and the configuration in the metadata.
+//! Writes safetensors files with official names and the configuration in the metadata.
 
 use burn::tensor::TensorData;
 use sam2_checkpoint::{FileError, PackedDtype, write_safetensors};
@@ -7,14 +7,14 @@ use super::CheckpointError;
 use crate::parameters::is_memory;
 use crate::{Sam2Config, TensorSource};
 
-/// A safetensors file of everything that `config` asks for, the memory part only `with_memory`.
+/// Writes a safetensors file of all tensors of `config`, those of the memory only if `with_memory`.
 ///
-/// Its metadata has `config` (the official tree as JSON), `name`, `version` and `format`. Tensors are taken and
-/// written one by one, so nothing but the result and one tensor is held.
+/// Its metadata has `config` (the official tree as JSON), `name`, `version` and `format`. Tensors are taken and written one
+/// by one, so the memory needed is that of the result and of one tensor.
 ///
 /// # Errors
-/// What the source gives ([`CheckpointError::Mismatch`]), and [`FileError::Overflow`] for a finite value that f16 would
-/// turn into infinity.
+/// The source's error as [`CheckpointError::Mismatch`], and [`FileError::Overflow`] for a finite value that would be
+/// infinite in f16.
 pub fn pack(
     source: &mut dyn TensorSource,
     config: &Sam2Config,

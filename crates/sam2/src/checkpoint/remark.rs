@@ -1,21 +1,21 @@
-//! What a user should know of a checkpoint that can be used.
+//! Remarks on a checkpoint that can be used.
 
-/// Names that are written out; of more, their number is told.
+/// The most names that a message lists; it gives the number of the others.
 const NAMED: usize = 20;
 
-/// Something about a checkpoint that is no error.
+/// Something that a user should know about a checkpoint, but that is not an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// The network is in the file more than once, and this one was taken.
+    /// The file contains the network more than once, and one of them was chosen.
     Chosen {
-        /// What stands before its tensors' names, such as `model`.
+        /// The prefix of the chosen network's tensors, such as `model`.
         chosen: String,
-        /// The same of the others, such as `ema`.
+        /// The prefixes of the others, such as `ema`.
         others: Vec<String>,
     },
-    /// Tensors that are no part of SAM 2 were passed over, such as those of an own head.
+    /// Tensors that do not belong to SAM 2, such as those of a custom head, were ignored.
     PassedOver {
-        /// As the file names them.
+        /// Their names in the file.
         names: Vec<String>,
     },
 }

@@ -1,8 +1,8 @@
-//! From the names of Hugging Face transformers (`Sam2Model`, `Sam2VideoModel`) to the official ones.
+//! Translates the names of Hugging Face transformers (`Sam2Model`, `Sam2VideoModel`) to the official ones.
 
 use super::{CheckpointError, Tensors};
 
-/// Where a name begins so, the beginning is replaced. The first match counts.
+/// Beginnings of names and what replaces them. Only the first match is replaced.
 const PREFIXES: [(&str, &str); 33] = [
     (
         "vision_encoder.backbone.patch_embed.projection.",
@@ -99,7 +99,7 @@ const PREFIXES: [(&str, &str); 33] = [
     ("no_object_pointer", "no_obj_ptr"),
 ];
 
-/// Replaced wherever they stand, in this order.
+/// Parts of names and what replaces them wherever they occur, in this order.
 const PARTS: [(&str, &str); 9] = [
     ("occlusion_spatial_embedding_parameter", "no_obj_embed_spatial"),
     (".layer_norm", ".norm"),
@@ -112,10 +112,10 @@ const PARTS: [(&str, &str); 9] = [
     (".scale", ".gamma"),
 ];
 
-/// A buffer, not a parameter: the random matrix of the position encoding.
+/// The random matrix of the position encoding, which is a buffer and not a parameter.
 pub(super) const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
 
-/// Perceptrons of three layers: their `layers.0` is the second.
+/// MLPs of three layers, whose `layers.0` in transformers is officially the second layer.
 const THREE_LAYERS: [&str; 4] = [
     "sam_mask_decoder.output_hypernetworks_mlps.",
     "sam_mask_decoder.iou_prediction_head.",
@@ -123,10 +123,10 @@ const THREE_LAYERS: [&str; 4] = [
     "obj_ptr_proj.",
 ];
 
-/// Four embeddings in one tensor `[4, d]`; officially four tensors `[1, d]`.
+/// Four embeddings in one tensor `[4, d]`, which officially are four tensors `[1, d]`.
 const POINT_EMBED: &str = "prompt_encoder.point_embed.weight";
 
-/// The official name; the same name where transformers has no other.
+/// The official name of a tensor. Names that are equal in both are returned as they are.
 pub(super) fn official_name(name: &str) -> String {
     let prefix = PREFIXES.iter().find(|(from, _)| name.starts_with(from));
     let mut official = match prefix {
@@ -155,7 +155,8 @@ pub(super) fn official_name(name: &str) -> String {
 /// Renames every tensor.
 ///
 /// # Errors
-/// [`CheckpointError::Surplus`] where two names become one, save the position matrix, which transformers doubles.
+/// [`CheckpointError::Surplus`] if two tensors get the same name, except for the position encoding's matrix, of which
+/// transformers has two copies.
 pub(super) fn to_official(tensors: Tensors) -> Result<Tensors, CheckpointError> {
     let mut official = Tensors::new();
     for (name, stored) in tensors {

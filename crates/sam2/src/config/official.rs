@@ -1,8 +1,7 @@
-//! The official configuration tree (the `model` mapping of the YAML files) to and from [`Sam2Config`].
+//! Converts the official configuration tree (the `model` mapping of the YAML files) to and from [`Sam2Config`].
 //!
-//! [`Sam2Config::to_official`] writes the one tree that the port implements for a configuration.
-//! Reading takes the sizes out of a tree and then compares the whole of it with what would be written:
-//! a flag that the port does not implement cannot slip through.
+//! [`Sam2Config::to_official`] writes the tree of a configuration. Reading takes the sizes from a tree and then compares
+//! the whole tree with the one that would be written. So a flag that is not implemented is always found.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +14,14 @@ use super::{
 /// Why a configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// A key has a value that the port does not implement.
+    /// A key has a value that is not implemented.
     #[error("configuration key `{key}` is {found}, expected {expected}: this port cannot run such a model")]
     Value {
         /// Dotted path below `model`.
         key: String,
-        /// What would be accepted.
+        /// The values that are accepted.
         expected: String,
-        /// What the tree holds, as JSON.
+        /// The value in the tree, as JSON.
         found: String,
     },
     /// A key is absent, and the official class's default for it is not implemented.
@@ -32,35 +31,35 @@ pub enum ConfigError {
     Missing {
         /// Dotted path below `model`.
         key: String,
-        /// What would be accepted.
+        /// The values that are accepted.
         expected: String,
     },
-    /// A key that no official file has.
+    /// A key that occurs in no official file.
     #[error(
         "configuration key `{key}` (value {found}) is not one of an official SAM 2 image or video model: remove it, or use the official YAML file"
     )]
     Unknown {
         /// Dotted path below `model`.
         key: String,
-        /// What the tree holds, as JSON.
+        /// The value in the tree, as JSON.
         found: String,
     },
-    /// Not the name of an official variant.
+    /// The name is not that of an official variant.
     #[error("`{name}` is no official variant: expected tiny, small, base_plus or large, or give a YAML file")]
     Variant {
-        /// The name given.
+        /// The name that was given.
         name: String,
     },
-    /// The text is no YAML, or has no `model` mapping.
+    /// The text is not YAML, or has no `model` mapping.
     #[error("this is not an official SAM 2 configuration file: {reason}")]
     Syntax {
-        /// What the parser says.
+        /// The parser's message.
         reason: String,
     },
 }
 
-/// Keys that change training or compilation only, or that the official code works out again by itself
-/// (`feat_sizes`): any value will do.
+/// Keys that may have any value: those that only affect training or compilation, and `feat_sizes`, which the official code
+/// computes again by itself.
 const IGNORED: [&str; 8] = [
     "compile_image_encoder",
     "image_encoder.trunk.drop_path_rate",
@@ -72,7 +71,7 @@ const IGNORED: [&str; 8] = [
     "memory_encoder.fuser.layer.layer_scale_init_value",
 ];
 
-/// What the official class takes where a tree is silent; only keys whose default the port implements.
+/// The official class's default for a key that is missing from a tree; `None` for defaults that are not implemented.
 fn class_default(key: &str) -> Option<Value> {
     Some(match key {
         "backbone_stride" => json!(16),
@@ -84,12 +83,12 @@ fn class_default(key: &str) -> Option<Value> {
         | "add_all_frames_to_correct_as_cond"
         | "non_overlap_masks_for_mem_enc"
         | "soft_no_obj_ptr"
-        // Written out, these three are SAM 2.0.
+        // The defaults of these three are those of SAM 2.0.
         | "no_obj_embed_spatial"
         | "proj_tpos_enc_in_obj_ptrs"
         | "use_signed_tpos_enc_to_obj_ptrs" => json!(false),
         "sam_mask_decoder_extra_args" => Value::Null,
-        // The official `build_sam2` adds these three to every model unless told otherwise.
+        // The official `build_sam2` adds these three to every model by default.
         "sam_mask_decoder_extra_args.dynamic_multimask_via_stability" => json!(true),
         "sam_mask_decoder_extra_args.dynamic_multimask_stability_delta" => json!(0.05),
         "sam_mask_decoder_extra_args.dynamic_multimask_stability_thresh" => json!(0.98),
@@ -121,22 +120,22 @@ fn class_default(key: &str) -> Option<Value> {
     })
 }
 
-/// Most values of the finest features, `(image_size / 4)² · embed_dim`: a block's hidden layer of them is 1 GiB.
+/// The most values of the finest features, `(image_size / 4)² · embed_dim`. A block's hidden layer is then 1 GiB.
 const MAX_FEATURES: usize = 1 << 26;
-/// Largest side in tokens on which a block may attend globally: the time grows with its fourth power.
+/// The largest side, in tokens, on which a block may attend globally. The time grows with its fourth power.
 const MAX_GLOBAL_SIDE: usize = 256;
-/// Longest configuration that is read, in bytes of JSON or YAML; an official one has 4,000.
+/// The longest configuration that is read, in bytes of JSON or YAML. An official one has about 4,000.
 pub(crate) const MAX_CONFIG: usize = 64 << 10;
 
 impl Sam2Config {
-    /// Reads the official tree: what stands under `model:` in the YAML, as JSON.
+    /// Reads the official tree, which is the value of `model:` in the YAML file, as JSON.
     ///
-    /// A tree that is an official variant in all but name gets its name, any other `custom`.
+    /// A tree with the values of an official variant gets that variant's name, any other the name `custom`.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first key that the port does not implement.
+    /// [`ConfigError`] with the first key whose value is not implemented.
     pub fn from_official(model: &Value) -> Result<Self, ConfigError> {
-        // The target first: with another class no other key means anything.
+        // The class is checked first, because the other keys only have a meaning for this class.
         require(model, "_target_", &json!("sam2.modeling.sam2_base.SAM2Base"))?;
         let trunk = HieraConfig {
             embed_dim: number(model, "image_encoder.trunk.embed_dim", Some(96))?,
@@ -209,7 +208,8 @@ impl Sam2Config {
     /// Reads the text of an official YAML file.
     ///
     /// # Errors
-    /// [`ConfigError::Syntax`] for what is no YAML with a `model` mapping; else as [`Sam2Config::from_official`].
+    /// [`ConfigError::Syntax`] if the text is not YAML with a `model` mapping, and the errors of
+    /// [`Sam2Config::from_official`].
     #[cfg(feature = "yaml")]
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         if text.len() > MAX_CONFIG {
@@ -228,7 +228,7 @@ impl Sam2Config {
         }
     }
 
-    /// The official tree of this configuration: [`Sam2Config::from_official`] reads it back.
+    /// The official tree of this configuration, as JSON. [`Sam2Config::from_official`] reads it.
     pub fn to_official(&self) -> Value {
         let (d_model, mem_dim) = (self.neck.d_model, self.memory_encoder.out_dim);
         let grid = self.image_size / 16;
@@ -342,10 +342,10 @@ impl Sam2Config {
         model
     }
 
-    /// The same network for pictures that are resized to `side` pixels a side: no tensor depends on it.
+    /// The same network for pictures that are resized to `side` x `side` pixels. No tensor depends on the side.
     ///
     /// # Errors
-    /// As [`Sam2Config::validate`].
+    /// The errors of [`Sam2Config::validate`].
     pub fn with_image_size(self, side: usize) -> Result<Self, ConfigError> {
         let config = Self {
             image_size: side,
@@ -355,11 +355,11 @@ impl Sam2Config {
         Ok(config)
     }
 
-    /// Whether a network can be built with these sizes. The bounds are far above every official model, and keep a hostile
-    /// file from asking for all the memory there is, or for sizes that overflow.
+    /// Checks that a network can be built with these sizes. The limits are far above every official model. They prevent a
+    /// malicious file from exhausting the memory or overflowing the arithmetic on sizes.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] names the first key that is out of bounds.
+    /// [`ConfigError::Value`] with the first key that exceeds a limit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let trunk = &self.trunk;
         let (side, e, d_model) = (self.image_size, trunk.embed_dim, self.neck.d_model);
