@@ -1,15 +1,15 @@
-//! What can go wrong with a picture or a prompt.
+//! The errors of pictures and prompts.
 
-/// Says what was expected, what came and what to do.
+/// Why a picture or a prompt cannot be used. Each message says what was expected, what was found, and what to do.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PredictError {
     /// The picture has no pixels.
     #[error("the picture is {width}x{height} pixels: both sides must be at least 1")]
     EmptyPicture {
-        /// In pixels.
+        /// The picture's width, in pixels.
         width: usize,
-        /// In pixels.
+        /// The picture's height, in pixels.
         height: usize,
     },
     /// The picture has more than [`crate::MAX_PIXELS`].
@@ -18,31 +18,31 @@ pub enum PredictError {
         crate::MAX_PIXELS >> 20
     )]
     PictureTooLarge {
-        /// In pixels.
+        /// The picture's width, in pixels.
         width: usize,
-        /// In pixels.
+        /// The picture's height, in pixels.
         height: usize,
     },
-    /// The bytes do not make up the picture.
+    /// The number of bytes does not match the picture's size.
     #[error("a picture of {width}x{height} pixels needs {expected} bytes, got {found}")]
     PictureBytes {
-        /// In pixels.
+        /// The picture's width, in pixels.
         width: usize,
-        /// In pixels.
+        /// The picture's height, in pixels.
         height: usize,
-        /// Bytes that the size asks for.
+        /// The number of bytes of a picture of this size.
         expected: usize,
-        /// Bytes given.
+        /// The number of bytes that were given.
         found: usize,
     },
-    /// A coordinate is not a number, or infinite.
+    /// A coordinate is NaN or infinite.
     #[error("{what} has a coordinate that is not a finite number: ({x}, {y})")]
     NotFinite {
-        /// `point 0`, `the box`.
+        /// What has the coordinate, such as `point 0` or `the box`.
         what: String,
-        /// As given.
+        /// The x coordinate that was given.
         x: f32,
-        /// As given.
+        /// The y coordinate that was given.
         y: f32,
     },
     /// A point or a box lies outside the picture.
@@ -51,23 +51,23 @@ pub enum PredictError {
          coordinates are the picture's pixels, from 0 to its size"
     )]
     Outside {
-        /// `point 0`, `the box`.
+        /// What has the coordinate, such as `point 0` or `the box`.
         what: String,
-        /// As given.
+        /// The x coordinate that was given.
         x: f32,
-        /// As given.
+        /// The y coordinate that was given.
         y: f32,
-        /// The picture's.
+        /// The picture's width, in pixels.
         width: usize,
-        /// The picture's.
+        /// The picture's height, in pixels.
         height: usize,
     },
-    /// A label that means nothing.
+    /// A label is neither 1, 0 nor -1.
     #[error("point {index} has label {label}: use 1 for on the object, 0 for not on it")]
     Label {
-        /// Which point.
+        /// The index of the point.
         index: usize,
-        /// As given.
+        /// The label that was given.
         label: i32,
     },
     /// The box is upside down or empty.
@@ -75,40 +75,40 @@ pub enum PredictError {
         "the box ({x0}, {y0}, {x1}, {y1}) is empty: it is (left, top, right, bottom), left < right and top < bottom"
     )]
     EmptyBox {
-        /// Left.
+        /// The left edge.
         x0: f32,
-        /// Top.
+        /// The top edge.
         y0: f32,
-        /// Right.
+        /// The right edge.
         x1: f32,
-        /// Bottom.
+        /// The bottom edge.
         y1: f32,
     },
-    /// The mask prompt is not of the model's low resolution.
+    /// The mask prompt does not have the model's low resolution.
     #[error(
         "the mask prompt has {found} values, expected {side}x{side}: \
          give the `logits` of an earlier prediction of the same model"
     )]
     MaskSize {
-        /// The model's low resolution.
+        /// The side of the model's low-resolution masks, in pixels.
         side: usize,
-        /// Values given.
+        /// The number of values that were given.
         found: usize,
     },
-    /// The mask prompt holds a NaN or an infinity.
+    /// The mask prompt contains NaN or infinity.
     #[error("the mask prompt holds a value that is not a finite number at index {index}")]
     MaskNotFinite {
-        /// Row-major.
+        /// The index of the value, row-major.
         index: usize,
     },
-    /// An option is out of its bounds.
+    /// An option has a value that is not allowed.
     #[error("`{option}` is {value}, expected {wanted}")]
     Option {
-        /// Its name.
+        /// The option's name.
         option: &'static str,
-        /// As given.
+        /// The value that was given.
         value: String,
-        /// What it may be.
+        /// The values that are allowed.
         wanted: String,
     },
     /// The device failed.
@@ -117,7 +117,7 @@ pub enum PredictError {
 }
 
 impl PredictError {
-    /// The stable name under which programs know this error.
+    /// A stable code for programs, such as `INVALID_PROMPT`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::EmptyPicture { .. } | Self::PictureBytes { .. } => "INVALID_IMAGE",

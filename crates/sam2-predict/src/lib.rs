@@ -1,4 +1,5 @@
-//! What people do with SAM 2: a picture and prompts in, masks out, all in the picture's own pixels.
+//! Predictors for SAM 2: they take pictures, video frames and prompts, and return masks. All coordinates and masks are in
+//! the picture's own pixels.
 
 mod error;
 mod image;

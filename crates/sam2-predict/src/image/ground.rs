@@ -1,17 +1,18 @@
-//! What transparent pictures lie on. The network sees no transparency, so every picture is laid on one grey first:
-//! the same for the page and the command-line tool, and never the colours that a file hides under alpha 0.
+//! The background of transparent pictures. The network has no transparency, so every picture is first blended with a grey
+//! background, which is the same in the browser and in the command-line tool. The colours of fully transparent pixels,
+//! which a file may contain, are never used.
 
-/// In the middle, so that black and white shapes both stand out.
+/// The usual background: in the middle, so that black and white shapes are both visible.
 const GREY: u8 = 128;
-/// For pictures that are themselves about that grey.
+/// The backgrounds for pictures that are close to [`GREY`] themselves.
 const WHITE_AND_BLACK: [u8; 2] = [255, 0];
-/// Pixels within so much of the ground in every channel are lost on it.
+/// Pixels that differ by less than this from the background in every channel cannot be told from it.
 const NEAR: u8 = 32;
-/// The ground is another where more than one part in so many would be lost.
+/// Another background is chosen if more than one visible pixel in this many could not be told from it.
 const SHARE: u64 = 8;
 
-/// The grey level on which a picture of RGBA bytes is laid, none if it is opaque. It is 128, unless an eighth of what
-/// is visible is about that grey: then white or black, whichever hides less.
+/// The grey level of the background for a picture of RGBA bytes; `None` if the picture is opaque. It is 128, unless more
+/// than an eighth of the visible pixels are close to that grey. Then it is white or black, whichever hides fewer pixels.
 pub fn ground(rgba: &[u8]) -> Option<u8> {
     let pixels = rgba.as_chunks::<4>().0;
     if pixels.iter().all(|pixel| pixel[3] == 255) {
@@ -30,7 +31,7 @@ pub fn ground(rgba: &[u8]) -> Option<u8> {
     best.filter(|&best| near(best) < lost).or(Some(GREY))
 }
 
-/// A pixel as it looks on a ground.
+/// Blends a pixel with a background.
 pub(crate) fn laid_on(ground: u8, [red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
     let (over, under) = (u32::from(alpha), u32::from(255 - alpha) * u32::from(ground));
     [red, green, blue].map(|value| ((u32::from(value) * over + under + 127) / 255) as u8)

@@ -1,4 +1,4 @@
-//! Pictures and prompts on them.
+//! Prediction on single pictures.
 
 mod everything;
 mod ground;

@@ -1,5 +1,4 @@
-//! A picture's pixels, and how they become the network's input
-//! (`sam2.utils.transforms.SAM2Transforms`, the tensor path).
+//! A picture's pixels, and their conversion to the network's input (`sam2.utils.transforms.SAM2Transforms`, for tensors).
 
 use burn::tensor::{Device, Tensor, TensorData};
 use sam2_resample::antialiased;
@@ -7,19 +6,20 @@ use sam2_resample::antialiased;
 use super::ground::{ground, laid_on};
 use crate::PredictError;
 
-/// The largest picture that is taken, in pixels: 64 Mi, such as 8192 x 8192.
+/// The number of pixels of the largest supported picture: 64 Mi, such as 8192 x 8192.
 pub const MAX_PIXELS: usize = 64 << 20;
 
-/// ImageNet's, red, green, blue.
+/// The mean of ImageNet's red, green and blue.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// The standard deviation of ImageNet's red, green and blue.
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// How pixels lie in memory, a byte a channel.
+/// The layout of pixels in memory, with a byte for each channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelFormat {
     /// Red, green, blue.
     Rgb,
-    /// Red, green, blue, alpha, not premultiplied. A picture that is not opaque is laid on a [`ground`].
+    /// Red, green, blue, alpha, not premultiplied. A picture that is not opaque is blended with a background ([`ground`]).
     Rgba,
 }
 
@@ -32,20 +32,22 @@ impl PixelFormat {
     }
 }
 
-/// A borrowed picture, rows from the top, no padding between them; sRGB values as they are.
+/// A borrowed picture: its rows from the top, without padding between them, in sRGB values.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureRef<'a> {
     bytes: &'a [u8],
     format: PixelFormat,
     width: usize,
     height: usize,
-    /// Of a picture that is not opaque.
+    /// The background's grey level; `None` for an opaque picture.
     ground: Option<u8>,
 }
 
 impl<'a> PictureRef<'a> {
+    /// A picture of `width` x `height` pixels.
+    ///
     /// # Errors
-    /// The picture is empty, too large, or not of as many bytes as its size asks for.
+    /// The picture is empty or too large, or the number of bytes does not match its size.
     pub fn new(
         bytes: &'a [u8],
         format: PixelFormat,
@@ -74,7 +76,7 @@ impl<'a> PictureRef<'a> {
         })
     }
 
-    /// Whether a picture of this size would be taken, for callers that have not decoded it yet.
+    /// Checks that a picture of this size is supported, for callers that have not decoded it yet.
     ///
     /// # Errors
     /// The picture is empty or too large.
@@ -88,29 +90,29 @@ impl<'a> PictureRef<'a> {
         }
     }
 
-    /// In pixels.
+    /// The width, in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// In pixels.
+    /// The height, in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// The grey level on which it is laid; none for an opaque picture.
+    /// The grey level of the picture's background; `None` for an opaque picture.
     pub fn ground(&self) -> Option<u8> {
         self.ground
     }
 
-    /// On another ground, such as that of a video's earlier frames; an opaque picture has none.
+    /// The picture with another background, such as that of a video's earlier frames. An opaque picture does not change.
     #[must_use]
     pub fn with_ground(mut self, ground: u8) -> Self {
         self.ground = self.ground.map(|_| ground);
         self
     }
 
-    /// The bytes of a part: left, top, right, bottom, the last two not included, inside the picture.
+    /// The bytes of a part of the picture: left, top, right, bottom, the last two exclusive.
     pub(crate) fn crop(&self, [x0, y0, x1, y1]: [usize; 4]) -> Vec<u8> {
         let channels = self.format.channels();
         let rows = self.bytes.chunks_exact(self.width * channels);
@@ -120,7 +122,7 @@ impl<'a> PictureRef<'a> {
             .collect()
     }
 
-    /// The picture of a part, whose bytes are of [`Self::crop`]; on the same ground.
+    /// The picture of a part, from the bytes of [`Self::crop`], with the same background.
     pub(crate) fn part<'b>(
         &self,
         bytes: &'b [u8],
@@ -133,7 +135,7 @@ impl<'a> PictureRef<'a> {
         })
     }
 
-    /// Its colours, on the ground, through a filter.
+    /// The colours, blended with the background, and resized by a filter.
     pub(crate) fn resized<T>(&self, resize: impl Resize<T>) -> Vec<T> {
         let from = [self.height, self.width];
         let channels = self.format.channels();
@@ -150,20 +152,21 @@ impl<'a> PictureRef<'a> {
         }
     }
 
-    /// The network's input, `[1, 3, side, side]`: squashed to a square by an antialiased bilinear filter,
-    /// then normalised. Computed in f32 straight from the bytes, in memory of the network's side.
+    /// The network's input, `[1, 3, side, side]`: the picture, resized to a square by an antialiased bilinear filter and
+    /// normalised. It is computed in f32 directly from the bytes, with memory for the network's resolution only.
     pub fn to_tensor(&self, side: usize, device: &Device) -> Tensor<4> {
         normalised(self.resized(Antialiased(side)), side, device)
     }
 }
 
-/// A filter that is compiled once for opaque pictures and once for others.
+/// A filter that resizes pictures. It is generic, so that it is compiled separately for opaque and for other pictures.
 pub(crate) trait Resize<T> {
-    /// Planes of red, green and blue. `pixel(y, x)` gives the picture's, which is of `from`, `[height, width]`.
+    /// Resizes to planes of red, green and blue. `pixel(y, x)` returns a pixel of the picture, whose size `from` is
+    /// `[height, width]`.
     fn of(self, from: [usize; 2], pixel: impl Fn(usize, usize) -> [u8; 3]) -> Vec<T>;
 }
 
-/// To so many pixels a side.
+/// An antialiased bilinear filter to a square of this side.
 struct Antialiased(usize);
 
 impl Resize<f32> for Antialiased {
@@ -172,7 +175,7 @@ impl Resize<f32> for Antialiased {
     }
 }
 
-/// Planes of red, green and blue from 0 to 255 as the network takes them: `[1, 3, side, side]`.
+/// Normalises planes of red, green and blue from 0 to 255 for the network: `[1, 3, side, side]`.
 pub(crate) fn normalised(mut values: Vec<f32>, side: usize, device: &Device) -> Tensor<4> {
     for (c, plane) in values.chunks_exact_mut(side * side).enumerate() {
         for value in plane {

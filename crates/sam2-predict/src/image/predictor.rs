@@ -1,4 +1,4 @@
-//! One picture, encoded once, then prompted as often as wanted
+//! Prediction on a picture, which is encoded once and can then be prompted many times
 //! (`sam2.sam2_image_predictor.SAM2ImagePredictor`).
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use sam2::{ImageModel, Sam2Config};
 
 use crate::{Cleanup, Mask, PictureRef, PredictError, Prompt};
 
-/// Encodes pictures and answers prompts on them.
+/// Encodes pictures and predicts masks for prompts on them.
 #[derive(Debug)]
 pub struct ImagePredictor {
     model: Arc<ImageModel>,
@@ -20,7 +20,7 @@ pub struct ImagePredictor {
     encodes: AtomicUsize,
 }
 
-/// A picture's features. They stay on the device; dropping this frees them.
+/// A picture's features. They stay on the device until this is dropped.
 #[derive(Clone, Debug)]
 pub struct ImageEmbedding {
     features: ImageFeatures,
@@ -29,53 +29,54 @@ pub struct ImageEmbedding {
 }
 
 impl ImageEmbedding {
-    /// The picture's, in pixels.
+    /// The picture's width, in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The picture's, in pixels.
+    /// The picture's height, in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// What the mask decoder reads.
+    /// The features that the mask decoder reads.
     pub fn features(&self) -> &ImageFeatures {
         &self.features
     }
 }
 
-/// The answer to a prompt.
+/// The masks that are predicted for a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// Three candidates, or one mask.
+    /// Three candidates, or a single mask.
     pub masks: Vec<Mask>,
-    /// Logit: positive where the object is visible. The image predictor reports it and hides nothing by it.
+    /// A logit that is positive if the object is visible. The image predictor returns the masks even if it is not.
     pub object_score: f32,
 }
 
-/// A mask as the network gives it.
+/// A mask at the network's resolution.
 #[derive(Clone, Debug)]
 pub(crate) struct LowResMask {
-    /// `side * side`, row-major, as they are.
+    /// The network's logits `[side, side]`, row-major.
     pub logits: Vec<f32>,
-    /// A quarter of the network's picture size.
+    /// A quarter of the side of the network's pictures, in pixels.
     pub side: usize,
-    /// The IoU with the true mask that the network expects.
+    /// The IoU that the network predicts, in [0, 1].
     pub score: f32,
 }
 
-/// Masks of a prompt, and the logit of its object's presence.
+/// The masks of a prompt, and the object score logit.
 type Answer = (Vec<LowResMask>, f32);
 
-/// Prompts that can be decoded in one batch: as many points, a mask in all or in none, as many masks out.
+/// The number of points, whether there is a mask, and whether candidates are asked for. Prompts for which these are equal can
+/// be decoded in one batch.
 type BatchKey = (usize, bool, bool);
 
-/// A prompt ready for the network: which one it was, its points, its mask.
+/// A prompt for the network: its index, its points and its mask.
 type Prepared<'a> = (usize, Vec<Point>, Option<&'a [f32]>);
 
 impl ImagePredictor {
-    /// With the official defaults. The model may be shared, such as a [`sam2::VideoModel`]'s `image`.
+    /// A predictor with the official defaults. The model may be shared, for example with a [`sam2::VideoModel`].
     pub fn new(model: impl Into<Arc<ImageModel>>) -> Self {
         Self {
             model: model.into(),
@@ -84,14 +85,14 @@ impl ImagePredictor {
         }
     }
 
-    /// Sets when a single mask gives way to the best candidate; none for never.
+    /// Sets when the best candidate replaces a single mask; `None` for never.
     #[must_use]
     pub fn with_dynamic_multimask(mut self, dynamic: Option<DynamicMultimask>) -> Self {
         self.dynamic_multimask = dynamic;
         self
     }
 
-    /// The network's shape.
+    /// The network's configuration.
     pub fn config(&self) -> &Sam2Config {
         &self.model.config
     }
@@ -101,12 +102,12 @@ impl ImagePredictor {
         &self.model
     }
 
-    /// How many pictures have been encoded so far.
+    /// The number of pictures that have been encoded so far.
     pub fn encodes(&self) -> usize {
         self.encodes.load(Ordering::Relaxed)
     }
 
-    /// Encodes a picture: the only heavy step. Returns when the device is done.
+    /// Encodes a picture, which takes most of the time. Returns when the device has finished.
     ///
     /// # Errors
     /// The device failed.
@@ -122,7 +123,7 @@ impl ImagePredictor {
         })
     }
 
-    /// Answers one prompt.
+    /// Predicts the masks of one prompt.
     ///
     /// # Errors
     /// The prompt is wrong, or the device failed.
@@ -131,10 +132,10 @@ impl ImagePredictor {
         Ok(predictions.remove(0))
     }
 
-    /// Answers many prompts on the same picture, in their order; quicker than one by one.
+    /// Predicts the masks of many prompts on the same picture, in their order. This is faster than one prompt at a time.
     ///
     /// # Errors
-    /// A prompt is wrong (then none is answered), or the device failed.
+    /// A prompt is wrong (then nothing is predicted), or the device failed.
     pub async fn predict_batch(
         &self,
         image: &ImageEmbedding,
@@ -144,10 +145,10 @@ impl ImagePredictor {
             .await
     }
 
-    /// As [`Self::predict_batch`], small regions of the masks changed.
+    /// The same as [`Self::predict_batch`], with small regions of the masks removed or filled by `cleanup`.
     ///
     /// # Errors
-    /// A prompt is wrong (then none is answered), or the device failed.
+    /// A prompt is wrong (then nothing is predicted), or the device failed.
     pub async fn predict_batch_cleaned(
         &self,
         image: &ImageEmbedding,
@@ -165,7 +166,7 @@ impl ImagePredictor {
         .await
     }
 
-    /// As [`Self::predict_batch`], with nothing of the picture's size made.
+    /// The same as [`Self::predict_batch`], but with masks at the network's resolution.
     pub(crate) async fn predict_low_res(
         &self,
         image: &ImageEmbedding,
@@ -174,7 +175,7 @@ impl ImagePredictor {
         self.answers(image, prompts, |(masks, _)| masks).await
     }
 
-    /// Each prompt's answer, as `make` makes it, in the prompts' order.
+    /// Predicts each prompt and converts the result by `make`, in the order of the prompts.
     async fn answers<T>(
         &self,
         image: &ImageEmbedding,
@@ -204,7 +205,7 @@ impl ImagePredictor {
         Ok(predictions.into_iter().flatten().collect())
     }
 
-    /// One batch of like prompts; `masks` is empty or has one for each.
+    /// Decodes one batch of prompts of the same [`BatchKey`]. `masks` is empty or has one mask for each prompt.
     async fn decode(
         &self,
         image: &ImageEmbedding,
@@ -213,7 +214,7 @@ impl ImagePredictor {
         multimask: bool,
     ) -> Result<Vec<Answer>, PredictError> {
         let (model, side) = (&self.model, self.model.config.mask_side());
-        // Without points and boxes the official predictor gives no sparse tokens, not even the padding.
+        // Without points and boxes, the official predictor has no sparse tokens, not even the padding.
         let sparse = (!points[0].is_empty()).then(|| model.prompt_encoder.sparse(points));
         let mask = (!masks.is_empty()).then(|| {
             let data = TensorData::new(masks.concat(), [masks.len(), side, side]);
@@ -257,7 +258,7 @@ impl ImagePredictor {
             })
             .collect();
         if prompts_are_empty {
-            // The network saw a batch of one, whatever the number of empty prompts.
+            // The network decoded a single prompt, which stands for all of the empty ones.
             answers = vec![answers.remove(0); points.len()];
         }
         Ok(answers)

@@ -1,4 +1,4 @@
-//! What a person points at, in the picture's pixels.
+//! Prompts on a picture, in the picture's pixels.
 
 use sam2::prompt_encoder::{Point, PointLabel};
 
@@ -7,30 +7,31 @@ use crate::PredictError;
 /// A click.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PointPrompt {
-    /// From the left edge, in pixels of the picture.
+    /// The distance from the left edge, in pixels of the picture.
     pub x: f32,
-    /// From the top edge, in pixels of the picture.
+    /// The distance from the top edge, in pixels of the picture.
     pub y: f32,
-    /// 1 on the object, 0 not on it; -1 says nothing and is there to fill up batches.
+    /// 1 for a point on the object, 0 for one that is not on it, and -1 for padding, which makes the prompts of a batch
+    /// equally long.
     pub label: i32,
 }
 
-/// A box around the object. An edge that lies outside the picture by less than a pixel, as detectors give it, is taken
-/// as the picture's edge.
+/// A box around the object. An edge that is outside the picture by less than a pixel, as in the output of detectors, is
+/// moved to the picture's edge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoxPrompt {
-    /// Left, in pixels of the picture.
+    /// The left edge, in pixels of the picture.
     pub x0: f32,
-    /// Top.
+    /// The top edge, in pixels of the picture.
     pub y0: f32,
-    /// Right.
+    /// The right edge, in pixels of the picture.
     pub x1: f32,
-    /// Bottom.
+    /// The bottom edge, in pixels of the picture.
     pub y1: f32,
 }
 
 impl BoxPrompt {
-    /// Each edge that is out by less than a pixel, on the picture's edge; others as they are.
+    /// Moves each edge that is outside by less than a pixel to the picture's edge.
     fn clamped(self, width: usize, height: usize) -> Self {
         let clamp = |edge: f32, size: usize| {
             let inside = edge.clamp(0.0, size as f32);
@@ -50,24 +51,27 @@ impl BoxPrompt {
 pub struct Prompt {
     /// Clicks on and off the object.
     pub points: Vec<PointPrompt>,
-    /// A box around it.
+    /// A box around the object.
     pub box_: Option<BoxPrompt>,
-    /// Logits of an earlier prediction, `side * side` of the model's low resolution, row-major.
+    /// The logits of an earlier prediction at the model's low resolution, `[side, side]`, row-major.
     pub mask: Option<Vec<f32>>,
-    /// Three candidates instead of one mask: for prompts that may mean several things, such as one click.
+    /// Whether to return three candidates instead of a single mask, for prompts with several possible meanings, such as one
+    /// click.
     pub multimask: bool,
 }
 
 impl Prompt {
-    /// Points as the network takes them, the box's corners first
-    /// (`SAM2ImagePredictor._prep_prompts` and `_predict`).
+    /// The points for the network, with the box's corners first (`SAM2ImagePredictor._prep_prompts` and `_predict`).
+    ///
+    /// # Errors
+    /// [`PredictError`] for a coordinate, a label or a box that is not allowed.
     pub(crate) fn to_points(
         &self,
         width: usize,
         height: usize,
         image_size: usize,
     ) -> Result<Vec<Point>, PredictError> {
-        let place = |x: f32, y: f32, label| Point {
+        let scaled = |x: f32, y: f32, label| Point {
             x: x / width as f32 * image_size as f32,
             y: y / height as f32 * image_size as f32,
             label,
@@ -75,8 +79,8 @@ impl Prompt {
         let mut points = Vec::with_capacity(self.points.len() + 2);
         if let Some(given) = self.box_ {
             let b = given.clamped(width, height);
-            check_place("the box", b.x0, b.y0, width, height)?;
-            check_place("the box", b.x1, b.y1, width, height)?;
+            check_position("the box", b.x0, b.y0, width, height)?;
+            check_position("the box", b.x1, b.y1, width, height)?;
             if b.x0 >= b.x1 || b.y0 >= b.y1 {
                 return Err(PredictError::EmptyBox {
                     x0: given.x0,
@@ -85,8 +89,8 @@ impl Prompt {
                     y1: given.y1,
                 });
             }
-            points.push(place(b.x0, b.y0, PointLabel::BoxTopLeft));
-            points.push(place(b.x1, b.y1, PointLabel::BoxBottomRight));
+            points.push(scaled(b.x0, b.y0, PointLabel::BoxTopLeft));
+            points.push(scaled(b.x1, b.y1, PointLabel::BoxBottomRight));
         }
         for (index, point) in self.points.iter().enumerate() {
             let label = match point.label {
@@ -96,14 +100,17 @@ impl Prompt {
                 label => return Err(PredictError::Label { index, label }),
             };
             if label != PointLabel::Padding {
-                check_place(&format!("point {index}"), point.x, point.y, width, height)?;
+                check_position(&format!("point {index}"), point.x, point.y, width, height)?;
             }
-            points.push(place(point.x, point.y, label));
+            points.push(scaled(point.x, point.y, label));
         }
         Ok(points)
     }
 
-    /// The mask prompt, checked to be of `side * side` finite values.
+    /// The mask prompt.
+    ///
+    /// # Errors
+    /// [`PredictError`] unless the mask has `side * side` finite values.
     pub(crate) fn checked_mask(&self, side: usize) -> Result<Option<&[f32]>, PredictError> {
         let Some(mask) = &self.mask else { return Ok(None) };
         if mask.len() != side * side {
@@ -119,7 +126,7 @@ impl Prompt {
     }
 }
 
-fn check_place(what: &str, x: f32, y: f32, width: usize, height: usize) -> Result<(), PredictError> {
+fn check_position(what: &str, x: f32, y: f32, width: usize, height: usize) -> Result<(), PredictError> {
     if !x.is_finite() || !y.is_finite() {
         return Err(PredictError::NotFinite {
             what: what.into(),
@@ -233,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_box_comes_first_and_places_scale_by_axis() {
+    fn the_box_comes_first_and_positions_scale_by_axis() {
         let prompt = Prompt {
             box_: Some(BoxPrompt {
                 x0: 10.0,

@@ -1,26 +1,26 @@
-//! What can go wrong in a video session.
+//! The errors of a video session.
 
 use crate::PredictError;
 
-/// Says what is wrong and what to do.
+/// Why a call of a video session failed. Each message says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VideoError {
     /// A picture or a prompt is wrong, or the device failed.
     #[error(transparent)]
     Predict(#[from] PredictError),
-    /// The frame is not the one whose picture was given last.
+    /// The frame is not the current one, whose picture was set last.
     #[error("frame {frame} is not at hand: give its picture with `set_frame` first")]
     FrameNotSet {
-        /// The frame asked for.
+        /// The frame that was asked for.
         frame: usize,
     },
     /// The video has no such frame.
     #[error("there is no frame {frame}: the video has {num_frames} frames, counted from 0")]
     NoSuchFrame {
-        /// The frame asked for.
+        /// The frame that was asked for.
         frame: usize,
-        /// In the video.
+        /// The number of frames of the video.
         num_frames: usize,
     },
     /// A frame has another size than the video.
@@ -28,61 +28,61 @@ pub enum VideoError {
         "the frame is {width}x{height} pixels, the video {video_width}x{video_height}: start a new session"
     )]
     FrameSize {
-        /// The frame's, in pixels.
+        /// The frame's width, in pixels.
         width: usize,
-        /// The frame's, in pixels.
+        /// The frame's height, in pixels.
         height: usize,
-        /// The video's, in pixels.
+        /// The video's width, in pixels.
         video_width: usize,
-        /// The video's, in pixels.
+        /// The video's height, in pixels.
         video_height: usize,
     },
-    /// A prompt holds neither points nor a box.
+    /// A prompt has neither points nor a box.
     #[error("the prompt is empty: give points, a box or a mask")]
     EmptyPrompt,
-    /// A box cannot follow points.
+    /// A box was given after points.
     #[error("a box comes before all points of its frame: clear the frame's earlier points with it")]
     BoxAfterPoints,
-    /// A mask is not of the video's size.
+    /// A mask does not have the video's size.
     #[error("the mask has {found} pixels, the video's frames have {expected}")]
     MaskSize {
-        /// Width times height.
+        /// The number of pixels of a frame.
         expected: usize,
-        /// Given.
+        /// The number of pixels of the mask.
         found: usize,
     },
-    /// A mask without a pixel on the object.
+    /// A mask has no pixel on the object.
     #[error("the mask is empty: no pixel of it is on the object")]
     EmptyMask,
-    /// Nothing is known of the object.
+    /// The session has no such object.
     #[error("there is no object {object}: prompt it first")]
     NoSuchObject {
-        /// The number asked for.
+        /// The object's number that was asked for.
         object: u32,
     },
-    /// An option of the session is out of its bounds.
+    /// An option of the session has a value that is not allowed.
     #[error("{option} is {value}: it must be {wanted}")]
     Option {
-        /// Its name in [`crate::VideoOptions`].
+        /// The option's name in [`crate::VideoOptions`].
         option: &'static str,
-        /// As given.
+        /// The value that was given.
         value: usize,
-        /// What it may be.
+        /// The values that are allowed.
         wanted: &'static str,
     },
-    /// There is nothing to track.
+    /// The session has no objects to track.
     #[error("no object has been prompted: add points, a box or a mask first")]
     NoObjects,
-    /// An object has lost its prompts, or never had any.
+    /// An object has no prompts.
     #[error("object {object} has no prompts: add points, a box or a mask, or remove it")]
     NoPrompts {
-        /// Its number.
+        /// The object's number.
         object: u32,
     },
 }
 
 impl VideoError {
-    /// The stable name under which programs know this error.
+    /// A stable code for programs, such as `INVALID_PROMPT`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Predict(error) => error.code(),

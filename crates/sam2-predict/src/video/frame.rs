@@ -1,5 +1,5 @@
-//! A video's frame as the network's input. The official video predictor resizes frames by another filter than
-//! pictures: Pillow's bicubic one, rounded to bytes after each axis (`sam2.utils.misc._load_img_as_tensor`).
+//! Conversion of video frames to the network's input. The official video predictor resizes frames by a different filter than
+//! pictures: Pillow's bicubic filter, which rounds to bytes after each axis (`sam2.utils.misc._load_img_as_tensor`).
 
 use burn::tensor::{Device, Tensor};
 use sam2_resample::pillow_bicubic;
@@ -7,13 +7,13 @@ use sam2_resample::pillow_bicubic;
 use crate::PictureRef;
 use crate::image::{Resize, normalised};
 
-/// The network's input `[1, 3, side, side]` of a frame: squashed to a square, then normalised.
+/// Converts a frame to the network's input `[1, 3, side, side]`: it is resized to a square and normalised.
 pub fn frame_to_tensor(frame: PictureRef<'_>, side: usize, device: &Device) -> Tensor<4> {
     let bytes = frame.resized(PillowBicubic(side));
     normalised(bytes.into_iter().map(f32::from).collect(), side, device)
 }
 
-/// To so many pixels a side.
+/// Pillow's bicubic filter to a square of this side.
 struct PillowBicubic(usize);
 
 impl Resize<u8> for PillowBicubic {

@@ -1,4 +1,4 @@
-//! Objects followed through videos.
+//! Tracking of objects through videos.
 
 mod error;
 mod frame;

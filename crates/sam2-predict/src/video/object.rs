@@ -1,4 +1,4 @@
-//! What a video session remembers of one object. Every object is followed on its own.
+//! What a video session remembers of one object. Objects are tracked independently of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,26 +10,26 @@ use sam2::prompt_encoder::Point;
 use super::past::{Past, PastMask};
 use crate::VideoMask;
 
-/// One object's answer on one frame.
+/// The result for one object on one frame.
 #[derive(Clone, Debug)]
 pub(crate) struct FrameOutput {
-    /// Logits at low resolution, holes filled.
+    /// The mask's logits at low resolution, after holes were filled.
     pub low_res: Vec<f32>,
-    /// Expected IoU of the mask.
+    /// The predicted IoU of the mask.
     pub iou: f32,
-    /// Positive where the object is visible.
+    /// A logit that is positive if the object is visible.
     pub object_score: f32,
-    /// `[1, d]`.
+    /// The object pointer, `[1, d]`.
     pub obj_ptr: Tensor<2>,
     pub memory: Memory,
 }
 
-/// A frame's memory of an object, or what it is still to be made from.
+/// A frame's memory of an object, or the frame's embedding from which it will be made.
 #[derive(Clone, Debug)]
 pub(crate) enum Memory {
     Made(Tensor<3>),
-    /// A prompted frame's is made once its prompts are final, or another frame is at hand; until then its embedding
-    /// is kept.
+    /// The embedding of a prompted frame. The memory is made when the frame's prompts are final, or when another frame
+    /// becomes the current one.
     ToMake(Tensor<4>),
 }
 
@@ -37,23 +37,23 @@ pub(crate) enum Memory {
 #[derive(Debug, Default)]
 pub(crate) struct Object {
     pub id: u32,
-    /// All points of each prompted frame.
+    /// The points of each prompted frame.
     pub points: BTreeMap<usize, Vec<Point>>,
-    /// Frames whose prompt is a mask.
+    /// The frames whose prompt is a mask.
     pub masks: BTreeSet<usize>,
-    /// Conditioning frames, in the order in which they became so.
+    /// The conditioning frames, in the order in which they became conditioning frames.
     pub cond: Vec<usize>,
     pub cond_outputs: BTreeMap<usize, FrameOutput>,
     pub non_cond_outputs: BTreeMap<usize, FrameOutput>,
-    /// Answers to prompts since tracking last began: those that do not condition, then those that do.
+    /// The results of the prompts since tracking last began: first those of other frames, then those of conditioning frames.
     pub prompted: [Vec<(usize, FrameOutput)>; 2],
-    /// Tracked frames, and whether in reverse.
+    /// The tracked frames, and whether they were tracked in reverse.
     pub tracked: RangeInclusiveMap<usize, bool>,
-    /// Of frames that are in none of the above any more, or were prompted and came back from here.
+    /// The masks of frames whose results are no longer kept, and of prompted frames whose mask was restored from here.
     pub past: Past,
 }
 
-/// An object's latest answer on a frame.
+/// An object's latest result on a frame.
 #[derive(Clone, Copy)]
 pub(crate) enum Answer<'a> {
     Whole(&'a FrameOutput),
@@ -68,7 +68,7 @@ impl Object {
         }
     }
 
-    /// The answer to a prompt since tracking last began.
+    /// The result of a prompt since tracking last began.
     pub fn prompted(&self, frame: usize, conditions: bool) -> Option<&FrameOutput> {
         let prompted = &self.prompted[usize::from(conditions)];
         prompted
@@ -77,7 +77,7 @@ impl Object {
             .map(|(_, output)| output)
     }
 
-    /// Keeps the answer to a prompt, in place of an earlier one on that frame.
+    /// Keeps the result of a prompt, and replaces an earlier one on that frame.
     pub fn set_prompted(&mut self, frame: usize, conditions: bool, output: FrameOutput) {
         let prompted = &mut self.prompted[usize::from(conditions)];
         match prompted.iter_mut().find(|(at, _)| *at == frame) {
@@ -87,11 +87,12 @@ impl Object {
         self.past.remove(frame);
     }
 
-    /// The latest answer on a frame; among the prompted ones only those of that kind count.
+    /// The latest result on a frame. Of the results of prompts, only those on conditioning frames count if `conditions`, else
+    /// only the others.
     pub fn answer(&self, frame: usize, conditions: bool) -> Option<Answer<'_>> {
         let past = self.past.get(frame);
         match past {
-            // What the frame was prompted to, rather than what became of it on the way back.
+            // The mask of the prompt comes before a result that was later made from that mask.
             Some(past) if past.prompted && self.prompted(frame, conditions).is_none() => {
                 Some(Answer::Past(past))
             }
@@ -102,14 +103,14 @@ impl Object {
         }
     }
 
-    /// The latest answer on a frame that is still whole.
+    /// The latest result on a frame, if it is still kept.
     pub fn output(&self, frame: usize, conditions: bool) -> Option<&FrameOutput> {
         self.prompted(frame, conditions)
             .or_else(|| self.cond_outputs.get(&frame))
             .or_else(|| self.non_cond_outputs.get(&frame))
     }
 
-    /// Remembers a finished answer. A conditioning frame's replaces a tracked one, which replaces a past one.
+    /// Remembers a final result. That of a conditioning frame replaces that of a tracked frame, which replaces a past mask.
     pub fn remember(&mut self, frame: usize, conditions: bool, output: FrameOutput) {
         if conditions {
             if self.cond_outputs.insert(frame, output).is_none() {
@@ -122,7 +123,7 @@ impl Object {
         }
     }
 
-    /// Prompts since tracking last began become final: those that do not condition, then those that do.
+    /// Makes the prompts since tracking last began final: first those of other frames, then those of conditioning frames.
     pub fn remember_prompted(&mut self) {
         for conditions in [false, true] {
             for (frame, output) in std::mem::take(&mut self.prompted[usize::from(conditions)]) {
@@ -131,14 +132,14 @@ impl Object {
         }
     }
 
-    /// Every answer that is whole.
+    /// Every result that is kept.
     pub fn outputs(&self) -> impl Iterator<Item = &FrameOutput> {
         let prompted = self.prompted.iter().flatten().map(|(_, output)| output);
         let remembered = self.cond_outputs.values().chain(self.non_cond_outputs.values());
         prompted.chain(remembered)
     }
 
-    /// Takes a frame's prompts back. Its answer stays, as a tracked frame's.
+    /// Removes a frame's prompts. Its result is kept as that of a tracked frame.
     pub fn clear(&mut self, frame: usize) {
         self.points.remove(&frame);
         self.masks.remove(&frame);
@@ -156,12 +157,13 @@ impl Object {
         }
     }
 
-    /// Whether the frame was prompted and only its mask is left.
+    /// Whether the frame was prompted and only its mask has been kept.
     pub fn sleeps_on(&self, frame: usize) -> bool {
         !self.cond_outputs.contains_key(&frame) && self.past.get(frame).is_some_and(|past| past.prompted)
     }
 
-    /// Tracked frames further than `reach` from `frame`, and conditioning frames beyond the `limit` closest.
+    /// The tracked frames that are more than `reach` frames from `frame`, and the conditioning frames that are not among the
+    /// `limit` closest.
     pub fn far_frames(&self, frame: usize, reach: usize, limit: Option<usize>) -> Vec<usize> {
         let far = |at: &usize| at.abs_diff(frame) > reach;
         let tracked = self.non_cond_outputs.keys().copied().filter(far);
@@ -169,7 +171,7 @@ impl Object {
         tracked.chain(cond).collect()
     }
 
-    /// Forgets all of a frame but its mask.
+    /// Forgets everything about a frame except its mask.
     pub fn leave_behind(&mut self, frame: usize, mask: &VideoMask) {
         let prompted = self.cond_outputs.remove(&frame).is_some();
         self.cond.retain(|at| *at != frame);
@@ -180,7 +182,7 @@ impl Object {
         }
     }
 
-    /// The output that a memory was chosen from.
+    /// The result that a chosen memory belongs to.
     pub fn remembered_output(&self, at: MemoryRef) -> &FrameOutput {
         let outputs = if at.cond {
             &self.cond_outputs
@@ -190,6 +192,7 @@ impl Object {
         &outputs[&at.frame]
     }
 
+    /// The frames with a memory.
     pub fn remembered<'a>(&'a self, non_cond: &'a BTreeSet<usize>) -> Remembered<'a> {
         Remembered {
             cond: &self.cond,

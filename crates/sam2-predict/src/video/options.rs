@@ -1,39 +1,41 @@
-//! What can be chosen about following objects through a video.
+//! The options of a video session.
 
 use sam2::memory::MemoryRules;
 
 use crate::VideoError;
 
-/// Options of a video session; the default suits people, [`VideoOptions::official`] equals the official predictor.
+/// The options of a video session. The defaults suit interactive use; [`VideoOptions::official`] has those of the official
+/// predictor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoOptions {
-    /// Where objects overlap, only the one with the highest logit keeps the pixel.
+    /// Whether each pixel belongs to at most one object, the one with the highest logit.
     pub non_overlap_masks: bool,
-    /// Holes of up to so many low-resolution pixels are filled; 0 for none.
+    /// The largest hole that is filled, in low-resolution pixels; 0 to fill none.
     pub fill_hole_area: usize,
-    /// Of the frames before the previous one, every nth is remembered; from 1 to 65,536.
+    /// Of the frames before the previous one, every nth is in the memory bank; n is from 1 to 65,536.
     pub memory_temporal_stride: usize,
-    /// A frame looks at no more than so many prompted frames, the closest; at least 2, or none for all.
+    /// The most prompted frames that a frame attends to, which are the closest ones: at least 2, or `None` for all.
     pub max_cond_frames_in_attn: Option<usize>,
-    /// A correction on a frame that was tracked before makes it a conditioning frame, so that tracking never
-    /// overwrites it. The official default is not to, and the correction is lost when tracking passes again.
+    /// Whether a correction turns a tracked frame into a conditioning frame, so that tracking never overwrites it. This is off
+    /// in the official predictor, where a correction is lost when the frame is tracked again.
     pub add_all_frames_to_correct_as_cond: bool,
-    /// Keep the memories of all frames rather than of those that tracking can still reach.
+    /// Whether the memories of all frames are kept, and not only those that tracking can still use.
     pub keep_all_memories: bool,
-    /// So many prompted frames of an object stay in the memory, those that the frame being tracked would choose
-    /// first; at least 2, or none for all. Of the others the mask is kept, and when tracking or a prompt comes to
-    /// such a frame again, that mask is its prompt. Best not below `max_cond_frames_in_attn`.
+    /// The most prompted frames of an object whose memories are kept, which are those that the tracked frame would choose
+    /// first: at least 2, or `None` for all. Of the others, only the mask is kept. When such a frame is tracked or prompted
+    /// again, the mask becomes its prompt. This should not be less than `max_cond_frames_in_attn`.
     pub max_cond_frames_kept: Option<usize>,
-    /// What the compressed masks of left-behind frames may take, in bytes, all objects together. Beyond it those
-    /// farthest from the frame being tracked go, but none of a prompted frame.
+    /// The most memory for the compressed masks of frames without a memory, in bytes, for all objects together. Beyond it,
+    /// the masks that are farthest from the tracked frame are dropped, but not those of prompted frames.
     pub max_past_mask_bytes: usize,
 }
 
-/// Of [`VideoOptions::max_cond_frames_kept`]: 16 MB an object on the device with the official models.
+/// The default of [`VideoOptions::max_cond_frames_kept`]. With the official models, this is 16 MB on the device for each
+/// object.
 const COND_FRAMES_KEPT: usize = 16;
-/// Of [`VideoOptions::memory_temporal_stride`].
+/// The largest [`VideoOptions::memory_temporal_stride`].
 const MAX_STRIDE: usize = 1 << 16;
-/// Of [`VideoOptions::max_past_mask_bytes`].
+/// The default of [`VideoOptions::max_past_mask_bytes`].
 const PAST_MASK_BYTES: usize = 64 << 20;
 
 impl Default for VideoOptions {
@@ -52,7 +54,8 @@ impl Default for VideoOptions {
 }
 
 impl VideoOptions {
-    /// As `build_sam2_video_predictor` sets them, but for hole filling, which the official code does on CUDA only.
+    /// The options of `build_sam2_video_predictor`, except that holes are not filled, which the official code only does on
+    /// CUDA.
     pub fn official() -> Self {
         Self {
             non_overlap_masks: false,
@@ -66,8 +69,10 @@ impl VideoOptions {
         }
     }
 
+    /// Checks the options.
+    ///
     /// # Errors
-    /// An option is out of its bounds.
+    /// An option has a value that is not allowed.
     pub(crate) fn check(&self) -> Result<(), VideoError> {
         let error = |option, value, wanted| {
             Err(VideoError::Option {
@@ -94,6 +99,7 @@ impl VideoOptions {
         Ok(())
     }
 
+    /// The options of the memory bank, on top of the network's `rules`.
     pub(crate) fn rules(&self, rules: MemoryRules) -> MemoryRules {
         MemoryRules {
             max_cond_frames_in_attn: self.max_cond_frames_in_attn,
@@ -102,7 +108,7 @@ impl VideoOptions {
         }
     }
 
-    /// How far from the frame being tracked a memory can still be of use.
+    /// The greatest distance, in frames, at which a memory can still be used by the tracked frame.
     pub(crate) fn memory_reach(&self, rules: &MemoryRules) -> usize {
         (rules.num_maskmem * self.memory_temporal_stride).max(rules.max_obj_ptrs_in_encoder)
     }

@@ -1,18 +1,18 @@
-//! Masks of frames that a video session has left behind, compressed.
+//! The compressed masks of frames whose results a video session no longer keeps.
 
 use std::collections::BTreeMap;
 
 use crate::Mask;
 
-/// An object's answer on a frame whose logits and memory are gone.
+/// An object's mask on a frame whose logits and memory are no longer kept.
 #[derive(Clone, Debug)]
 pub(crate) struct PastMask {
-    /// COCO's compressed run lengths, of the video's size.
+    /// The mask as COCO's compressed run lengths, in the video's size.
     runs: Box<str>,
     iou: f32,
-    /// Positive where the object is visible.
+    /// A logit that is positive if the object is visible.
     pub object_score: f32,
-    /// The frame was prompted: tracking must not overwrite it.
+    /// Whether the frame was prompted, so that tracking must not overwrite it.
     pub prompted: bool,
 }
 
@@ -26,7 +26,7 @@ impl PastMask {
         }
     }
 
-    /// The mask as it was, without its logits.
+    /// The mask, without its logits.
     pub fn to_mask(&self, width: usize, height: usize) -> Mask {
         Mask::from_compressed_rle(&self.runs, self.iou, width, height)
     }
@@ -63,12 +63,12 @@ impl Past {
         self.bytes -= removed.map_or(0, |mask| mask.bytes());
     }
 
-    /// What they take on the host.
+    /// The memory of the masks on the host, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Drops the tracked mask that is farthest from `frame`; false if there are only prompted ones.
+    /// Drops the mask that is farthest from `frame`, except those of prompted frames. Returns false if there is none to drop.
     pub fn drop_farthest(&mut self, frame: usize) -> bool {
         let mut tracked = self
             .masks

@@ -1,4 +1,5 @@
-//! Objects followed through a video, frame by frame as it comes (`sam2.sam2_video_predictor.SAM2VideoPredictor`).
+//! Tracking of objects through a video, whose frames are given one by one
+//! (`sam2.sam2_video_predictor.SAM2VideoPredictor`).
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -16,13 +17,13 @@ use crate::fill_holes;
 use crate::mask::non_overlapping_bits;
 use crate::{Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
 
-/// Logit of every pixel of an object without an answer on the frame.
+/// The logit of every pixel of an object without a result on the frame.
 const NO_OBJ_SCORE: f32 = -1024.0;
-/// Earlier logits go into a new prompt within these bounds.
+/// The bound to which the absolute values of earlier logits are limited in a new prompt.
 const MAX_PROMPT_LOGIT: f32 = 32.0;
 
-/// A video being worked on: its objects and what is remembered of them. Frames are handed in one at a time, so the
-/// video may be a stream; the features of one frame are held, whatever the number of objects.
+/// A session on one video: its objects and their memories. Frames are given one at a time, so the video may be a stream.
+/// Only the features of the current frame are kept, for all objects together.
 #[derive(Debug)]
 pub struct VideoSession {
     model: Arc<VideoModel>,
@@ -34,16 +35,16 @@ pub struct VideoSession {
     current: Option<(usize, ImageFeatures)>,
     objects: Vec<Object>,
     encodes: usize,
-    /// Of the first frame that was not opaque: the others lie on the same.
+    /// The background of the first frame that was not opaque, which is used for the others too.
     ground: Option<u8>,
 }
 
-/// All objects' masks on a frame, in the order in which the objects were added.
+/// The masks of all objects on a frame, in the order in which the objects were added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoMasks {
     /// The frame's number.
     pub frame: usize,
-    /// One an object.
+    /// One mask for each object.
     pub masks: Vec<VideoMask>,
 }
 
@@ -52,41 +53,41 @@ pub struct VideoMasks {
 pub struct VideoMask {
     /// The object's number.
     pub object: u32,
-    /// Empty where the object is not visible, or has no answer on this frame.
+    /// The mask, which is empty if the object is not visible or has no result on this frame.
     pub mask: Mask,
-    /// Logit: positive where the object is visible. None where it has no answer on this frame.
+    /// A logit that is positive if the object is visible; `None` if the object has no result on this frame.
     pub object_score: Option<f32>,
 }
 
-/// What a session holds besides the network; see [`VideoSession::memory_use`].
+/// The memory of a session without the network; see [`VideoSession::memory_use`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// Tensors on the device.
+    /// The number of tensors on the device.
     pub tensors: usize,
-    /// Their numbers' bytes.
+    /// The memory of these tensors, in bytes.
     pub device_bytes: usize,
-    /// Logits and compressed masks on the host.
+    /// The memory of logits and compressed masks on the host, in bytes.
     pub host_bytes: usize,
 }
 
-/// What is remembered of an object, by frame numbers.
+/// The numbers of the frames that a session remembers of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectFrames {
     /// The object's number.
     pub object: u32,
-    /// Conditioning frames, in the order in which they became so.
+    /// The conditioning frames, in the order in which they became conditioning frames.
     pub cond: Vec<usize>,
-    /// Other frames with a memory.
+    /// The other frames with a memory.
     pub non_cond: Vec<usize>,
-    /// Tracked frames, and whether in reverse.
+    /// The tracked frames, and whether they were tracked in reverse.
     pub tracked: Vec<(usize, bool)>,
 }
 
 impl VideoSession {
-    /// For frames of `width` x `height` pixels; a stream of unknown length has no `num_frames`.
+    /// A session for frames of `width` x `height` pixels. `num_frames` is `None` for a stream of unknown length.
     ///
     /// # Errors
-    /// The frames are empty or too large, or an option is out of its bounds.
+    /// The frames are empty or too large, or an option has a value that is not allowed.
     pub fn new(
         model: Arc<VideoModel>,
         options: VideoOptions,
@@ -109,7 +110,7 @@ impl VideoSession {
         })
     }
 
-    /// Encodes a frame, unless it is the one at hand. All that follows works on the frame given last.
+    /// Makes a frame the current one, and encodes it unless it is so already. Prompts and tracking need the current frame.
     ///
     /// # Errors
     /// There is no such frame, or it has another size than the video.
@@ -139,27 +140,27 @@ impl VideoSession {
         Ok(())
     }
 
-    /// The frames', in pixels.
+    /// The width of the frames, in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The frames', in pixels.
+    /// The height of the frames, in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// How many frames have been encoded so far.
+    /// The number of frames that have been encoded so far.
     pub fn encodes(&self) -> usize {
         self.encodes
     }
 
-    /// Prompts an object on the frame at hand with points and a box, and answers for all objects. An object
-    /// that is not known yet is added. `clear_old_points` replaces the frame's earlier points; else these join them.
-    /// The prompt's mask and `multimask` are not looked at: see [`Self::add_mask`].
+    /// Prompts an object on the current frame with points and a box, and returns the masks of all objects. A new object is
+    /// added. With `clear_old_points`, the points replace the earlier ones on the frame; otherwise they are added to them.
+    /// The prompt's mask and `multimask` are ignored; see [`Self::add_mask`].
     ///
     /// # Errors
-    /// The prompt is wrong, the frame is not at hand, or the device failed; then nothing has changed.
+    /// The prompt is wrong, the frame is not the current one, or the device failed. The session then has not changed.
     pub async fn add_points_or_box(
         &mut self,
         frame: usize,
@@ -185,14 +186,14 @@ impl VideoSession {
 
         self.wake(frame, object, &features).await?;
         let known = self.object(object);
-        let place = self.prompt_place(object, frame);
-        let previous = known.and_then(|known| known.output(frame, place.conditions));
+        let kind = self.prompt_kind(object, frame);
+        let previous = known.and_then(|known| known.output(frame, kind.conditions));
         let previous = previous.map(|output| {
             self.to_logits(&output.low_res)
                 .clamp(-MAX_PROMPT_LOGIT, MAX_PROMPT_LOGIT)
         });
-        let image = match (place.first, known) {
-            (false, Some(known)) => self.condition(known, &features, frame, place.reverse),
+        let image = match (kind.first, known) {
+            (false, Some(known)) => self.condition(known, &features, frame, kind.reverse),
             _ => self.model.image.without_memory(features.clone()),
         };
         let output = self
@@ -203,14 +204,16 @@ impl VideoSession {
         let known = self.object_or_new(object);
         known.points.insert(frame, points);
         known.masks.remove(&frame);
-        known.set_prompted(frame, place.conditions, output);
-        Ok(self.masks_on(frame, place.conditions))
+        known.set_prompted(frame, kind.conditions, output);
+        Ok(self.masks_on(frame, kind.conditions))
     }
 
-    /// Prompts an object on the frame at hand with its mask, a byte a pixel (0 is off the object), row by row.
+    /// Prompts an object on the current frame with its mask, which has a byte for each pixel, row by row: 0 is not on the
+    /// object, and any other value is. Returns the masks of all objects.
     ///
     /// # Errors
-    /// The mask has another size or is empty, the frame is not at hand, or the device failed; then nothing has changed.
+    /// The mask has another size or is empty, the frame is not the current one, or the device failed. The session then has
+    /// not changed.
     pub async fn add_mask(
         &mut self,
         frame: usize,
@@ -227,22 +230,22 @@ impl VideoSession {
         if mask.iter().all(|&byte| byte == 0) {
             return Err(VideoError::EmptyMask);
         }
-        let place = self.prompt_place(object, frame);
+        let kind = self.prompt_kind(object, frame);
         let output = self.model.mask_as_output(&features, &self.to_square(mask));
         let output = self.finish(output, Memory::ToMake(features.embedding)).await?;
 
         let known = self.object_or_new(object);
         known.points.remove(&frame);
         known.masks.insert(frame);
-        known.set_prompted(frame, place.conditions, output);
-        Ok(self.masks_on(frame, place.conditions))
+        known.set_prompted(frame, kind.conditions, output);
+        Ok(self.masks_on(frame, kind.conditions))
     }
 
-    /// Makes the prompts since the last call final: their memories are made. To be called before tracking
+    /// Makes the prompts since the last call final, and makes their memories. It has to be called before tracking
     /// (`propagate_in_video_preflight`).
     ///
     /// # Errors
-    /// There is no object, or one without prompts.
+    /// There is no object, or an object has no prompts.
     pub fn begin_tracking(&mut self) -> Result<(), VideoError> {
         if self.objects.is_empty() {
             return Err(VideoError::NoObjects);
@@ -257,8 +260,8 @@ impl VideoSession {
         Ok(())
     }
 
-    /// The frames that tracking passes, in their order, as the official `propagate_in_video` chooses them: from `start`
-    /// or the first conditioning frame, `max_frames` further, both ends included. None for nothing to track.
+    /// The frames to track, in their order, as the official `propagate_in_video` chooses them: from `start`, or the first
+    /// conditioning frame, to `max_frames` frames after it, both inclusive. `None` if there is nothing to track.
     pub fn frames_to_track(
         &self,
         start: Option<usize>,
@@ -281,10 +284,10 @@ impl VideoSession {
         }
     }
 
-    /// Follows all objects to the frame at hand. Frames that are prompted keep their answers.
+    /// Tracks all objects to the current frame, and returns their masks. Prompted frames keep their masks.
     ///
     /// # Errors
-    /// [`Self::begin_tracking`] is due, the frame is not at hand, or the device failed.
+    /// [`Self::begin_tracking`] has to be called first, the frame is not the current one, or the device failed.
     pub async fn track(&mut self, frame: usize, reverse: bool) -> Result<VideoMasks, VideoError> {
         let features = self.features(frame)?;
         if self.objects.is_empty() {
@@ -319,7 +322,7 @@ impl VideoSession {
         Ok(self.masks_on(frame, true))
     }
 
-    /// Takes an object's prompts on a frame back, and answers for all objects.
+    /// Removes an object's prompts on a frame, and returns the masks of all objects on the frame.
     ///
     /// # Errors
     /// There is no such object, or no such frame.
@@ -330,8 +333,8 @@ impl VideoSession {
         Ok(self.masks_on(frame, self.is_prompted(frame)))
     }
 
-    /// Removes an object; returns the frames on which it was prompted, as they are without it. An unknown object is
-    /// none to remove.
+    /// Removes an object, and returns the masks of the others on the frames on which it was prompted. Nothing happens if
+    /// there is no such object.
     pub fn remove_object(&mut self, object: u32) -> Vec<VideoMasks> {
         let Some(index) = self.objects.iter().position(|known| known.id == object) else {
             return Vec::new();
@@ -347,25 +350,25 @@ impl VideoSession {
             .collect()
     }
 
-    /// Forgets all objects. The frame at hand stays.
+    /// Removes all objects. The current frame is kept.
     pub fn reset(&mut self) {
         self.objects.clear();
     }
 
-    /// All objects' latest masks on a frame. Of frames that tracking has left behind they are as they were, but
-    /// without logits; see [`VideoOptions::max_past_mask_bytes`] for how long they are kept.
+    /// The latest masks of all objects on a frame. Frames whose memories are no longer kept have masks without logits; see
+    /// [`VideoOptions::max_past_mask_bytes`] for how long these are kept.
     pub fn masks_at(&self, frame: usize) -> VideoMasks {
         self.masks_on(frame, true)
     }
 
-    /// An object's latest logits on a frame at low resolution, row by row, as the network gave them but for filled
-    /// holes: -1024 everywhere where the object is not visible. None where tracking has left the frame behind.
+    /// An object's latest logits on a frame at low resolution, row by row, after holes were filled. All are -1024 if the
+    /// object is not visible. `None` if the frame's logits are no longer kept.
     pub fn logits(&self, object: u32, frame: usize) -> Option<&[f32]> {
         let output = self.object(object)?.output(frame, true)?;
         Some(&output.low_res)
     }
 
-    /// What is remembered, by object.
+    /// The frames that are remembered, for each object.
     pub fn objects(&self) -> Vec<ObjectFrames> {
         let frames = |object: &Object| ObjectFrames {
             object: object.id,
@@ -380,8 +383,8 @@ impl VideoSession {
         self.objects.iter().map(frames).collect()
     }
 
-    /// What is held besides the network: it does not grow with the video's length, but for the host's compressed
-    /// masks up to [`VideoOptions::max_past_mask_bytes`] and those of prompted frames.
+    /// The memory of the session without the network. It does not grow with the video's length, except for the compressed
+    /// masks on the host, up to [`VideoOptions::max_past_mask_bytes`] and those of prompted frames.
     pub fn memory_use(&self) -> MemoryUse {
         let mut held = MemoryUse::default();
         let mut hold = |numbers: usize| {
@@ -398,7 +401,7 @@ impl VideoSession {
             hold(output.obj_ptr.shape().num_elements());
             match &output.memory {
                 Memory::Made(memory) => hold(memory.shape().num_elements()),
-                // The embedding of the frame at hand.
+                // The embedding is that of the current frame.
                 Memory::ToMake(_) => {}
             }
         }
@@ -414,7 +417,7 @@ impl VideoSession {
         }
     }
 
-    /// Of the frame at hand, which must be `frame`.
+    /// The features of the current frame, which must be `frame`.
     fn features(&self, frame: usize) -> Result<ImageFeatures, VideoError> {
         self.check_frame(frame)?;
         match &self.current {
@@ -439,19 +442,19 @@ impl VideoSession {
         &mut self.objects[index]
     }
 
-    /// How a prompt on a frame is taken.
-    fn prompt_place(&self, object: u32, frame: usize) -> PromptPlace {
+    /// How a prompt on a frame is treated.
+    fn prompt_kind(&self, object: u32, frame: usize) -> PromptKind {
         let known = self.object(object);
         let tracked = known.and_then(|known| known.tracked.get(&frame));
         let first = tracked.is_none() || known.is_some_and(|known| known.cond.is_empty());
-        PromptPlace {
+        PromptKind {
             first,
             reverse: tracked.copied().unwrap_or(false) && !first,
             conditions: first || self.options.add_all_frames_to_correct_as_cond,
         }
     }
 
-    /// The frame's features, conditioned on what is remembered of the object.
+    /// The frame's features, conditioned on the object's memories.
     fn condition(
         &self,
         object: &Object,
@@ -491,8 +494,8 @@ impl VideoSession {
             .condition_on_memory(features, &memories, &pointers, max_pointers)
     }
 
-    /// Before another frame than that of the latest prompts is at hand: their memories are made, so that only one
-    /// frame's embedding is ever held, and where they are too many they become final.
+    /// Prepares for another current frame: the memories of the latest prompts are made, so that only one frame's embedding
+    /// is ever kept. If there are too many prompts, they become final.
     fn settle(&mut self, next: usize) {
         self.make_memories();
         if let Some(limit) = self.options.max_cond_frames_kept {
@@ -500,13 +503,13 @@ impl VideoSession {
             let mut full: Vec<_> = self.objects.iter_mut().filter(|o| prompted(o) > limit).collect();
             if !full.is_empty() {
                 full.iter_mut().for_each(|object| object.remember_prompted());
-                // Tracking may go on where it was: its memories stay.
+                // Tracking may continue where it was, so its memories are kept.
                 self.leave_far_frames(next, usize::MAX);
             }
         }
     }
 
-    /// The memories of prompted frames, as far as they are not made yet.
+    /// Makes the memories of prompted frames that have not been made yet.
     fn make_memories(&mut self) {
         for index in 0..self.objects.len() {
             for conditions in 0..2 {
@@ -521,7 +524,7 @@ impl VideoSession {
         }
     }
 
-    /// If only the mask is left of a prompted frame that is at hand, that mask becomes its prompt.
+    /// If the current frame was prompted and only its mask has been kept, the mask becomes its prompt.
     async fn wake(&mut self, frame: usize, object: u32, features: &ImageFeatures) -> Result<(), VideoError> {
         let Some(known) = self.object(object).filter(|known| known.sleeps_on(frame)) else {
             return Ok(());
@@ -538,8 +541,8 @@ impl VideoSession {
         Ok(())
     }
 
-    /// Of tracked frames further than `reach` from `frame`, and of conditioning frames that are too many, only masks
-    /// are kept, as many as there may be.
+    /// Keeps only the masks of tracked frames that are more than `reach` frames from `frame`, and of conditioning frames
+    /// beyond their limit. Masks beyond the limit of their memory are dropped.
     fn leave_far_frames(&mut self, frame: usize, reach: usize) {
         let limit = self.options.max_cond_frames_kept.map(|limit| limit.max(2));
         let far: BTreeSet<usize> = self
@@ -548,7 +551,7 @@ impl VideoSession {
             .flat_map(|object| object.far_frames(frame, reach, limit))
             .collect();
         for at in far {
-            // All objects', since which pixel is whose may depend on the others.
+            // All objects are needed, because the owner of a pixel may depend on the others.
             let masks = self.masks_on(at, true).masks;
             for (object, mask) in self.objects.iter_mut().zip(&masks) {
                 if object.far_frames(frame, reach, limit).contains(&at) {
@@ -564,19 +567,19 @@ impl VideoSession {
         }
     }
 
-    /// Of compressed masks.
+    /// The memory of all compressed masks, in bytes.
     fn past_bytes(&self) -> usize {
         self.objects.iter().map(|object| object.past.bytes()).sum()
     }
 
-    /// The memory of a prompted frame, from the answer as it was given.
+    /// Makes the memory of a prompted frame from its result.
     fn memory_of_prompt(&self, embedding: Tensor<4>, output: &FrameOutput) -> Tensor<3> {
         let score = Tensor::<2>::from_data([[output.object_score]], self.model.image.device());
         self.model
             .encode_memory(embedding, self.to_logits(&output.low_res), score, true)
     }
 
-    /// Brings an answer from the device.
+    /// Reads a result back from the device.
     async fn finish(&self, output: SamOutput, memory: Memory) -> Result<FrameOutput, VideoError> {
         let data = Transaction::default()
             .register(output.low_res_masks)
@@ -607,14 +610,15 @@ impl VideoSession {
         })
     }
 
-    /// Whether any object has a conditioning prompt on the frame since tracking last began.
+    /// Whether any object was prompted on the frame, as a conditioning frame, since tracking last began.
     fn is_prompted(&self, frame: usize) -> bool {
         self.objects
             .iter()
             .any(|object| object.prompted(frame, true).is_some())
     }
 
-    /// All objects' masks on a frame; among prompts that are not final yet, only those of that kind count.
+    /// The masks of all objects on a frame. Of prompts that are not final yet, only those on conditioning frames count if
+    /// `conditions`, else only the others.
     fn masks_on(&self, frame: usize, conditions: bool) -> VideoMasks {
         let side = self.model.image.config.mask_side();
         let nothing = vec![NO_OBJ_SCORE; side * side];
@@ -660,7 +664,7 @@ impl VideoSession {
             let all_bits = non_overlapping_bits(&logits, [side, side], [height, width]);
             let whole = masks.iter_mut().zip(all_bits).zip(&answers);
             for ((mask, mut bits), _) in whole.filter(|(_, answer)| !past(answer)) {
-                // Where a past mask is, its logits are not known any more: it keeps its pixels.
+                // The logits of a past mask are no longer known, so it keeps its pixels.
                 bits.iter_mut()
                     .zip(&taken)
                     .for_each(|(bit, taken)| *bit &= !taken);
@@ -670,7 +674,7 @@ impl VideoSession {
         VideoMasks { frame, masks }
     }
 
-    /// Low-resolution logits to the device: `[1, side, side]`.
+    /// Copies low-resolution logits to the device: `[1, side, side]`.
     fn to_logits(&self, logits: &[f32]) -> Tensor<3> {
         let side = self.model.image.config.mask_side();
         Tensor::from_data(
@@ -679,7 +683,7 @@ impl VideoSession {
         )
     }
 
-    /// A mask of the video's size to one of the network's: `[s, s]` of 0 and 1.
+    /// Resizes a mask of the video's size to the network's: `[s, s]` of 0 and 1.
     fn to_square(&self, mask: &[u8]) -> Vec<f32> {
         let side = self.model.image.config.image_size;
         let on = |y, x| [f32::from(u8::from(mask[y * self.width + x] != 0))];
@@ -691,10 +695,10 @@ impl VideoSession {
     }
 }
 
-/// See [`VideoSession::prompt_place`].
+/// How a prompt on a frame is treated; see [`VideoSession::prompt_kind`].
 #[derive(Clone, Copy)]
-struct PromptPlace {
-    /// The frame was never tracked: the answer does not look at memories.
+struct PromptKind {
+    /// Whether the frame was never tracked, so that its features are not conditioned on memories.
     first: bool,
     /// The direction in which the frame was tracked.
     reverse: bool,
@@ -702,7 +706,7 @@ struct PromptPlace {
     conditions: bool,
 }
 
-/// One point may mean several things; a box is two (`SAM2Base._use_multimask`).
+/// Whether a prompt has at most one point, which may mean several objects (`SAM2Base._use_multimask`). A box is two points.
 fn wants_candidates(points: &[Point]) -> bool {
     points.len() <= 1
 }
