@@ -1,10 +1,26 @@
 //! What the tests of several modules share.
 
-use burn::tensor::{Device, Distribution, ElementConversion, Tensor, module};
+use std::cell::Cell;
 
-/// Numbers of a normal distribution around 0.
+use burn::tensor::{Device, ElementConversion, Tensor, TensorData, module};
+
+/// Numbers of a normal distribution around 0; other ones at each call, and the same in each run of a test.
 pub fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+    // A test is a thread of its own.
+    thread_local! {
+        static STATE: Cell<u64> = const { Cell::new(1) };
+    }
+    let uniform = || {
+        let state = STATE
+            .get()
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        STATE.set(state);
+        ((state >> 40) as f32 + 0.5) / (1 << 24) as f32
+    };
+    let normal = |_| (-2.0 * uniform().ln()).sqrt() * (std::f32::consts::TAU * uniform()).cos();
+    let numbers: Vec<f32> = (0..shape.iter().product()).map(normal).collect();
+    Tensor::from_data(TensorData::new(numbers, shape), &Device::flex())
 }
 
 /// Greatest difference between two tensors.
