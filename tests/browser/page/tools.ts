@@ -1,5 +1,13 @@
 // What the specs share: the package, the fixture, and how far masks are from those expected.
-import { type LoadOptions, type Mask, type PictureSource, type Prompt, Sam2, Sam2Error } from "sam2-web";
+import {
+  type LoadOptions,
+  Mask,
+  type PictureSource,
+  type PredictedMask,
+  type Prompt,
+  Sam2,
+  Sam2Error,
+} from "sam2-web";
 
 export interface Fixture {
   picture: { file: string; width: number; height: number };
@@ -52,6 +60,7 @@ export const largest = (values: Iterable<number>) =>
 
 export const tools = {
   Sam2,
+  Mask,
   iou,
 
   /** A file of tests/parity's browser fixture. */
@@ -129,7 +138,7 @@ export const tools = {
   },
 
   /** One click in the middle, for calls that must go well. */
-  async click(sam: Sam2, picture: PictureSource): Promise<Mask> {
+  async click(sam: Sam2, picture: PictureSource): Promise<PredictedMask> {
     const image = await sam.setImage(picture);
     const { masks } = await image.predict({
       points: [{ x: image.width / 2, y: image.height / 2, label: 1 }],
@@ -140,7 +149,7 @@ export const tools = {
   },
 };
 
-function logitsDifference(mask: Mask, wanted: ExpectedMask): number {
+function logitsDifference(mask: PredictedMask, wanted: ExpectedMask): number {
   const values = new Float32Array(decode(wanted.logits).buffer);
   if (mask.logits.length !== values.length) return Number.NaN;
   return largest(values.map((value, i) => Math.abs(value - (mask.logits[i] ?? Number.NaN))));

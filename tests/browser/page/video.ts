@@ -9,7 +9,7 @@ import {
   Output,
   WebMOutputFormat,
 } from "mediabunny";
-import type { Mask, Point, Video, VideoFrameMasks } from "sam2-web";
+import type { Point, PredictedMask, Video, VideoFrameMasks } from "sam2-web";
 import { decode, fixtureUrl, iou, largest, tools } from "./tools.js";
 
 export interface ClipOptions {
@@ -314,7 +314,7 @@ function joined(parts: Uint8Array[]): Uint8Array {
 }
 
 /** The largest difference, as a share of the largest value. */
-function relative(mask: Mask, wanted: Float32Array): number {
+function relative(mask: PredictedMask, wanted: Float32Array): number {
   if (mask.logits.length !== wanted.length) return Number.NaN;
   const scale = largest(Array.from(wanted, Math.abs));
   return largest(Array.from(wanted, (value, i) => Math.abs(value - (mask.logits[i] ?? Number.NaN)))) / scale;

@@ -59,7 +59,7 @@ for (const worker of [true, false]) {
 
 test("prompts never encode again; masks come in every form", async ({ page }) => {
   const found = await page.evaluate(async () => {
-    const { load, canvas } = window.tools;
+    const { load, canvas, failure, Mask } = window.tools;
     const phases = new Set<string>();
     const sam = await load({ onProgress: ({ phase }) => phases.add(phase) });
     const image = await sam.setImage(await canvas());
@@ -71,9 +71,15 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
     const batch = await image.predictBatch([{ points }, { box: [5, 5, width - 5, height - 5] }]);
     let area = 0;
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) area += Number(best.has(x, y));
-    const rle = await best.toRle();
+    const rle = best.toRle();
     const cutout = await createImageBitmap(await best.cutout());
-    const png = await createImageBitmap(await best.toPng());
+    const png = await createImageBitmap(await best.toBlob());
+    const webp = await best.toBlob({ type: "image/webp", quality: 0.5 });
+    const bitmap = await best.toBitmap();
+    const context = new OffscreenCanvas(width, height).getContext("2d");
+    context?.drawImage(png, 0, 0);
+    const read = context && Mask.fromImageData(context.getImageData(0, 0, width, height));
+    const unknown = await failure(() => best.toBlob({ type: "image/unknown" }));
     const [x0, y0, x1, y1] = best.box ?? [0, 0, 0, 0];
     const result = {
       model: sam.model,
@@ -84,6 +90,10 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
       rle: rle.size[0] === height && rle.size[1] === width && rle.counts.length > 0,
       cutout: [cutout.width - (x1 - x0 + 1), cutout.height - (y1 - y0 + 1)],
       png: [png.width - width, png.height - height],
+      webp: webp.type,
+      bitmap: [bitmap.width - width, bitmap.height - height],
+      read: read?.iou(best),
+      unknown,
       encodes: sam.encodes,
     };
     sam.dispose();
@@ -98,6 +108,10 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
     rle: true,
     cutout: [0, 0],
     png: [0, 0],
+    webp: "image/webp",
+    bitmap: [0, 0],
+    read: 1,
+    unknown: { code: "UNSUPPORTED_INPUT", typed: true },
     encodes: 1,
   });
 });

@@ -1,11 +1,11 @@
-import type { Mask } from "sam2-web";
+import type { Mask, PredictedMask } from "sam2-web";
 import { byId } from "./dom.js";
 
 /** Side in pixels of a candidate's thumbnail. */
 const THUMBNAIL = 180;
 
 export interface Candidate {
-  mask: Mask;
+  mask: PredictedMask;
   shape: ImageBitmap;
 }
 

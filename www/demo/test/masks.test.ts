@@ -3,7 +3,7 @@ import { folderNames, toCoco } from "../src/video/export-masks.js";
 import { shownFor } from "../src/video/export-video.js";
 import { Masks } from "../src/video/masks.js";
 
-const seen = { counts: "61220N3", visible: true }; // 5 x 4, see rle.test.ts
+const seen = { counts: "61220N3", visible: true }; // 5 x 4, a cross
 const hidden = { counts: "P", visible: false };
 
 function someMasks(): Masks {

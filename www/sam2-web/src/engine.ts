@@ -193,17 +193,6 @@ export class Engine {
 
     cutout: async ({ image, bits, crop }) => cutOut(this.#image(image).picture, bits, crop),
 
-    rle: async ({ bits, width, height }) => {
-      // In 32 bits the product of the sides may come round to what fits.
-      if (bits.length !== Math.ceil((width * height) / 8)) {
-        throw new Sam2Error(
-          "UNSUPPORTED_INPUT",
-          `A mask of ${width} x ${height} pixels has ${Math.ceil((width * height) / 8)} bytes, one bit a pixel, not ${bits.length}.`,
-        );
-      }
-      return this.#wasm.maskToRle(bits, width, height);
-    },
-
     release: async ({ image }) => this.#release(image),
 
     openVideo: async ({ width, height, frameCount, options }) => {

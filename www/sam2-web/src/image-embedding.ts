@@ -1,6 +1,6 @@
 import { Sam2Error } from "./errors.js";
 import type { Link } from "./link.js";
-import { Mask } from "./mask.js";
+import { type CutOut, PredictedMask } from "./predicted-mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { Calls } from "./protocol.js";
 import type { MaskOptions, Prompt } from "./types.js";
@@ -10,7 +10,7 @@ import type { WasmPrediction } from "./wasm-module.js";
 /** The model's answer to one prompt. */
 export interface Prediction {
   /** One mask or three candidates, in the network's order; compare their `score`. */
-  masks: Mask[];
+  masks: PredictedMask[];
   /** Logit of whether there is an object at all: below 0, probably not. */
   objectScore: number;
   /** Milliseconds the engine took; in a batch, for the whole batch. */
@@ -112,17 +112,11 @@ export class ImageEmbedding {
   #read({ masks, objectScore, logitsWidth, logitsHeight }: WasmPrediction, decodeMs: number): Prediction {
     const { width, height } = this;
     const size = { width, height, logitsWidth, logitsHeight };
-    return { masks: masks.map((mask) => new Mask(mask, size, this.#tools)), objectScore, decodeMs };
+    return { masks: masks.map((mask) => new PredictedMask(mask, size, this.#cutOut)), objectScore, decodeMs };
   }
 
-  readonly #tools = {
-    rle: async (bits: Uint8Array, width: number, height: number): Promise<string> => {
-      check(this.#modelGone);
-      return until(this.#link.call("rle", { bits, width, height }), [this.#modelGone]);
-    },
-    cutout: async (bits: Uint8Array, crop: Calls["cutout"]["args"]["crop"]): Promise<Blob> => {
-      this.#check();
-      return until(this.#link.call("cutout", { image: this.#id, bits, crop }), this.#gone);
-    },
+  readonly #cutOut: CutOut = async (bits, crop) => {
+    this.#check();
+    return until(this.#link.call("cutout", { image: this.#id, bits, crop }), this.#gone);
   };
 }

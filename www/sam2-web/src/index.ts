@@ -1,7 +1,8 @@
 export { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 export { ImageEmbedding, type Prediction } from "./image-embedding.js";
-export { Mask } from "./mask.js";
+export { Mask, type PolygonOptions } from "./mask.js";
 export { readPicture } from "./pixels.js";
+export { PredictedMask } from "./predicted-mask.js";
 export { Sam2 } from "./sam2.js";
 export type {
   Box,
@@ -14,6 +15,7 @@ export type {
   OpenVideoOptions,
   PictureSource,
   Point,
+  Polygon,
   Precision,
   PredictOptions,
   PreloadOptions,
@@ -21,8 +23,10 @@ export type {
   Prompt,
   PropagateOptions,
   ReloadOptions,
+  Ring,
   Rle,
   SetImageOptions,
+  UncompressedRle,
   VideoSource,
 } from "./types.js";
 export { Video, type VideoFrameMasks, type VideoMask } from "./video.js";

@@ -1,6 +1,8 @@
 import { imageDimensionsFromStream } from "image-dimensions";
+import { canvas2d, encodePicture } from "./canvas.js";
 import { readDeepPicture } from "./deep-picture.js";
 import { Sam2Error } from "./errors.js";
+import { isSet } from "./mask/bits.js";
 import type { FramePicture, Picture, RawPicture } from "./protocol.js";
 import { checkSize } from "./size.js";
 import type { Box } from "./types.js";
@@ -132,30 +134,10 @@ export async function cutOut(picture: Picture, bits: Uint8Array, [x0, y0, x1, y1
   for (let y = y0, to = 0; y <= y1; y++) {
     for (let x = x0; x <= x1; x++, to += 4) {
       const pixel = y * width + x;
-      if (!(((bits[pixel >> 3] ?? 0) >> (pixel & 7)) & 1)) continue;
+      if (!isSet(bits, pixel)) continue;
       const from = pixel * 4;
       for (let channel = 0; channel < 4; channel++) cut.data[to + channel] = data[from + channel] ?? 0;
     }
   }
-  return toPng(cut);
-}
-
-export function toPng(image: ImageData): Promise<Blob> {
-  const context = canvas2d(image.width, image.height);
-  context.putImageData(image, 0, 0);
-  return context.canvas.convertToBlob({ type: "image/png" });
-}
-
-function canvas2d(width: number, height: number): OffscreenCanvasRenderingContext2D {
-  const context = new OffscreenCanvas(width, height).getContext("2d", {
-    colorSpace: "srgb",
-    willReadFrequently: true,
-  });
-  if (!context) {
-    throw new Sam2Error(
-      "OUT_OF_MEMORY",
-      `The browser refused a canvas of ${width} x ${height} pixels. Use a smaller picture.`,
-    );
-  }
-  return context;
+  return encodePicture(cut, "image/png");
 }

@@ -61,7 +61,6 @@ export interface Calls {
   };
   /** The picture's pixels where the mask is, the rest transparent, cropped to `crop` (inclusive pixels). */
   cutout: { args: { image: number; bits: Uint8Array; crop: Box }; result: Blob };
-  rle: { args: { bits: Uint8Array; width: number; height: number }; result: string };
   release: { args: { image: number }; result: undefined };
   openVideo: {
     args: { width: number; height: number; frameCount: number | undefined; options: WasmVideoOptions };

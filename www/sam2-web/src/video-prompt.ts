@@ -1,4 +1,5 @@
 import { Sam2Error } from "./errors.js";
+import { forEachRun } from "./mask/runs.js";
 import { Mask } from "./mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { ObjectPrompt } from "./protocol.js";
@@ -62,7 +63,7 @@ function toBytes(
     return new Uint8Array(mask.data);
   }
   const bytes = new Uint8Array(count);
-  for (let i = 0; i < count; i++) bytes[i] = ((mask.bits[i >> 3] ?? 0) >> (i & 7)) & 1;
+  forEachRun(mask.bits, width, height, (y, from, end) => bytes.fill(1, y * width + from, y * width + end));
   return bytes;
 }
 

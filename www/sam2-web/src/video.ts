@@ -1,11 +1,11 @@
 import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
 import type { Link } from "./link.js";
-import { Mask } from "./mask.js";
 import { cutOut } from "./pixels.js";
+import { type CutOut, PredictedMask } from "./predicted-mask.js";
 import { PromptLog } from "./prompt-log.js";
 import type { Calls, OnFrame } from "./protocol.js";
-import type { Box, FrameAtOptions, PredictOptions, PropagateOptions } from "./types.js";
+import type { FrameAtOptions, PredictOptions, PropagateOptions } from "./types.js";
 import { check, until } from "./until.js";
 import { toObjectPrompt, type VideoPrompt } from "./video-prompt.js";
 import type { WasmFrameMasks } from "./wasm-module.js";
@@ -17,7 +17,7 @@ const FRAMES: readonly Sam2ErrorCode[] = ["FRAME_GONE", "VIDEO_CORRUPT", "VIDEO_
 export interface VideoMask {
   object: number;
   /** Empty where the object is not visible, or not known on this frame yet. */
-  mask: Mask;
+  mask: PredictedMask;
   /** Whether the model sees the object on this frame. */
   visible: boolean;
   /** Logit of {@link VideoMask.visible}; undefined where the object is not known on this frame yet. */
@@ -393,28 +393,27 @@ export class Video {
 
   #read({ frame, masks }: WasmFrameMasks): VideoFrameMasks {
     const { width, height } = this;
-    const tools = {
-      rle: async (bits: Uint8Array): Promise<string> => {
-        check(this.#modelGone);
-        return until(this.#link.call("rle", { bits, width, height }), [this.#modelGone]);
-      },
-      cutout: (bits: Uint8Array, crop: Box): Promise<Blob> =>
-        this.#live(undefined, async (signal) => {
-          const picture = await this.#source.bitmap(frame, undefined, signal);
-          try {
-            return await cutOut(picture, bits, crop);
-          } finally {
-            picture.close();
-          }
-        }),
-    };
+    const cutOutOfFrame: CutOut = (bits, crop) =>
+      this.#live(undefined, async (signal) => {
+        const picture = await this.#source.bitmap(frame, undefined, signal);
+        try {
+          return await cutOut(picture, bits, crop);
+        } finally {
+          picture.close();
+        }
+      });
     return {
       frame,
       timestamp: this.#source.times.at(frame) ?? Number.NaN,
       masks: masks.map(({ object, objectScore, ...mask }) => {
         const side = Math.sqrt(mask.logits.length);
         const size = { width, height, logitsWidth: side, logitsHeight: side };
-        return { object, mask: new Mask(mask, size, tools), visible: (objectScore ?? -1) > 0, objectScore };
+        return {
+          object,
+          mask: new PredictedMask(mask, size, cutOutOfFrame),
+          visible: (objectScore ?? -1) > 0,
+          objectScore,
+        };
       }),
     };
   }

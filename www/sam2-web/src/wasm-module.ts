@@ -15,8 +15,6 @@ export interface WasmModule {
   };
   /** Called once if the module panics; nothing under way will settle after that. */
   setPanicHandler(handler: (message: string) => void): void;
-  /** COCO's compressed counts of a mask of one bit a pixel. */
-  maskToRle(bits: Uint8Array, width: number, height: number): string;
 }
 
 export interface WasmDevice {

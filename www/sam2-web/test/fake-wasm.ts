@@ -296,10 +296,6 @@ function paint({ width, height }: Size, inside: (x: number, y: number) => boolea
   return { score, area, box: area ? [x0, y0, x1, y1] : null, bits, logits };
 }
 
-export function maskToRle(bits: Uint8Array, width: number, height: number): string {
-  return `${bits.length}:${width}x${height}`;
-}
-
 async function init(): Promise<{ memory?: WebAssembly.Memory }> {
   return {};
 }
@@ -308,7 +304,7 @@ export function setPanicHandler(handler: (message: string) => void): void {
   hooks.panic = handler;
 }
 
-export const fakeWasm: WasmModule = { init, Device, Model, setPanicHandler, maskToRle };
+export const fakeWasm: WasmModule = { init, Device, Model, setPanicHandler };
 
 export default function newInstance(): WasmModule {
   return fakeWasm;

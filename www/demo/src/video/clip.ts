@@ -314,7 +314,7 @@ export class ClipMode implements Mode {
   async #keep({ frame, masks }: VideoFrameMasks): Promise<void> {
     const known = new Map<number, Known>();
     for (const { object, mask, visible } of masks)
-      known.set(object, { counts: (await mask.toRle()).counts, visible: visible && mask.area > 0 });
+      known.set(object, { counts: mask.toRle().counts, visible: visible && mask.area > 0 });
     this.#masks.set(frame, known);
     this.#timeline.repaint();
     if (frame === this.#viewer.frame) this.#viewer.repaint();

@@ -1,6 +1,6 @@
-import type { Rle } from "sam2-web";
+import { Mask, type Rle } from "sam2-web";
 import type { Masks } from "./masks.js";
-import { measure, type Size, toImage } from "./rle.js";
+import { ofCounts, type Size } from "./rle.js";
 
 export interface Named {
   id: number;
@@ -59,7 +59,11 @@ export function toCoco(of: MasksToExport): VideoAnnotations {
     annotations: of.objects.map(({ id, name }) => {
       const seen = frames.map((frame) => {
         const known = of.masks.at(frame)?.get(id);
-        return known?.visible ? { counts: known.counts, ...measure(known.counts, of) } : null;
+        if (!known?.visible) return null;
+        const { area, box } = ofCounts(known.counts, of);
+        const [x0, y0, x1, y1] = box ?? [0, 0, -1, -1];
+        const bbox: [number, number, number, number] = [x0, y0, x1 - x0 + 1, y1 - y0 + 1];
+        return { counts: known.counts, area, bbox };
       });
       return {
         id,
@@ -86,17 +90,14 @@ export async function toPngs(
 ): Promise<Blob> {
   // client-zip and not fflate: it takes the files one by one from a generator, and a PNG gains nothing from deflate.
   const { downloadZip } = await import("client-zip");
-  const canvas = new OffscreenCanvas(of.width, of.height);
-  const context = canvas.getContext("2d");
   const folders = folderNames(of.objects);
   async function* files() {
     for (let frame = 0; frame < of.frameCount; frame++) {
       for (const [object, known] of of.masks.at(frame) ?? []) {
         signal.throwIfAborted();
-        const counts = known.visible ? known.counts : "";
-        context?.putImageData(toImage(counts, of, [255, 255, 255, 255], [0, 0, 0, 255]), 0, 0);
+        const mask = known.visible ? ofCounts(known.counts, of) : new Mask(of.width, of.height);
         const name = `${folders.get(object) ?? object}/${String(frame).padStart(5, "0")}.png`;
-        yield { name, input: await canvas.convertToBlob({ type: "image/png" }) };
+        yield { name, input: await mask.toBlob() };
       }
       progress((frame + 1) / of.frameCount);
     }

@@ -1,6 +1,6 @@
 import type { Shape } from "./effects.js";
 import type { Masks } from "./masks.js";
-import { type Size, toImage } from "./rle.js";
+import { ofCounts, type Size } from "./rle.js";
 
 /** Silhouettes of the objects, unpacked for one frame at a time. */
 export class Shapes {
@@ -31,7 +31,8 @@ export class Shapes {
       const color = this.#color(object);
       if (!visible || !color) continue;
       const image = new OffscreenCanvas(this.#size.width, this.#size.height);
-      image.getContext("2d")?.putImageData(toImage(counts, this.#size), 0, 0);
+      const white = ofCounts(counts, this.#size).toImageData({ color: [255, 255, 255], alpha: 1 });
+      image.getContext("2d")?.putImageData(white, 0, 0);
       shapes.push({ image, color });
     }
     return shapes;
