@@ -6,6 +6,7 @@ export async function kindOf(file: File): Promise<"picture" | "clip" | "model"> 
   if (text.startsWith("PK\x03\x04") || (head[0] === 0x80 && (head[1] ?? 0) >= 2 && (head[1] ?? 0) <= 5))
     return "model";
   if (text.startsWith("version https://git-lfs")) return "model";
+  if (file.name.endsWith(".index.json")) return "model"; // of one in several files
   if (head.length > 9 && text[8] === "{" && headerLength(head) < file.size) return "model";
   // Pictures are in the same container as MP4s, under brands of their own.
   if (text.startsWith("ftyp", 4))

@@ -5,6 +5,7 @@ import type { Mode } from "./mode.js";
 import { loadModel, reloadModel } from "./model.js";
 import { showFacts } from "./panel.js";
 import { PictureMode } from "./picture.js";
+import { isLoss } from "./recovery.js";
 import { listenForFiles, type Opened, showSamples } from "./sources.js";
 import { Stage, type Tool } from "./stage.js";
 import { toast } from "./toast.js";
@@ -23,6 +24,8 @@ let mode: Mode = picture;
 /** What is open, to open it again with another model. */
 let opened: Opened | undefined;
 let opening = new AbortController();
+/** What could not be opened because the model was lost. */
+let interrupted: Opened | undefined;
 
 let sam: Sam2 | undefined;
 let modelCame = () => {};
@@ -49,12 +52,14 @@ async function useModel(model: LoadOptions["model"]): Promise<void> {
     try {
       await picture.useModel(loaded);
     } catch (error) {
-      // The one before still works, and has seen the picture.
       if (before) {
+        // It still works, and has seen the picture.
         sam = before;
         loaded.dispose();
+        throw error;
       }
-      throw error;
+      // The first model stays: it is the picture's fault, or the model begins anew.
+      if (!(await isLoss(loaded, error))) report(error);
     }
     showModel(loaded);
     void recover(loaded);
@@ -106,6 +111,7 @@ async function recover(watched: Sam2): Promise<void> {
       if (watched !== sam) return;
       showModel(watched);
       await mode.recovered();
+      if (interrupted) await open(interrupted);
     } catch (error) {
       report(error);
       say("The model could not be loaded again. Reload the page.");
@@ -118,6 +124,7 @@ async function recover(watched: Sam2): Promise<void> {
 async function open(next: Opened): Promise<void> {
   opening.abort();
   opening = new AbortController();
+  interrupted = undefined;
   const { signal } = opening;
   if (next.kind === "picture") {
     enter(picture, next);
@@ -135,7 +142,8 @@ async function open(next: Opened): Promise<void> {
   } catch (error) {
     if (signal.aborted) return;
     say("");
-    report(error);
+    if (await isLoss(sam, error)) interrupted = next;
+    else report(error);
   } finally {
     if (!signal.aborted) stageElement.classList.remove("working");
   }
@@ -172,16 +180,24 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 listenForFiles(
-  (file) => {
-    void openFile(file);
+  (files) => {
+    void openFiles(files).catch(report);
   },
   () => void open({ kind: "camera" }),
 );
 
-async function openFile(file: File): Promise<void> {
-  const kind = await kindOf(file);
-  if (kind === "model") await useModel(file);
-  else await open({ kind, file: Promise.resolve(file), name: file.name });
+/** A model's files together, else the first of them. */
+async function openFiles(files: readonly File[]): Promise<void> {
+  const kinds = await Promise.all(files.map(kindOf));
+  const model = files.filter((_, i) => kinds[i] === "model");
+  if (model.length) {
+    await useModel(model);
+    return;
+  }
+  const [file] = files;
+  const [kind] = kinds;
+  if (!file || !kind || kind === "model") return toast("There is nothing in this folder.");
+  await open({ kind, file: Promise.resolve(file), name: file.name });
 }
 
 if (query.has("test")) {

@@ -77,6 +77,8 @@ export class PictureMode implements Mode {
       if (this.#shown) await this.#encode(this.#shown, this.#opening.signal);
     } catch (error) {
       if (before) this.#sam = before;
+      // There is nothing to go back to from a picture that cannot be read; one of a lost model is looked at again.
+      else if (!(await isLoss(sam, error))) this.#show(undefined);
       throw error;
     }
   }

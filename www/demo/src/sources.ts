@@ -19,15 +19,15 @@ export type Opened =
     }
   | { kind: "camera" };
 
-/** The ways a file comes in: the button, a drop anywhere on the page, the clipboard; and the camera. */
-export function listenForFiles(open: (file: File) => void, openCamera: () => void): void {
+/** The ways files come in: the button, a drop anywhere on the page, the clipboard; and the camera. */
+export function listenForFiles(open: (files: readonly File[]) => void, openCamera: () => void): void {
   byId("camera").addEventListener("click", openCamera);
   byId("camera").hidden = !navigator.mediaDevices;
   const input = byId<HTMLInputElement>("file");
   input.addEventListener("change", () => {
-    const file = input.files?.[0];
+    const files = [...(input.files ?? [])];
     input.value = ""; // so that the same file can be opened again
-    if (file) open(file);
+    if (files.length) open(files);
   });
 
   const { body } = document;
@@ -42,16 +42,42 @@ export function listenForFiles(open: (file: File) => void, openCamera: () => voi
   });
   addEventListener("drop", (event) => {
     body.classList.remove("dropping");
-    const file = event.dataTransfer?.files[0];
-    if (!file) return;
+    if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
-    open(file);
+    void filesIn(event.dataTransfer).then(open);
   });
 
   addEventListener("paste", (event) => {
-    const file = event.clipboardData?.files[0];
-    if (file) open(file);
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) open(files);
   });
+}
+
+/** What was dropped; of a folder the files in it. */
+async function filesIn(dropped: DataTransfer): Promise<File[]> {
+  // Both are to be had only before anything is waited for.
+  const files = [...dropped.files];
+  const folders = [...dropped.items]
+    .map((item) => item.webkitGetAsEntry())
+    .filter((entry) => entry?.isDirectory) as FileSystemDirectoryEntry[];
+  const inFolders = await Promise.all(folders.map(filesOf));
+  const isFolder = (file: File) => folders.some(({ name }) => name === file.name);
+  return [...files.filter((file) => !isFolder(file)), ...inFolders.flat()];
+}
+
+async function filesOf(folder: FileSystemDirectoryEntry): Promise<File[]> {
+  const reader = folder.createReader();
+  const entries: FileSystemEntry[] = [];
+  // Some browsers give a hundred at a time, and none when all are told.
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (!some.length) break;
+    entries.push(...some);
+  }
+  const files = entries.filter((entry) => entry.isFile) as FileSystemFileEntry[];
+  return Promise.all(files.map((file) => new Promise<File>((resolve, reject) => file.file(resolve, reject))));
 }
 
 /** Fills the strip; the answer opens the first picture. */

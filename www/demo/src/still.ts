@@ -16,10 +16,12 @@ export async function still(file: Blob): Promise<Blob> {
   return canvas.convertToBlob({ type: "image/png" });
 }
 
-/** By a file's beginning: GIF, a WebP or PNG that moves, a PNG of 16 bits, TIFF. */
+/** By a file's beginning: GIF, a WebP, PNG or AVIF that moves, a PNG of 16 bits, TIFF. */
 export function needsStill(head: Uint8Array): boolean {
   const text = String.fromCharCode(...head.subarray(0, 32));
   if (/^(GIF8|II[*+]\0|MM\0[*+])/.test(text)) return true;
+  // Of pictures in MP4's container, the kinds that a file is of stand in its first box.
+  if (text.startsWith("ftyp", 4)) return text.includes("avis", 8);
   if (/^RIFF[\s\S]{4}WEBPVP8X/.test(text)) return ((head[20] ?? 0) & 2) !== 0;
   if (!text.startsWith("\x89PNG\r\n\x1a\n")) return false;
   if (head[24] === 16) return true;

@@ -12,6 +12,7 @@ it.each([
   ['\x40\0\0\0\0\0\0\0{"a":', "model.dat", "", "model"],
   ["version https://git-lfs.github.com/spec/v1", "model.bin", "", "model"],
   ["nothing known", "model.ckpt", "", "model"],
+  ['{"weight_map":', "model.safetensors.index.json", "application/json", "model"],
   ["\0\0\0\x20ftypisom", "clip.bin", "", "clip"],
   ["\0\0\0\x20ftypqt  ", "IMG_1", "", "clip"],
   ["\0\0\0\x08wide\0\0", "old", "", "clip"],

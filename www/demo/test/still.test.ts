@@ -18,6 +18,8 @@ describe("what is shown as a still", () => {
       "II*\0",
       "MM\0*",
       "RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0",
+      "\0\0\0\x2cftypavis\0\0\0\0avis",
+      "\0\0\0\x2cftypavif\0\0\0\0avifavis",
       PNG + header(16),
       PNG + header(8) + chunk("iCCP", "x".repeat(40)) + chunk("acTL", "\0\0\0\x02\0\0\0\0"),
     ])
@@ -30,6 +32,7 @@ describe("what is shown as a still", () => {
       "\xff\xd8\xff\xe0",
       "RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0",
       "RIFF\0\0\0\0WEBPVP8 ",
+      "\0\0\0\x1cftypavif\0\0\0\0avifmif1",
       PNG,
       PNG + header(8) + chunk("IDAT", "xxxx") + chunk("acTL"),
     ])

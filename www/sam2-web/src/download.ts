@@ -1,10 +1,8 @@
 import { Sam2Error } from "./errors.js";
 import type { CallContext } from "./protocol.js";
+import { headerEnd } from "./safetensors.js";
 import { check } from "./until.js";
 import { type Begun, PART_BYTES } from "./weights-store.js";
-
-/** Longest header that is waited for; other kinds of files seem to claim far more. */
-const MAX_HEADER = 16 << 20;
 
 /** How often in a row a download that gets nowhere is taken up again. */
 const RETRIES = 4;
@@ -252,13 +250,6 @@ class Receiving {
       onPart?.(this.#parts, part);
     }
   }
-}
-
-/** Where a safetensors file's header ends, if its length is known yet. */
-export function headerEnd(bytes: Uint8Array): number | undefined {
-  if (bytes.length < 8) return undefined;
-  const end = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  return end <= MAX_HEADER ? end : undefined;
 }
 
 function outOfMemory(url: string, cause: unknown): Sam2Error {

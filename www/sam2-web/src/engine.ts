@@ -3,6 +3,7 @@ import { closePicture } from "./frame-source.js";
 import { cutOut, toRgba } from "./pixels.js";
 import type { CallContext, Calls, Method, OnFrame, Picture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
+import type { Range } from "./stretch.js";
 import { check } from "./until.js";
 import type { WasmDevice, WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
 
@@ -25,7 +26,7 @@ export class Engine {
   #memory: WebAssembly.Memory | undefined;
   #device: WasmDevice | undefined;
   #model: WasmModel | undefined;
-  readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture }>();
+  readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture; range?: Range }>();
   readonly #videos = new Map<number, WasmVideo>();
   #nextId = 1;
   /** One call at a time: a wasm object cannot be freed or entered again while a call on it is under way. */
@@ -172,15 +173,15 @@ export class Engine {
 
     lost: async () => this.#lost,
 
-    setImage: async ({ picture }, { signal }) => {
+    setImage: async ({ picture, range }, { signal }) => {
       const model = this.#loaded();
-      const { data, width, height } = await toRgba(picture);
+      const { data, width, height } = await toRgba(picture, range);
       check(signal);
       const start = performance.now();
       const embedding = await model.setImage(bytesOf(data), width, height);
       const encodeMs = performance.now() - start;
       const image = this.#nextId++;
-      this.#images.set(image, { embedding, picture });
+      this.#images.set(image, { embedding, picture, ...(range && { range }) });
       return { image, width, height, encodeMs, encodes: model.encodes };
     },
 
@@ -191,7 +192,10 @@ export class Engine {
       return { predictions, decodeMs: performance.now() - start };
     },
 
-    cutout: async ({ image, bits, crop }) => cutOut(this.#image(image).picture, bits, crop),
+    cutout: async ({ image, bits, crop }) => {
+      const { picture, range } = this.#image(image);
+      return cutOut(await toRgba(picture, range), bits, crop);
+    },
 
     release: async ({ image }) => this.#release(image),
 

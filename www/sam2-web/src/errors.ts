@@ -71,6 +71,10 @@ export function toSam2Error(thrown: unknown): Sam2Error {
     const code = (thrown as { code?: unknown }).code;
     if (typeof code === "string")
       return new Sam2Error(code as Sam2ErrorCode, thrown.message, { cause: thrown });
+    if (thrown.name === "NotReadableError" || thrown.name === "NotFoundError") {
+      const message = `The file could not be read (${thrown.message}). Was it moved or changed, or is it a folder? Choose it again.`;
+      return new Sam2Error("UNSUPPORTED_INPUT", message, { cause: thrown });
+    }
     if (isOutOfMemory(thrown)) {
       const message = "The browser ran out of memory. Use a smaller picture or model, or close other tabs.";
       return new Sam2Error("OUT_OF_MEMORY", message, { cause: thrown });

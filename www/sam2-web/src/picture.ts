@@ -20,6 +20,8 @@ export async function toPicture(
         "The ImageData's pixels are gone: they were handed over before, by transfer. Pass it anew.",
       );
     }
+    // The browser turns wide colours and floats into bytes of sRGB.
+    if (source.colorSpace === "display-p3" || !(given instanceof Uint8ClampedArray)) return toBitmap(source);
     // Handing over a part of a larger buffer would take the rest with it.
     const whole = given.byteLength === given.buffer.byteLength;
     const data = transfer && whole ? given : given.slice();
@@ -40,6 +42,10 @@ export async function toPicture(
   }
   if (isA(source, "HTMLImageElement") && !source.complete) await source.decode().catch(() => {});
   checkSize(...(sizeOf(source) ?? size));
+  return toBitmap(source);
+}
+
+async function toBitmap(source: PictureSource): Promise<{ picture: ImageBitmap; transfer: Transferable[] }> {
   const bitmap = await createImageBitmap(source as ImageBitmapSource).catch((cause) => {
     throw new Sam2Error(
       "INVALID_IMAGE",

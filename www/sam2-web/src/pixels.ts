@@ -5,7 +5,8 @@ import { Sam2Error } from "./errors.js";
 import { isSet } from "./mask/bits.js";
 import type { FramePicture, Picture, RawPicture } from "./protocol.js";
 import { checkSize } from "./size.js";
-import type { Box } from "./types.js";
+import { checkRange, type Range } from "./stretch.js";
+import type { Box, ReadPictureOptions } from "./types.js";
 
 // Drawn in tiles because a canvas of the whole picture would triple its memory, and iOS limits it to 16 megapixels.
 const TILE_PIXELS = 4e6;
@@ -14,12 +15,16 @@ const TILE_WIDTH = 8192;
 /** Every browser decodes pictures with sides of so many pixels; none has to take longer ones. */
 const LONG_SIDE = 16_384;
 
-/** The picture's pixels. The caller's `picture` stays as it is. */
-export async function toRgba(picture: Picture | FramePicture): Promise<RawPicture> {
+/**
+ * The picture's pixels. The caller's `picture` stays as it is.
+ *
+ * @param range - the values that become black and white, of a file of more than 8 bits.
+ */
+export async function toRgba(picture: Picture | FramePicture, range?: Range): Promise<RawPicture> {
   if ("data" in picture) return picture;
   if (isVideoFrame(picture)) return (await copyFrame(picture)) ?? draw(picture);
   if (!(picture instanceof Blob)) return draw(picture);
-  const deep = await readDeepPicture(picture);
+  const deep = await readDeepPicture(picture, range);
   if (deep) return deep;
   const bitmap = await decode(picture);
   try {
@@ -33,10 +38,10 @@ export async function toRgba(picture: Picture | FramePicture): Promise<RawPictur
  * A picture file's pixels as `setImage` sees them: the first frame or page, upright, more than 8 bits
  * stretched to the range that they use, also of a TIFF. To show just what was segmented.
  *
- * Rejects with `INVALID_IMAGE` or `IMAGE_TOO_LARGE`.
+ * @throws {@link Sam2Error} `INVALID_IMAGE`, `IMAGE_TOO_LARGE` or `UNSUPPORTED_INPUT`.
  */
-export async function readPicture(file: Blob): Promise<ImageData> {
-  const { data, width, height } = await toRgba(file);
+export async function readPicture(file: Blob, { range }: ReadPictureOptions = {}): Promise<ImageData> {
+  const { data, width, height } = await toRgba(file, checkRange(range));
   return new ImageData(data, width, height);
 }
 
@@ -128,8 +133,7 @@ function readPixels(context: OffscreenCanvasRenderingContext2D, width: number, h
 }
 
 /** The picture where the mask is set, as a PNG of the `crop` region (inclusive pixels). */
-export async function cutOut(picture: Picture, bits: Uint8Array, [x0, y0, x1, y1]: Box): Promise<Blob> {
-  const { data, width } = await toRgba(picture);
+export function cutOut({ data, width }: RawPicture, bits: Uint8Array, [x0, y0, x1, y1]: Box): Promise<Blob> {
   const cut = new ImageData(x1 - x0 + 1, y1 - y0 + 1);
   for (let y = y0, to = 0; y <= y1; y++) {
     for (let x = x0; x <= x1; x++, to += 4) {

@@ -1,4 +1,5 @@
 import type { PlainError } from "./errors.js";
+import type { Range } from "./stretch.js";
 import type { Box, ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
@@ -52,7 +53,7 @@ export interface Calls {
   /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
   takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {
-    args: { picture: Picture };
+    args: { picture: Picture; range?: Range };
     result: { image: number; width: number; height: number; encodeMs: number; encodes: number };
   };
   predict: {

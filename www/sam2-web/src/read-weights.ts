@@ -1,6 +1,7 @@
-import { type DownloadContext, download, headerEnd } from "./download.js";
+import { type DownloadContext, download } from "./download.js";
 import { Sam2Error } from "./errors.js";
 import type { RemoteWeights, WeightsSource } from "./protocol.js";
+import { dataLength, headerEnd, readHeader } from "./safetensors.js";
 import { check } from "./until.js";
 import { hex, StoredFile } from "./weights-store.js";
 
@@ -94,15 +95,8 @@ export function checkForm(url: string, bytes: Uint8Array<ArrayBuffer>): void {
 function safetensorsLength(bytes: Uint8Array<ArrayBuffer>): number | undefined {
   const end = headerEnd(bytes);
   if (!end || end > bytes.length) return undefined;
-  try {
-    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end)));
-    const ends = Object.values(header as Record<string, { data_offsets?: [number, number] }>).map(
-      ({ data_offsets }) => data_offsets?.[1] ?? 0,
-    );
-    return end + ends.reduce((a, b) => Math.max(a, b), 0);
-  } catch {
-    return undefined;
-  }
+  const header = readHeader(bytes.subarray(0, end));
+  return header && end + dataLength(header);
 }
 
 function corrupt(url: string, wanted: string, found: string, bytes: number): Sam2Error {

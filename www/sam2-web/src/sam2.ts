@@ -8,6 +8,7 @@ import { configOf } from "./model-config.js";
 import { toPicture } from "./picture.js";
 import type { Calls, Connection } from "./protocol.js";
 import { checkForm, readWeights } from "./read-weights.js";
+import { checkRange, type Range } from "./stretch.js";
 import type {
   LoadOptions,
   ModelInfo,
@@ -32,7 +33,7 @@ export class Sam2 {
   #started: Started;
   #lost: Promise<Sam2Error>;
   #reloading: Promise<void> | undefined;
-  readonly #images = new Map<ImageEmbedding, { again: SetImageOptions["again"] }>();
+  readonly #images = new Map<ImageEmbedding, { again: SetImageOptions["again"]; range: Range | undefined }>();
   readonly #videos = new Map<Video, { open: () => Promise<number> }>();
   readonly #disposed = new AbortController();
   #encodes = 0;
@@ -146,7 +147,7 @@ export class Sam2 {
   }
 
   async #restoreImages(signal: AbortSignal): Promise<void> {
-    for (const [image, { again }] of this.#images) {
+    for (const [image, { again, range }] of this.#images) {
       if (image.isDisposed) {
         this.#images.delete(image);
         continue;
@@ -154,7 +155,7 @@ export class Sam2 {
       try {
         if (!again) throw new Error("It was handed over, or is of a kind that changes.");
         const picture = await until(Promise.resolve(again()), [signal]);
-        image.restored(await this.#encode(picture, false, signal));
+        image.restored(await this.#encode(picture, { signal, range }));
       } catch (error) {
         check(signal);
         if (isOfTheEngine(error)) throw error;
@@ -190,7 +191,7 @@ export class Sam2 {
 
   /** Whether the model that these options name is kept in this browser, so that loading it needs no download. */
   static async isCached(options: Pick<LoadOptions, "model" | "baseUrl"> = {}): Promise<boolean> {
-    const source = weightsSource(options);
+    const source = await weightsSource(options);
     return "url" in source && (await isKept(source.url));
   }
 
@@ -204,7 +205,7 @@ export class Sam2 {
   static async preload(options: PreloadOptions = {}): Promise<void> {
     const { signal, onProgress, cache = "auto" } = options;
     check(signal);
-    const source = weightsSource({ ...options, cache });
+    const source = await weightsSource({ ...options, cache });
     if (!("url" in source) || !source.keep) {
       throw new Sam2Error(
         "UNSUPPORTED_INPUT",
@@ -233,7 +234,7 @@ export class Sam2 {
   /** Deletes the model that these options name from this browser's cache, or all that are kept there. */
   static async clearCache(options?: Pick<LoadOptions, "model" | "baseUrl">): Promise<void> {
     if (!options) return dropAll();
-    const source = weightsSource(options);
+    const source = await weightsSource(options);
     if ("url" in source) await dropCached(source.url);
   }
 
@@ -250,26 +251,32 @@ export class Sam2 {
    */
   async setImage(
     picture: PictureSource,
-    { signal, transfer = false, again }: SetImageOptions = {},
+    { signal, transfer = false, again, range: given }: SetImageOptions = {},
   ): Promise<ImageEmbedding> {
     check(this.#disposed.signal, signal);
-    const made = await this.#encode(picture, transfer, signal);
+    const range = checkRange(given);
+    const made = await this.#encode(picture, { signal, transfer, range });
     const image = new ImageEmbedding(this.#link, this.#disposed.signal, made);
     this.#forgetDisposed();
     this.#images.set(image, {
       again: again ?? (!transfer && keepsItsPicture(picture) ? () => picture : undefined),
+      range,
     });
     return image;
   }
 
   async #encode(
     picture: PictureSource,
-    transfer: boolean,
-    signal: AbortSignal | undefined,
+    {
+      signal,
+      transfer = false,
+      range,
+    }: { signal?: AbortSignal | undefined; transfer?: boolean; range?: Range | undefined },
   ): Promise<Calls["setImage"]["result"]> {
     const gone = [signal, this.#disposed.signal];
     const prepared = await until(toPicture(picture, transfer), gone, (late) => closePicture(late.picture));
-    const call = this.#link.call("setImage", { picture: prepared.picture }, { signal }, prepared.transfer);
+    const args = { picture: prepared.picture, ...(range && { range }) };
+    const call = this.#link.call("setImage", args, { signal }, prepared.transfer);
     const made = await until(call, gone, ({ image }) => {
       if (!this.#disposed.signal.aborted) this.#link.call("release", { image }).catch(() => {});
     });
@@ -381,7 +388,7 @@ async function start(options: LoadOptions): Promise<Started> {
   check(signal);
   if (precision !== "f32" && precision !== "f16")
     throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
-  let weights = weightsSource(options);
+  let weights = await until(weightsSource(options), [signal]);
   const config = await until(configOf(options), [signal]);
   const devices = await until(chooseDevices(device), [signal]);
   let fallback: Sam2Error | undefined;

@@ -1,5 +1,19 @@
+import { Sam2Error } from "./errors.js";
+
 /** Of a picture's colours: the values that become black and white. */
 export type Range = readonly [low: number, high: number];
+
+/** @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for what is no range. */
+export function checkRange(range: unknown): Range | undefined {
+  if (range === undefined) return undefined;
+  const [low, high, ...rest]: unknown[] = Array.isArray(range) ? range : [];
+  if (Number.isFinite(low) && Number.isFinite(high) && (low as number) < (high as number) && !rest.length)
+    return [low as number, high as number];
+  throw new Sam2Error(
+    "UNSUPPORTED_INPUT",
+    `range must be [low, high] such as [0, 4095], two numbers of which the first is less, not ${String(range)}.`,
+  );
+}
 
 /**
  * The range that a picture's values use: from 0 to all bits of the largest integer (cameras and microscopes write 12

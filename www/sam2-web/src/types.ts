@@ -1,4 +1,4 @@
-/** A picture the model can look at. Pixels are read as sRGB; EXIF orientation is applied; alpha is ignored. */
+/** A picture the model can look at. Pixels are read as sRGB; EXIF orientation is applied; what is transparent lies on grey. */
 export type PictureSource =
   | ImageData
   | ImageBitmap
@@ -29,12 +29,16 @@ export interface Progress {
   total: number;
 }
 
+/** A file of weights, or an index of such files. */
+export type ModelFile = Blob | ArrayBuffer;
+
 export interface LoadOptions {
   /**
    * A name, a URL, or the file itself: `.safetensors` (official or transformers names) or Meta's `.pt`.
-   * A string that is no model name is a URL, relative to the page. Default `"nano"`.
+   * A string that is no model name is a URL, relative to the page. A checkpoint in several `.safetensors` files is an array
+   * of them, with its index if there is one. Default `"nano"`.
    */
-  model?: ModelName | (string & {}) | URL | Blob | ArrayBuffer;
+  model?: ModelName | (string & {}) | URL | ModelFile | readonly ModelFile[];
   /** Default `"auto"`. */
   device?: Device;
   /**
@@ -78,7 +82,16 @@ export interface ModelConfig {
 
 export type PreloadOptions = Pick<LoadOptions, "model" | "baseUrl" | "cache" | "onProgress" | "signal">;
 
-export interface SetImageOptions {
+export interface ReadPictureOptions {
+  /**
+   * The values that become black and white, of a file of more than 8 bits, such as `[0, 4095]` of a camera of 12 bits.
+   * Default: integers of up to 16 bits from 0 to all bits that the largest one uses, others from 0, or the smallest below,
+   * to the largest. A picture of 8 bits is as it is.
+   */
+  range?: readonly [low: number, high: number];
+}
+
+export interface SetImageOptions extends ReadPictureOptions {
   signal?: AbortSignal;
   /** Hand over an `ImageBitmap` or `ImageData` instead of copying it; yours is empty afterwards. Default false. */
   transfer?: boolean;

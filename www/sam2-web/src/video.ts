@@ -1,7 +1,7 @@
 import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
 import type { Link } from "./link.js";
-import { cutOut } from "./pixels.js";
+import { cutOut, toRgba } from "./pixels.js";
 import { type CutOut, PredictedMask } from "./predicted-mask.js";
 import { PromptLog } from "./prompt-log.js";
 import type { Calls, OnFrame } from "./protocol.js";
@@ -397,7 +397,7 @@ export class Video {
       this.#live(undefined, async (signal) => {
         const picture = await this.#source.bitmap(frame, undefined, signal);
         try {
-          return await cutOut(picture, bits, crop);
+          return await cutOut(await toRgba(picture), bits, crop);
         } finally {
           picture.close();
         }

@@ -1,4 +1,5 @@
 import { Sam2Error } from "./errors.js";
+import { joinFiles } from "./join-files.js";
 import { MODELS } from "./models.js";
 import type { WeightsSource } from "./protocol.js";
 import type { LoadOptions, ModelName } from "./types.js";
@@ -6,10 +7,14 @@ import type { LoadOptions, ModelName } from "./types.js";
 const CACHES: readonly unknown[] = [undefined, "auto", "opfs", "cache-api", "none"];
 
 /** Where the model's file is. Runs on the calling side, since URLs are relative to the page. */
-export function weightsSource({ model = "nano", baseUrl, cache }: LoadOptions): WeightsSource {
+export async function weightsSource({ model = "nano", baseUrl, cache }: LoadOptions): Promise<WeightsSource> {
   if (model instanceof Blob || model instanceof ArrayBuffer) return model;
+  if (Array.isArray(model)) return joinFiles(model);
   if (typeof model !== "string" && !(model instanceof URL)) {
-    throw new Sam2Error("UNSUPPORTED_INPUT", "model must be a name, a URL, a Blob or an ArrayBuffer.");
+    throw new Sam2Error(
+      "UNSUPPORTED_INPUT",
+      "model must be a name, a URL, a Blob, an ArrayBuffer, or an array of the last two.",
+    );
   }
   if (!CACHES.includes(cache)) {
     throw new Sam2Error(

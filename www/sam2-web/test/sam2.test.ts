@@ -136,7 +136,8 @@ describe.each([
     const tooLarge = await errorOf(sam.setImage(huge));
     expect(tooLarge.code).toBe("IMAGE_TOO_LARGE");
     expect(tooLarge.message).toMatch(/64.*scale it down/i);
-    const image = await sam.setImage(picture());
+    expect(await codeOf(sam.setImage(picture(), { range: [5, 5] }))).toBe("UNSUPPORTED_INPUT");
+    const image = await sam.setImage(picture(), { range: [0, 4095] });
     expect(await codeOf(image.predict({}))).toBe("INVALID_PROMPT");
     expect(await codeOf(image.predict({ points: [{ x: 99, y: 1, label: 1 }] }))).toBe("INVALID_PROMPT");
     expect(await codeOf(image.predict({ points: [{ x: "1", y: 1, label: 1 }] } as never))).toBe(
@@ -386,6 +387,12 @@ describe("Sam2", () => {
     };
     const refused = await errorOf(Sam2.load({ model: weights, device: "cpu" }));
     expect(refused).toMatchObject({ code: "NETWORK", message: expect.stringMatching(/own origin/) });
+
+    const moved = Object.assign(new Blob(["x"]), {
+      arrayBuffer: () => Promise.reject(new DOMException("It could not be found.", "NotFoundError")),
+    });
+    const unread = await errorOf(Sam2.load({ model: moved, device: "cpu", worker: false }));
+    expect(unread).toMatchObject({ code: "UNSUPPORTED_INPUT", message: expect.stringMatching(/moved/) });
 
     const reported: unknown[] = [];
     vi.stubGlobal("reportError", (error: unknown) => reported.push(error));

@@ -72,15 +72,15 @@ const codeOf = (work: Promise<unknown>) =>
   );
 
 describe("weightsSource", () => {
-  it("knows the models by name, each at one version", () => {
-    expect(weightsSource({})).toEqual({
+  it("knows the models by name, each at one version", async () => {
+    expect(await weightsSource({})).toEqual({
       url: expect.stringMatching(/weights\/nano\.safetensors$/),
       sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       store: "auto",
       keep: false,
     });
     for (const model of ["tiny", "small", "base-plus", "large"]) {
-      expect(weightsSource({ model })).toEqual({
+      expect(await weightsSource({ model })).toEqual({
         url: expect.stringMatching(
           new RegExp(
             `^https://huggingface.co/facebook/sam2.1-hiera-${model}/resolve/[0-9a-f]{40}/model.safetensors$`,
@@ -92,19 +92,19 @@ describe("weightsSource", () => {
       });
     }
     const url = "https://example.test/tiny.safetensors";
-    expect(weightsSource({ model: "tiny", baseUrl: "https://example.test/", cache: "none" })).toEqual({
+    expect(await weightsSource({ model: "tiny", baseUrl: "https://example.test/", cache: "none" })).toEqual({
       url,
       store: "none",
       keep: false,
     });
-    expect(weightsSource({ model: url })).toEqual({ url, store: "auto", keep: false });
-    expect(weightsSource({ model: url, cache: "opfs" })).toEqual({ url, store: "opfs", keep: true });
+    expect(await weightsSource({ model: url })).toEqual({ url, store: "auto", keep: false });
+    expect(await weightsSource({ model: url, cache: "opfs" })).toEqual({ url, store: "opfs", keep: true });
   });
 
   it.each([{ model: 3 as never }, { model: "http://" }, { cache: "disk" as never }])(
     "refuses %j",
-    (options) => {
-      expect(() => weightsSource(options)).toThrow(expect.objectContaining({ code: "UNSUPPORTED_INPUT" }));
+    async (options) => {
+      await expect(weightsSource(options)).rejects.toMatchObject({ code: "UNSUPPORTED_INPUT" });
     },
   );
 });
