@@ -2,12 +2,18 @@
 
     python train.py --data DIR --out RUN --size 256 --batch 6 --minutes 60
     python train.py --data DIR --out RUN --size 512 --batch 4 --minutes 20 --decay-minutes 10
+    python train.py --data DIR --out RUN --size 512 --batch 4 --until 6000 --decay-steps 2000 [--minutes 60]
 
-The learning rate warms up once, stays constant, and falls in the last --decay-minutes. RUN/last.pt is always before
-the fall, so a later run goes on from there; RUN/final.pt is after it, the one to export (RUN/falling.pt: on the way, should the run be cut off).
+The learning rate warms up once, stays constant, and falls to nothing: in the last --decay-minutes, or in the --decay-steps before
+the step --until. RUN/final.pt is after the fall, the one to export.
+
+By minutes, RUN/last.pt is always before the fall, so a later run goes on from there (RUN/falling.pt: on the way, should the
+run be cut off). By steps, RUN/last.pt is the newest, also in the fall: a training that is stopped, or slowed down by
+other work, ends as if it had not been. --minutes is then how long it runs this time.
 """
 import argparse
 import csv
+import math
 import os
 import time
 from pathlib import Path
@@ -174,6 +180,15 @@ def restore(optimizers, model, moments):
                     o.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in kept.items()}
 
 
+def fallen(args, step, minutes):
+    """The part of the learning rate that is left at a step, and after so many minutes of this run."""
+    if args.until is None:
+        left, over = args.minutes - minutes, args.decay_minutes
+    else:
+        left, over = args.until - step, args.decay_steps
+    return min(1.0, left / over) if over else 1.0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -187,8 +202,10 @@ def main():
     parser.add_argument("--video-size", type=int, help="default: as --size")
     parser.add_argument("--as-opened", action="store_true", help="mostly whole photographs with nothing pasted on, for the last steps")
     parser.add_argument("--clips", type=int, default=2, help="in a step on clips")
-    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="needed without --until")
     parser.add_argument("--decay-minutes", type=float, default=0.0)
+    parser.add_argument("--until", type=int, metavar="STEP", help="the step, counted from the first run on, at which the rate has fallen to nothing")
+    parser.add_argument("--decay-steps", type=int, default=0, help="with --until")
     parser.add_argument("--check-minutes", type=float, default=10.0, help="between validations, curves and overlays")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--trunk-rate", type=float, default=1.0, help="part of the rate for the image encoder's trunk, where it has learnt elsewhere")
@@ -204,6 +221,10 @@ def main():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     nano.option(parser)
     args = parser.parse_args()
+    if args.until is None and (math.isinf(args.minutes) or args.decay_steps):
+        parser.error("give --minutes, or --until, which --decay-steps needs")
+    if args.until is not None and args.decay_minutes:
+        parser.error("the rate falls by --decay-minutes or, with --until, by --decay-steps")
     nano.use(args.config)
     video_size = args.video_size or args.size
 
@@ -262,11 +283,11 @@ def main():
     log = Log(args.out / "log.csv")
     begin = mark = checked = time.time()
     decaying, saved, threads = False, begin, Threads(args.threads)
-    while (now := time.time()) - begin < args.minutes * 60:
-        left = (args.minutes * 60 - (now - begin)) / 60
-        fall = min(1.0, left / args.decay_minutes) if args.decay_minutes else 1.0
+    while (minutes := (time.time() - begin) / 60) < args.minutes and step < (args.until or math.inf):
+        fall = fallen(args, step, minutes)
         if fall < 1 and not decaying:
-            save(last, model, ema, optimizers, step, seconds)
+            if args.until is None:
+                save(last, model, ema, optimizers, step, seconds)
             decaying = True
         lr = args.lr * min(1.0, (step - cold + 1) / args.warmup) * max(fall, 0.02)
         for o in optimizers:
@@ -296,13 +317,16 @@ def main():
             mark = time.time()
             log.write(step, args.size, lr, seconds)
         if time.time() - saved > 120:
-            save(args.out / "falling.pt" if decaying else last, model, ema, optimizers, step, seconds)
+            save(args.out / "falling.pt" if decaying and args.until is None else last, model, ema, optimizers, step, seconds)
             saved = time.time()
         if time.time() - checked > args.check_minutes * 60:
             check(args, ema, step, seconds)
             checked = time.time()
     seconds += time.time() - mark
-    save(args.out / "final.pt" if decaying else last, model, ema, optimizers, step, seconds)
+    if args.until is not None or not decaying:
+        save(last, model, ema, optimizers, step, seconds)
+    if decaying if args.until is None else step >= args.until:
+        save(args.out / "final.pt", model, ema, optimizers, step, seconds)
     check(args, ema, step, seconds)
 
 
