@@ -6,6 +6,7 @@ import { define } from "./nano-hash.js";
 export default defineConfig({
   input: {
     index: "src/index.ts",
+    formats: "src/formats/index.ts",
     "worker-cpu": "src/worker-cpu.ts",
     "worker-webgpu": "src/worker-webgpu.ts",
     "worker-video": "src/worker-video.ts",

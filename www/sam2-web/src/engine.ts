@@ -182,7 +182,9 @@ export class Engine {
       const encodeMs = performance.now() - start;
       const image = this.#nextId++;
       this.#images.set(image, { embedding, picture, ...(range && { range }) });
-      return { image, width, height, encodeMs, encodes: model.encodes };
+      // Of the network's square, a quarter (the prompt encoder's `mask_input_size`).
+      const logitsSide = model.imageSize / 4;
+      return { image, width, height, logitsSide, encodeMs, encodes: model.encodes };
     },
 
     predict: async ({ image, prompts, maxHoleArea, maxSprinkleArea }) => {

@@ -3,6 +3,7 @@
  *
  * - `WEIGHTS_*`: the model file is damaged, carries code, is of an unknown kind, or does not fit the configuration.
  * - `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`: the picture. `INVALID_PROMPT`: the prompt.
+ * - `INVALID_LABELS`: a file of labels that is not of its format, or damaged.
  * - `INVALID_MASK`: bits, run lengths or polygons that make no mask, or masks of two sizes.
  * - `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `INTERNAL`: the device or the engine. When it cannot go on,
  *   {@link Sam2.lost} tells so, and {@link Sam2.reload} begins anew.
@@ -21,6 +22,7 @@ export type Sam2ErrorCode =
   | "UNSUPPORTED_INPUT"
   | "INVALID_PROMPT"
   | "INVALID_MASK"
+  | "INVALID_LABELS"
   | "VIDEO_UNSUPPORTED"
   | "VIDEO_CORRUPT"
   | "NO_VIDEO_TRACK"

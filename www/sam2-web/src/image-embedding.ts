@@ -28,6 +28,7 @@ export class ImageEmbedding {
   readonly height: number;
   /** Milliseconds the encoder took. */
   readonly encodeMs: number;
+  readonly #logitsSide: number;
   readonly #link: Link;
   #id: number;
   readonly #disposed = new AbortController();
@@ -40,6 +41,7 @@ export class ImageEmbedding {
     this.#id = made.image;
     this.width = made.width;
     this.height = made.height;
+    this.#logitsSide = made.logitsSide;
     this.encodeMs = made.encodeMs;
   }
 
@@ -70,9 +72,12 @@ export class ImageEmbedding {
     }
     if (!Array.isArray(prompts))
       throw new Sam2Error("INVALID_PROMPT", "predictBatch takes an array of prompts.");
+    const { width, height } = this;
+    const picture = { width, height, logitsSide: this.#logitsSide };
+    const asked = prompts.map((prompt) => toWasmPrompt(prompt, picture));
     const call = this.#link.call(
       "predict",
-      { image: this.#id, prompts: prompts.map(toWasmPrompt), maxHoleArea, maxSprinkleArea },
+      { image: this.#id, prompts: asked, maxHoleArea, maxSprinkleArea },
       { signal },
     );
     const { predictions, decodeMs } = await until(call, [signal, ...this.#gone]);

@@ -12,8 +12,8 @@ import { resize } from "./mask/resize.js";
 import { compress, decompress, fromCounts, toCounts } from "./mask/rle.js";
 import { forEachRun, runsOf } from "./mask/runs.js";
 import { simplify, withoutStairs } from "./mask/simplify.js";
+import type { Box, Polygon, Ring, Rle, UncompressedRle } from "./mask/types.js";
 import { checkSize } from "./size.js";
-import type { Box, Polygon, Ring, Rle, UncompressedRle } from "./types.js";
 
 type Color = readonly [red: number, green: number, blue: number];
 

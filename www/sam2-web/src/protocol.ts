@@ -54,7 +54,15 @@ export interface Calls {
   takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {
     args: { picture: Picture; range?: Range };
-    result: { image: number; width: number; height: number; encodeMs: number; encodes: number };
+    result: {
+      image: number;
+      width: number;
+      height: number;
+      /** Side of the square of logits that a mask prompt is. */
+      logitsSide: number;
+      encodeMs: number;
+      encodes: number;
+    };
   };
   predict: {
     args: { image: number; prompts: WasmPrompt[]; maxHoleArea: number; maxSprinkleArea: number };

@@ -1,3 +1,8 @@
+import type { Box } from "./mask/types.js";
+import type { Mask } from "./mask.js";
+
+export type { Box, Polygon, Ring, Rle, UncompressedRle } from "./mask/types.js";
+
 /** A picture the model can look at. Pixels are read as sRGB; EXIF orientation is applied; what is transparent lies on grey. */
 export type PictureSource =
   | ImageData
@@ -117,15 +122,12 @@ export interface Point {
   label: 0 | 1;
 }
 
-/** `[x0, y0, x1, y1]` in picture pixels: left, top, right, bottom. */
-export type Box = [x0: number, y0: number, x1: number, y1: number];
-
 /** What to segment: points, a box, an earlier mask, or any of them together. */
 export interface Prompt {
   points?: readonly Point[];
   box?: Readonly<Box>;
-  /** An earlier mask's {@link Mask.logits}, to refine it. */
-  mask?: Float32Array;
+  /** An earlier mask's {@link PredictedMask.logits}, to refine it; or any mask of the picture's size, to go on from it. */
+  mask?: Float32Array | Mask;
   /** Three candidate masks (true, best for a single click) or one (false, best for several prompts). Default true. */
   multimask?: boolean;
 }
@@ -141,30 +143,6 @@ export interface MaskOptions extends PredictOptions {
   /** Islands of at most so many pixels of its `logits` are taken away. Default 0: none. */
   maxSprinkleArea?: number;
 }
-
-/** A mask in COCO's compressed run-length form. */
-export interface Rle {
-  /** Height, then width, in pixels. */
-  size: [height: number, width: number];
-  counts: string;
-}
-
-/** A mask in COCO's run-length form as it is not compressed. */
-export interface UncompressedRle {
-  /** Height, then width, in pixels. */
-  size: [height: number, width: number];
-  /** Lengths of runs down the columns, from left to right: of pixels that are not set, of set ones, and so on. */
-  counts: number[];
-}
-
-/**
- * A closed outline; the last point joins the first, which is not repeated. In pixels: the pixel of column `x` and row `y`
- * reaches from `x` to `x + 1` and from `y` to `y + 1`.
- */
-export type Ring = [x: number, y: number][];
-
-/** An outline, and after it the outlines of its holes, as in GeoJSON. */
-export type Polygon = Ring[];
 
 export interface ModelInfo {
   /** Variant found in the weights, such as `"tiny"`. */

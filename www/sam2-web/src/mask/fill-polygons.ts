@@ -1,7 +1,7 @@
 import { Sam2Error } from "../errors.js";
-import type { Polygon, Ring } from "../types.js";
 import { byteCount } from "./bits.js";
 import { setRow } from "./runs.js";
+import type { Polygon, Ring } from "./types.js";
 
 /** Where an outline passes the middle of a row. */
 interface Passing {

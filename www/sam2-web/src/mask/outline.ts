@@ -1,5 +1,5 @@
-import type { Polygon, Ring } from "../types.js";
 import type { Runs } from "./runs.js";
+import type { Polygon, Ring } from "./types.js";
 
 /** Of an end of a run: its upper or lower corner. A corner's number is 2 * end + side. */
 const [UPPER, LOWER] = [0, 1];
@@ -61,7 +61,7 @@ export function outlines({ ends, rowStart }: Runs): Polygon[] {
       if (end % 2 === 0) polygons.push(trace(2 * end + LOWER, y + 1, polygons.length));
       else {
         const polygon = polygonOf[end - 1] ?? 0;
-        polygons[polygon]?.push(...trace(2 * end + UPPER, y, polygon));
+        for (const ring of trace(2 * end + UPPER, y, polygon)) polygons[polygon]?.push(ring);
       }
     }
   }

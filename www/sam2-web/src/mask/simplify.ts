@@ -1,4 +1,4 @@
-import type { Polygon, Ring } from "../types.js";
+import type { Polygon, Ring } from "./types.js";
 
 /**
  * Exact outlines without their stairs: where an edge is one pixel long, its corners give way to the middles of it and of

@@ -1,0 +1,19 @@
+export { Mask } from "../mask.js";
+export {
+  type Category,
+  type CocoFile,
+  type CocoLabels,
+  readCoco,
+  writeCoco,
+} from "./coco.js";
+export {
+  type Affine,
+  type GeoJsonFeature,
+  type GeoJsonFile,
+  readGeoJson,
+  writeGeoJson,
+} from "./geojson.js";
+export { readIndexedPng, writeIndexedPng } from "./indexed-png.js";
+export { type LabelmeFile, type LabelmeShape, readLabelme, writeLabelme } from "./labelme.js";
+export type { Label, LabeledPicture, ReadPicture, Size } from "./labels.js";
+export { readYolo, writeYolo, type YoloClasses } from "./yolo.js";
