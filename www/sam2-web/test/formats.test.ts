@@ -192,6 +192,47 @@ describe("COCO", () => {
     expect(() => readCoco({ images: [image], annotations: [huge] })).toThrow(failing("IMAGE_TOO_LARGE"));
   });
 
+  it("says which annotation it was", () => {
+    const lying = { ...annotation, id: 81, segmentation: { size: [30, 40], counts: [3] } };
+    expect(() => readCoco({ images: [image], annotations: [annotation, lying] })).toThrow(/^Annotation 81: /);
+    const { id, ...nameless } = lying;
+    expect(() => readCoco([annotation, nameless].slice(1).map((each) => ({ ...each })))).toThrow(
+      /number 1: /,
+    );
+  });
+
+  it("reads only the pictures that are asked for", () => {
+    const file = {
+      images: [image, { ...image, id: 8, file_name: "other.jpg" }, { id: 9, ...size }],
+      annotations: [
+        annotation,
+        { ...annotation, image_id: 8, segmentation: { size: [30, 40], counts: [3] } },
+      ],
+    };
+    const asked: string[] = [];
+    const only = (picture: string) => {
+      asked.push(picture);
+      return picture !== "other.jpg";
+    };
+    const { pictures, warnings } = readCoco(file, { only });
+    expect(pictures.map(({ id, labels }) => [id, labels.length])).toEqual([
+      [7, 1],
+      [9, 0],
+    ]);
+    expect([asked, warnings]).toEqual([["shelf.jpg", "other.jpg", "9"], []]);
+  });
+
+  it("keeps categories apart that have one name", () => {
+    const file = {
+      images: [image],
+      categories: [0, 1, 2].map((id) => ({ id, name: id < 2 ? "plant" : "pot" })),
+      annotations: [0, 1, 2].map((category_id) => ({ ...annotation, id: category_id, category_id })),
+    };
+    const read = readCoco(file);
+    expect(read.pictures[0]?.labels.map(({ category }) => category)).toEqual(["plant", "plant", "pot"]);
+    expect(writeCoco(read).annotations.map(({ category_id }) => category_id)).toEqual([0, 1, 2]);
+  });
+
   it("gives ids where there are none, or two alike", () => {
     const label = (id?: number) => ({ mask: drawn("#"), category: "a", ...(id !== undefined && { id }) });
     const pictures = [{ width: 1, height: 1, labels: [label(2), label(), label(2), label(), label(1)] }];
@@ -526,10 +567,13 @@ describe("an indexed PNG", () => {
       new Blob(["no PNG, but long enough to be one"]),
     ])
       await expect(readIndexedPng(bad)).rejects.toEqual(failing("INVALID_LABELS"));
+    const small = { ...size, shapes: [{ label: "", shape_type: "mask", points: [[0, 0]], mask: "" }] };
     const claims = png(new Uint8Array(10), {}).slice();
     new DataView(claims.buffer).setUint32(16, 1e6);
     new DataView(claims.buffer).setUint32(20, 1e6);
     await expect(readIndexedPng(claims as Uint8Array)).rejects.toEqual(failing("IMAGE_TOO_LARGE"));
+    for (const shape of small.shapes) shape.mask = btoa(String.fromCharCode(...claims));
+    await expect(readLabelme(small, size)).rejects.toEqual(failing("IMAGE_TOO_LARGE"));
     const labels = Array.from({ length: 256 }, () => ({ mask: drawn("#"), category: "" }));
     await expect(writeIndexedPng({ width: 1, height: 1, labels })).rejects.toEqual(
       failing("UNSUPPORTED_INPUT"),

@@ -96,6 +96,13 @@ describe("outlines", () => {
         expect(Mask.fromPolygons(polygons, mask).iou(mask)).toBeGreaterThanOrEqual(0.99);
       }
     }
+    for (const [width, height] of SIZES) {
+      for (const share of [0.2, 0.5, 0.8]) {
+        const mask = noise(width, height, share, 5 * height);
+        const smooth = mask.toPolygons({ tolerance: 1, minIou: 1 });
+        expect(toText(Mask.fromPolygons(smooth, mask))).toEqual(toText(mask));
+      }
+    }
     const points = (polygons: Polygon[]) => polygons.flat(2).length;
     const large = disc(333);
     expect(points(large.toPolygons({ tolerance: 1 }))).toBeLessThan(points(large.toPolygons()) / 15);
@@ -258,6 +265,18 @@ describe("masks of polygons", () => {
           [
             [0, 1],
             [2, Number.NaN],
+            [4, 2],
+          ],
+        ],
+      ],
+    ],
+    [
+      "a point that is too far out",
+      [
+        [
+          [
+            [0, 1],
+            [1e300, 5],
             [4, 2],
           ],
         ],

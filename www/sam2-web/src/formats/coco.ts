@@ -43,112 +43,76 @@ export interface CocoFile {
   }[];
 }
 
+export interface ReadCocoOptions {
+  /** Which pictures are read, by `file_name`, or the id of one without. Default: all. */
+  only?: (picture: string) => boolean;
+  /** The size of a picture, known as for `only`, where the file does not give it and has polygons. */
+  sizeOf?: (picture: string) => Size | undefined;
+}
+
 /**
  * Reads COCO JSON, as text or parsed: a data set, a list of results, or a picture's file of SA-1B. Run lengths and polygons
  * become the very masks of pycocotools (polygons by its rounding, every second overlap left out).
  *
  * What is no mask (boxes and key points alone, polygons of fewer than three points) is passed over, and told in `warnings`.
  *
- * @param options.sizeOf - The size of a picture by its `file_name` or id, where polygons are of one whose size is not given.
+ * All masks are in memory, a bit a pixel: of a large data set, ask for the pictures that you show, by `only`.
+ *
  * @throws {@link Sam2Error} `INVALID_LABELS` for what is no such file; `UNSUPPORTED_INPUT` where a size is missing.
  */
 export function readCoco(
   json: string | object,
-  { sizeOf: askSize }: { sizeOf?: (picture: string) => Size | undefined } = {},
+  options: ReadCocoOptions = {},
 ): CocoLabels & { warnings: string[] } {
   const file = parsed(json, "COCO");
-  const results = Array.isArray(file);
-  const annotations = results ? file : isObject(file) ? file.annotations : undefined;
+  // Results are a bare list.
+  const { annotations, ...rest } = isObject(file) ? file : { annotations: file };
   if (!Array.isArray(annotations)) throw invalid("COCO", "it has no list of annotations");
   const warnings: string[] = [];
-  const categories = readCategories(isObject(file) ? file.categories : undefined);
-  const names = new Map(categories.map(({ id, name }) => [String(id), name]));
-  const listed = isObject(file)
-    ? Array.isArray(file.images)
-      ? file.images
-      : isObject(file.image)
-        ? [file.image]
-        : []
-    : [];
-  const pictures = new Map<
-    string,
-    { entry: Record<string, unknown>; size?: Size | undefined; labels: Label[] }
-  >();
-  for (const entry of listed) {
-    const id = isObject(entry) ? (entry.id ?? entry.image_id) : undefined;
-    if (!isObject(entry) || !isId(id)) {
-      warnings.push("A picture without an id is passed over.");
-      continue;
-    }
-    const size = sizeOf(entry.width, entry.height);
-    pictures.set(String(id), { entry: { ...entry, id }, labels: [], ...(size && { size }) });
-  }
-
-  const only = pictures.size === 1 ? [...pictures.keys()][0] : undefined;
+  const categories = readCategories(rest.categories);
+  const pictures = new Pictures(rest, options, (warning) => warnings.push(warning));
+  const names = new Names(categories);
   for (const [index, annotation] of annotations.entries()) {
-    const id = isObject(annotation) ? annotation.id : undefined;
-    const name = isId(id) ? `Annotation ${id}` : `Annotation number ${index + 1}`;
+    const id = isObject(annotation) && isId(annotation.id) ? annotation.id : undefined;
+    const name = id === undefined ? `Annotation number ${index + 1}` : `Annotation ${id}`;
+    const warn = (why: string) => warnings.push(`${name}: ${why}.`);
     const passOver = (why: string) => warnings.push(`${name} is passed over: ${why}.`);
     if (!isObject(annotation)) {
       passOver("it is no object");
       continue;
     }
-    // A file of one picture need not name it.
-    const of = annotation.image_id ?? only;
-    let picture = isId(of) ? pictures.get(String(of)) : undefined;
-    if (!picture && isId(of) && listed.length === 0) {
-      picture = { entry: { id: of }, labels: [] };
-      pictures.set(String(of), picture);
-    }
+    const picture = pictures.of(annotation);
     if (!picture) {
-      passOver(`there is no picture ${of}`);
+      passOver(`there is no picture ${annotation.image_id}`);
       continue;
     }
-    const { segmentation } = annotation;
-    if (isObject(segmentation)) picture.size ??= sizeOfRle(segmentation);
-    const fileName = String(picture.entry.file_name ?? picture.entry.id);
-    picture.size ??= askSize?.(fileName);
-    const mask = readSegmentation(segmentation, picture.size, fileName, (why) =>
-      warnings.push(`${name}: ${why}.`),
-    );
-    if (!mask) {
-      passOver("it has no mask");
-      continue;
+    if (!picture.wanted) continue;
+    let mask: Mask | undefined;
+    try {
+      mask = readSegmentation(annotation.segmentation, picture, warn);
+    } catch (error) {
+      if (error instanceof Sam2Error)
+        throw new Sam2Error(error.code, `${name}: ${error.message}`, { cause: error });
+      throw error;
     }
-    if (picture.size && (mask.width !== picture.size.width || mask.height !== picture.size.height)) {
+    const { size } = picture;
+    if (!mask) passOver("it has no mask");
+    else if (size && (mask.width !== size.width || mask.height !== size.height))
       passOver(
-        `its mask is ${mask.width} x ${mask.height} pixels, and its picture ${picture.size.width} x ${picture.size.height}`,
+        `its mask is ${mask.width} x ${mask.height} pixels, and its picture ${size.width} x ${size.height}`,
       );
-      continue;
+    else {
+      const { score, iscrowd } = annotation;
+      picture.labels.push({
+        mask,
+        ...names.of(annotation.category_id),
+        ...(id !== undefined && { id }),
+        ...(Boolean(iscrowd) && { crowd: true }),
+        ...(typeof score === "number" && { score }),
+      });
     }
-    const category = annotation.category_id;
-    const { score } = annotation;
-    picture.labels.push({
-      mask,
-      category: names.get(String(category)) ?? (isId(category) ? String(category) : "object"),
-      ...(isId(id) && { id }),
-      ...(Boolean(annotation.iscrowd) && { crowd: true }),
-      ...(typeof score === "number" && { score }),
-    });
   }
-
-  const read = [...pictures.values()].flatMap(({ entry, size, labels }): LabeledPicture[] => {
-    const fileName = entry.file_name;
-    const known = size ?? askSize?.(String(fileName ?? entry.id));
-    if (!known) {
-      warnings.push(`Picture ${entry.id} is passed over: it has no size, and no labels.`);
-      return [];
-    }
-    return [
-      {
-        ...known,
-        labels,
-        id: entry.id as number | string,
-        ...(typeof fileName === "string" && { fileName }),
-      },
-    ];
-  });
-  return { pictures: read, categories, warnings };
+  return { pictures: pictures.read(), categories, warnings };
 }
 
 /**
@@ -173,14 +137,15 @@ export function writeCoco(
   const labelIds = new Ids(pictures.flatMap(({ labels }) => labels.map(({ id }) => id)));
   const categoryIds = new Ids(all.map(({ id }) => id));
   const byName = new Map(all.map(({ id, name }) => [name, id]));
+  const names = new Set(all.map(({ id, name }) => `${id} ${name}`));
   const file: CocoFile = { images: [], categories: all, annotations: [] };
   for (const picture of pictures) {
     checkMasks(picture);
     const { width, height, fileName = "", id, labels } = picture;
     const image_id = pictureIds.take(id);
     file.images.push({ id: image_id, width, height, file_name: fileName });
-    for (const { mask, category, id: labelId, crowd = false, score } of labels) {
-      let category_id = byName.get(category);
+    for (const { mask, category, categoryId, id: labelId, crowd = false, score } of labels) {
+      let category_id = names.has(`${categoryId} ${category}`) ? categoryId : byName.get(category);
       if (category_id === undefined) {
         category_id = categoryIds.take(undefined);
         all.push({ id: category_id, name: category });
@@ -240,15 +205,91 @@ function readCategories(list: unknown): Category[] {
   });
 }
 
-function sizeOfRle({ size }: Record<string, unknown>): Size | undefined {
-  return Array.isArray(size) ? sizeOf(size[1], size[0]) : undefined;
+/** The categories' names by their ids. */
+class Names {
+  readonly #byId: Map<string, Category>;
+  readonly #twice = new Set<string>();
+
+  constructor(categories: readonly Category[]) {
+    this.#byId = new Map(categories.map((category) => [String(category.id), category]));
+    const seen = new Set<string>();
+    for (const { name } of categories) (seen.has(name) ? this.#twice : seen).add(name);
+  }
+
+  of(id: unknown): Pick<Label, "category" | "categoryId"> {
+    const known = this.#byId.get(String(id));
+    if (!known) return { category: isId(id) ? String(id) : "object" };
+    return { category: known.name, ...(this.#twice.has(known.name) && { categoryId: known.id }) };
+  }
+}
+
+interface Picture {
+  id: number | string;
+  fileName?: string;
+  size: Size | undefined;
+  wanted: boolean;
+  labels: Label[];
+}
+
+/** The pictures of a file, by their ids. */
+class Pictures {
+  readonly #byId = new Map<string, Picture>();
+  /** Whether the file says which there are. Else they are those that annotations name. */
+  readonly #listed: boolean;
+  readonly #options: ReadCocoOptions;
+  readonly #warn: (warning: string) => void;
+
+  constructor(
+    { images, image }: Record<string, unknown>,
+    options: ReadCocoOptions,
+    warn: (warning: string) => void,
+  ) {
+    this.#options = options;
+    this.#warn = warn;
+    const list: unknown[] = Array.isArray(images) ? images : image === undefined ? [] : [image];
+    this.#listed = list.length > 0;
+    for (const entry of list) {
+      const id = isObject(entry) ? (entry.id ?? entry.image_id) : undefined;
+      if (isObject(entry) && isId(id)) this.#add(id, entry);
+      else warn("A picture without an id is passed over.");
+    }
+  }
+
+  of({ image_id, segmentation }: Record<string, unknown>): Picture | undefined {
+    // A file of one picture need not name it.
+    const only = this.#listed && this.#byId.size === 1 ? [...this.#byId.values()][0] : undefined;
+    let picture = isId(image_id) ? this.#byId.get(String(image_id)) : only;
+    if (!picture && isId(image_id) && !this.#listed) picture = this.#add(image_id, {});
+    if (picture && isObject(segmentation) && Array.isArray(segmentation.size))
+      picture.size ??= sizeOf(segmentation.size[1], segmentation.size[0]);
+    return picture;
+  }
+
+  /** Those that are wanted and have a size. */
+  read(): LabeledPicture[] {
+    return [...this.#byId.values()].flatMap(({ id, fileName, size, wanted, labels }) => {
+      if (!wanted) return [];
+      if (size) return [{ ...size, labels, id, ...(fileName !== undefined && { fileName }) }];
+      this.#warn(`Picture ${id} is passed over: it has no size, and no labels.`);
+      return [];
+    });
+  }
+
+  #add(id: number | string, { file_name, width, height }: Record<string, unknown>): Picture {
+    const { only = () => true, sizeOf: ask } = this.#options;
+    const fileName = typeof file_name === "string" ? file_name : undefined;
+    const name = fileName ?? String(id);
+    const size = sizeOf(width, height) ?? ask?.(name);
+    const picture = { id, size, wanted: only(name), labels: [], ...(fileName !== undefined && { fileName }) };
+    this.#byId.set(String(id), picture);
+    return picture;
+  }
 }
 
 /** Undefined where it is no mask. */
 function readSegmentation(
   segmentation: unknown,
-  size: Size | undefined,
-  picture: string,
+  { id, fileName, size }: Picture,
   warn: (why: string) => void,
 ): Mask | undefined {
   if (isObject(segmentation)) return Mask.fromRle(segmentation as unknown as Rle);
@@ -268,7 +309,7 @@ function readSegmentation(
   if (!size) {
     throw new Sam2Error(
       "UNSUPPORTED_INPUT",
-      `The size of the picture ${picture} is not in the file, and its polygons need it. ` +
+      `The size of the picture ${fileName ?? id} is not in the file, and its polygons need it. ` +
         "Pass it: readCoco(file, { sizeOf: (picture) => ({ width, height }) }).",
     );
   }

@@ -3,6 +3,7 @@ export {
   type Category,
   type CocoFile,
   type CocoLabels,
+  type ReadCocoOptions,
   readCoco,
   writeCoco,
 } from "./coco.js";

@@ -12,9 +12,6 @@ const MOST_LABELS = 255;
 /** Where PASCAL VOC has a border that is of no object. */
 const VOC_BORDER = 255;
 
-/** The size stands there in every PNG. */
-const SIZE_AT = 16;
-
 /**
  * Reads a PNG whose pixels are the labels' indices: of a palette (DAVIS, PASCAL VOC, YouTube-VOS) or grey levels of up to 16
  * bits. Each index but 0 is a label, and its id.
@@ -36,10 +33,6 @@ export async function readIndexedPng(
     file instanceof Uint8Array
       ? file
       : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
-  if (bytes.length >= SIZE_AT + 8) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (view.getUint32(0) === 0x89504e47) checkSize(view.getUint32(SIZE_AT), view.getUint32(SIZE_AT + 4));
-  }
   const { width, height, values } = await readSamples(bytes, "indexed PNG");
   const bitsOf = new Map<number, Uint8Array<ArrayBuffer>>();
   let [last, bits] = [0, new Uint8Array(0)];

@@ -9,6 +9,8 @@ export interface Label {
   category: string;
   /** Its number or name in the file. Kept where it is written again, so that it must be of this label alone. */
   id?: number | string;
+  /** COCO's number of its class, where two classes have one name. */
+  categoryId?: number | string;
   /** COCO's `iscrowd`: many objects as one. */
   crowd?: boolean;
   /** How sure a model was, 0 to 1. */

@@ -1,4 +1,8 @@
+import { checkSize } from "../size.js";
 import { invalid } from "./labels.js";
+
+/** The size stands there in every PNG, which begins so. */
+const [SIZE_AT, SIGNATURE] = [16, 0x89504e47];
 
 /** A PNG's first samples of its pixels, as they stand in the file: indices of a palette, or grey. */
 export interface Samples {
@@ -8,8 +12,12 @@ export interface Samples {
   values: Uint8Array | Uint16Array;
 }
 
-/** Rejects with `INVALID_LABELS` for what is no PNG, or has colours that are no palette's. */
+/** Rejects with `INVALID_LABELS` for what is no PNG, or has colours that are no palette's, with `IMAGE_TOO_LARGE` for one that is. */
 export async function readSamples(file: Uint8Array, format: string): Promise<Samples> {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  // A few bytes may claim a picture that would take all memory.
+  if (file.length >= SIZE_AT + 8 && view.getUint32(0) === SIGNATURE)
+    checkSize(view.getUint32(SIZE_AT), view.getUint32(SIZE_AT + 4));
   const { decode } = await import("fast-png");
   let png: ReturnType<typeof decode>;
   try {

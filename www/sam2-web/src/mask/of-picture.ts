@@ -15,13 +15,20 @@ export function bitsOfPicture(
   for (let i = 7; i < rgba.length && !shaped; i += 4) shaped = rgba[i] !== alpha;
   const bits = new Uint8Array(byteCount(width, height));
   if (!shaped && alpha === 0) return bits;
-  const value = (i: number) =>
-    shaped ? (rgba[i + 3] ?? 0) : Math.max(rgba[i] ?? 0, rgba[i + 1] ?? 0, rgba[i + 2] ?? 0);
+  // The alpha three times, or the three colours.
+  const [r, g, b] = shaped ? [3, 3, 3] : [0, 1, 2];
   let largest = 0;
-  for (let i = 0; i < rgba.length && largest < 255; i += 4) largest = Math.max(largest, value(i));
+  for (let i = 0; i < rgba.length && largest < 255; i += 4)
+    largest = Math.max(largest, rgba[i + r] ?? 0, rgba[i + g] ?? 0, rgba[i + b] ?? 0);
   if (largest === 0) return bits;
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    if (2 * value(4 * pixel) >= largest) bits[pixel >> 3] = (bits[pixel >> 3] ?? 0) | (1 << (pixel & 7));
+  const least = Math.ceil(largest / 2);
+  for (let byte = 0, i = 0; byte < bits.length; byte++) {
+    let set = 0;
+    for (let bit = 1; bit < 256; bit <<= 1, i += 4) {
+      if ((rgba[i + r] ?? 0) >= least || (rgba[i + g] ?? 0) >= least || (rgba[i + b] ?? 0) >= least)
+        set |= bit;
+    }
+    bits[byte] = set;
   }
   return bits;
 }
