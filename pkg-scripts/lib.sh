@@ -66,6 +66,18 @@ take_turn() {
   export SAM2_HAS_TURN=1
 }
 
+# need_room GIB: stops where the cache's disk has no room for that much, what is there already being counted in.
+need_room() {
+  local free held needed
+  held=$(du -sk "$CACHE"/target-* 2>/dev/null | awk '{ sum += $1 } END { print int(sum / 1048576) }')
+  free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
+  needed=$(($1 - held))
+  # Something is always built.
+  [ $needed -ge 2 ] || needed=2
+  [ "$free" -ge $needed ] ||
+    die "this needs $needed GiB, and the disk of $CACHE has $free free: make room, or set SAM2_CACHE to a folder on another disk"
+}
+
 # The names of the workspace's packages.
 own_packages() { awk -F'"' '/^\[/ { package = $0 == "[package]" } package && /^name *=/ { print $2 }' crates/*/Cargo.toml tests/*/Cargo.toml; }
 
