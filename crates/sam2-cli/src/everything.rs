@@ -9,6 +9,7 @@ use sam2_predict::{ImagePredictor, MaskGenerator, MaskGeneratorOptions, MaskReco
 use serde_json::{Value, json};
 
 use crate::load;
+use crate::output::say;
 use crate::picture::{Picture, Range, parse_range};
 
 /// Arguments of `sam2 everything`.
@@ -108,7 +109,7 @@ pub fn run(args: &Args) -> Result<()> {
     let list: Vec<Value> = records.iter().map(to_json).collect();
     fs::write(&args.out, serde_json::to_vec(&list)?)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
-    println!("{}  {} masks", args.out.display(), records.len());
+    say!("{}  {} masks", args.out.display(), records.len())?;
     Ok(())
 }
 

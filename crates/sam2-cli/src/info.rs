@@ -8,6 +8,7 @@ use sam2::checkpoint::Naming;
 use sam2_checkpoint::Container;
 
 use crate::load;
+use crate::output::say;
 
 /// Arguments of `sam2 info`.
 #[derive(clap::Args)]
@@ -41,21 +42,21 @@ pub fn run(args: &Args) -> Result<()> {
         Some(config) => (config.name.clone(), format!("{} px", config.image_size)),
         None => ("unknown".into(), "unknown".into()),
     };
-    println!("variant      {variant}");
-    println!("version      {}", checkpoint.version());
-    println!("parameters   {}", checkpoint.parameter_count());
-    println!("tensors      {}", checkpoint.tensor_count());
-    println!("names        {naming}");
-    println!("format       {container}");
-    println!("dtype        {}", dtypes.join(", "));
-    println!("image size   {image_size}");
-    println!(
+    say!("variant      {variant}")?;
+    say!("version      {}", checkpoint.version())?;
+    say!("parameters   {}", checkpoint.parameter_count())?;
+    say!("tensors      {}", checkpoint.tensor_count())?;
+    say!("names        {naming}")?;
+    say!("format       {container}")?;
+    say!("dtype        {}", dtypes.join(", "))?;
+    say!("image size   {image_size}")?;
+    say!(
         "memory part  {}",
         if checkpoint.has_memory() {
             "yes"
         } else {
             "no (pictures only)"
         }
-    );
+    )?;
     Ok(())
 }

@@ -9,6 +9,8 @@ use sam2::checkpoint::Remark;
 use sam2::{Checkpoint, CheckpointError, ImageModel, Implementation, Sam2Config, VideoModel};
 use sam2_ops::Products;
 
+use crate::output::note;
+
 /// Which model to run.
 #[derive(clap::Args)]
 pub struct ModelArgs {
@@ -137,7 +139,7 @@ pub fn config(args: &ConfigArgs, checkpoint: &Checkpoint) -> Result<Sam2Config> 
 /// What a user should know, on standard error.
 pub fn tell(remarks: &[Remark]) {
     for remark in remarks {
-        eprintln!("sam2: warning: {remark}");
+        note!("sam2: warning: {remark}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! `sam2`: Segment Anything 2 from the command line, on the CPU.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod convert;
 mod eval;
 mod everything;
@@ -7,6 +9,7 @@ mod info;
 mod load;
 mod logits_file;
 mod mask_file;
+mod output;
 mod picture;
 mod predict;
 mod tiff_samples;
@@ -16,6 +19,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+
+use crate::output::note;
 
 /// Segment Anything 2 from the command line, on the CPU.
 #[derive(Parser)]
@@ -70,6 +75,6 @@ fn main() -> ExitCode {
 /// One line, whatever the causes say.
 fn bad_input(message: &str) -> ExitCode {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    eprintln!("sam2: {line}");
+    note!("sam2: {line}");
     ExitCode::from(BAD_INPUT)
 }

@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sam2_predict::{BoxPrompt, ImagePredictor, PointPrompt, Prediction, Prompt};
 
 use crate::load;
+use crate::output::say;
 use crate::picture::{Picture, Range, parse_range};
 
 /// Arguments of `sam2 predict`.
@@ -125,7 +126,7 @@ fn write(folder: &Path, prediction: &Prediction) -> Result<()> {
     put("result.safetensors", &file)?;
     for (i, mask) in prediction.masks.iter().enumerate() {
         put(&format!("mask_{i}.png"), &mask.to_png())?;
-        println!("mask_{i}.png  score {:.4}  area {} px", mask.score(), mask.area());
+        say!("mask_{i}.png  score {:.4}  area {} px", mask.score(), mask.area())?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
+use crate::output::note;
 use crate::picture::{Raw, Samples};
 
 /// The first page; none where it has 8 bits or fewer, or colours that need conversion. Says on stderr if there are more
@@ -22,7 +23,7 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Raw>> {
         .context(DAMAGED)?
         .with_limits(Limits::unlimited());
     if decoder.more_images() {
-        eprintln!("sam2: this TIFF has several pages: the first is read");
+        note!("sam2: this TIFF has several pages: the first is read");
     }
     let (width, height) = decoder.dimensions().context(DAMAGED)?;
     PictureRef::check_size(width as usize, height as usize)?;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::load;
 use crate::logits_file::LogitsFile;
 use crate::mask_file;
+use crate::output::{note, say};
 use crate::picture::{KINDS, Picture, Range, parse_range};
 
 /// Frames between two lines of progress.
@@ -126,11 +127,11 @@ pub fn run(args: &Args) -> Result<()> {
             logits.write(values.context("the frame was tracked just now")?)?;
         }
         if (done + 1) % REPORT == 0 {
-            eprintln!("{}/{count} frames", done + 1);
+            note!("{}/{count} frames", done + 1);
         }
     }
     logits.finish()?;
-    println!("{count} frames, {} objects", objects.len());
+    say!("{count} frames, {} objects", objects.len())?;
     Ok(())
 }
 

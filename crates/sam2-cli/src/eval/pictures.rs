@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::labels::{IGNORED, innermost, instances, intersection_and_union, read_labels, region};
 use super::{Args, SMALLEST, files, mean, write};
 use crate::load;
+use crate::output::{note, say};
 use crate::picture::Picture;
 
 /// Instances of a picture that are answered together.
@@ -86,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
         let found = evaluate(&predictor, path, kind).with_context(|| path.display().to_string())?;
         ious.entry(source).or_default().extend(found);
         if (i + 1) % 20 == 0 {
-            eprintln!("{}/{} pictures", i + 1, pictures.len());
+            note!("{}/{} pictures", i + 1, pictures.len());
         }
     }
     let all: Vec<f64> = ious.values().flatten().copied().collect();
@@ -110,9 +111,9 @@ pub fn run(args: &Args) -> Result<()> {
         sources,
     };
     for row in &report.sources {
-        println!("{:24} {:5}  {:.4}", row.source, row.n, row.iou);
+        say!("{:24} {:5}  {:.4}", row.source, row.n, row.iou)?;
     }
-    println!("{:24} {:5}  {:.4}", "all", all.len(), report.iou);
+    say!("{:24} {:5}  {:.4}", "all", all.len(), report.iou)?;
     write(args, &report)
 }
 

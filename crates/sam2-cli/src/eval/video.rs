@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::labels::{innermost, instances, intersection_and_union, read_labels, region};
 use super::{Args, SMALLEST, files, mean, write};
 use crate::load;
+use crate::output::{note, say};
 use crate::picture::Picture;
 
 #[derive(Serialize)]
@@ -61,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
         {
             js.extend(follow(&model, &clip, kind).with_context(|| folder.display().to_string())?);
         }
-        eprintln!("{}/{} clips", i + 1, clips.len());
+        note!("{}/{} clips", i + 1, clips.len());
     }
     found.retain(|_, [mask, _]| !mask.is_empty());
     ensure!(
@@ -84,16 +85,21 @@ pub fn run(args: &Args) -> Result<()> {
             .collect(),
     };
     for row in &report.sources {
-        println!(
+        say!(
             "{:24} {:5}  mask {:.4}  click {:.4}",
-            row.source, row.n, row.j_mask, row.j_click
-        );
+            row.source,
+            row.n,
+            row.j_mask,
+            row.j_click
+        )?;
     }
     let count = all(0).len();
-    println!(
+    say!(
         "{:24} {count:5}  mask {:.4}  click {:.4}",
-        "all", report.j_mask, report.j_click
-    );
+        "all",
+        report.j_mask,
+        report.j_click
+    )?;
     write(args, &report)
 }
 
