@@ -77,3 +77,34 @@ export function editHeader(
   size.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
   return Buffer.concat([size, Buffer.from(text), file.subarray(8 + length)]);
 }
+
+/** A safetensors file in two, and their index, as the tools of Hugging Face name them. */
+export function inTwoFiles(file: Buffer): { name: string; buffer: Buffer }[] {
+  const length = Number(file.readBigUInt64LE(0));
+  const { __metadata__, ...tensors } = JSON.parse(file.subarray(8, 8 + length).toString()) as Record<
+    string,
+    { data_offsets: [number, number] }
+  >;
+  const names = Object.keys(tensors);
+  const halves = [names.slice(0, names.length / 2), names.slice(names.length / 2)];
+  const map: Record<string, string> = {};
+  const parts = halves.map((half, i) => {
+    const name = `model-0000${i + 1}-of-00002.safetensors`;
+    const header: Record<string, unknown> = { __metadata__ };
+    const data: Buffer[] = [];
+    let at = 0;
+    for (const tensor of half) {
+      const { data_offsets: [begin, end] = [0, 0], ...rest } = tensors[tensor] ?? {};
+      header[tensor] = { ...rest, data_offsets: [at, at + end - begin] };
+      data.push(file.subarray(8 + length + begin, 8 + length + end));
+      at += end - begin;
+      map[tensor] = name;
+    }
+    const text = Buffer.from(JSON.stringify(header));
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(text.length));
+    return { name, buffer: Buffer.concat([size, text, ...data]) };
+  });
+  const index = Buffer.from(JSON.stringify({ metadata: {}, weight_map: map }));
+  return [...parts, { name: "model.safetensors.index.json", buffer: index }];
+}

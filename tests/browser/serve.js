@@ -11,6 +11,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const folders = [
   ["/page/", here("dist/page/")],
   ["/fixture/", here("dist/fixture/")],
+  ["/pictures/", here("../pictures/")],
   ["/", here("../../www/demo/dist/")],
 ];
 const types = {

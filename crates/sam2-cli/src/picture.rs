@@ -13,7 +13,8 @@ use sam2_predict::{PictureRef, PixelFormat};
 
 use crate::tiff_samples;
 
-/// What is read, in a help's words.
+/// What is read, in a help's words. Not AVIF: `image` has only the C library dav1d for it, and its port rav1d only C's
+/// interface.
 pub const KINDS: &str = "JPEG, PNG, WebP, BMP, GIF or TIFF";
 
 /// Which values become black and white, of a picture of more than 8 bits.
@@ -74,6 +75,8 @@ pub struct Raw {
     /// 1 for grey, 2 with alpha, 3 for RGB, 4 with alpha.
     pub channels: usize,
     pub samples: Samples,
+    /// Whether the largest value is black.
+    pub white_is_zero: bool,
     pub orientation: Orientation,
 }
 
@@ -90,11 +93,7 @@ pub enum Samples {
 /// # Errors
 /// The bytes are no picture of [`KINDS`], are cut or damaged, or the picture is too large.
 pub fn decode(bytes: &[u8]) -> Result<Raw> {
-    let format = match image::guess_format(bytes) {
-        Ok(format) if format.reading_enabled() => format,
-        Ok(format) => bail!("{format:?} is not read: convert it to PNG, or give {KINDS}"),
-        Err(_) => bail!("not a picture that can be read: give {KINDS}"),
-    };
+    let format = format_of(bytes)?;
     if format == ImageFormat::Tiff
         && let Some(raw) = tiff_samples::decode(bytes)?
     {
@@ -117,6 +116,29 @@ pub fn decode(bytes: &[u8]) -> Result<Raw> {
         None => DynamicImage::from_decoder(decoder).map_err(damaged)?,
     };
     Ok(Raw::new(image, orientation))
+}
+
+fn format_of(bytes: &[u8]) -> Result<ImageFormat> {
+    // TIFF with 64-bit offsets.
+    if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
+        return Ok(ImageFormat::Tiff);
+    }
+    let unread = match image::guess_format(bytes) {
+        Ok(format) if format.reading_enabled() => return Ok(format),
+        _ if bytes.get(4..8) == Some(b"ftyp") => {
+            let brands = &bytes[8..bytes.len().min(64)];
+            match brands
+                .windows(4)
+                .any(|brand| brand == b"avif" || brand == b"avis")
+            {
+                true => "AVIF",
+                false => "a video, or a picture as HEIC",
+            }
+        }
+        Ok(format) => &format!("{format:?}"),
+        Err(_) => bail!("not a picture that can be read: give {KINDS}"),
+    };
+    bail!("{unread} is not read: convert it to PNG first (`magick FILE out.png`), or give {KINDS}")
 }
 
 /// An animation's first frame: a PNG's default image need not be one, and then it is never shown.
@@ -181,13 +203,14 @@ impl Raw {
             height,
             channels,
             samples,
+            white_is_zero: false,
             orientation,
         }
     }
 
     fn into_picture(self, range: Option<Range>) -> Result<Picture> {
         let (channels, orientation) = (self.channels, self.orientation);
-        let (bytes, range) = match self.samples {
+        let (mut bytes, range) = match self.samples {
             Samples::U8(bytes) => (bytes, None),
             Samples::U16(values) => {
                 let range = range.unwrap_or_else(|| Range::of_u16(&values, channels));
@@ -201,6 +224,9 @@ impl Raw {
                 (stretch(&values, channels, range, 1.0), Some(range))
             }
         };
+        if self.white_is_zero {
+            bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
+        }
         let image =
             from_bytes(self.width, self.height, channels, bytes).context("the picture is incomplete")?;
         // Without a copy where it is so already.
@@ -296,6 +322,47 @@ mod tests {
         assert_eq!(range, Range { low: -1.0, high: 3.0 });
         assert_eq!(stretch(&floats, 1, range, 1.0), [0, 0, 255, 255]);
         assert_eq!(stretch(&[0.0f32], 1, Range::of_f32(&[0.0], 1), 1.0), [0]);
+    }
+
+    /// As a page sees them too: its tests read the same files.
+    #[test]
+    fn pictures_of_every_kind_are_seen_as_they_are_to_be_seen() {
+        #[derive(serde::Deserialize)]
+        struct Expected {
+            size: [usize; 2],
+            within: u8,
+            pixels: std::collections::BTreeMap<String, [u8; 4]>,
+            only: Option<String>,
+        }
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/pictures"));
+        let text = fs::read(folder.join("expected.json")).unwrap();
+        let all: std::collections::BTreeMap<String, Expected> = serde_json::from_slice(&text).unwrap();
+        for (name, expected) in &all {
+            let read = Picture::read(&folder.join(name), None);
+            if expected.only.as_deref() == Some("page") {
+                let error = read.err().map(|error| format!("{error:#}")).unwrap_or_default();
+                assert!(
+                    error.contains("AVIF is not read: convert it to PNG"),
+                    "{name}: {error}"
+                );
+                continue;
+            }
+            let picture = read.unwrap();
+            assert_eq!(picture.size(), expected.size, "{name}");
+            let rgba = picture.image.to_rgba8();
+            for (at, right) in &expected.pixels {
+                let (x, y) = at.split_once(',').unwrap();
+                let found = rgba.get_pixel(x.parse().unwrap(), y.parse().unwrap()).0;
+                // Colours that alpha hides are none.
+                let visible = if right[3] == 0 { 3..4 } else { 0..4 };
+                let worst = visible.map(|i| found[i].abs_diff(right[i])).max();
+                assert!(
+                    worst <= Some(expected.within),
+                    "{name} at {at}: {found:?}, not {right:?}"
+                );
+            }
+        }
+        assert!(all.len() > 30);
     }
 
     #[test]

@@ -51,7 +51,12 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Raw>> {
     fn floats<T: Copy>(values: &[T], float: impl Fn(T) -> f32) -> Samples {
         Samples::F32(values.iter().map(|&value| float(value)).collect())
     }
-    let samples = match decoder.read_image().context(DAMAGED)? {
+    let white_is_zero = number(&mut decoder, Tag::PhotometricInterpretation) == Some(0);
+    let mut values = decoder.read_image().context(DAMAGED)?;
+    if white_is_zero {
+        as_stored(&mut values);
+    }
+    let samples = match values {
         DecodingResult::U8(values) => Samples::U8(values),
         DecodingResult::U16(values) => Samples::U16(values),
         DecodingResult::U32(values) => floats(&values, |value| value as f32),
@@ -69,6 +74,20 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Raw>> {
         height,
         channels,
         samples,
+        white_is_zero,
         orientation,
     }))
+}
+
+/// The reader turns values of which the largest is black over as if they used all their bits: which they use would no
+/// longer show.
+fn as_stored(values: &mut DecodingResult) {
+    match values {
+        DecodingResult::U16(values) => values.iter_mut().for_each(|value| *value = !*value),
+        DecodingResult::U32(values) => values.iter_mut().for_each(|value| *value = !*value),
+        DecodingResult::U64(values) => values.iter_mut().for_each(|value| *value = !*value),
+        DecodingResult::F32(values) => values.iter_mut().for_each(|value| *value = 1.0 - *value),
+        DecodingResult::F64(values) => values.iter_mut().for_each(|value| *value = 1.0 - *value),
+        _ => {} // It refuses others.
+    }
 }

@@ -155,6 +155,15 @@ fn more_than_8_bits_are_stretched() {
         file.write_image::<colortype::Gray32>(WIDTH, HEIGHT, &integers)
             .unwrap();
     });
+    // Where the largest value is black.
+    let overturned: Vec<u16> = twelve.as_raw().iter().map(|&value| 4095 - value).collect();
+    tiff("white_is_zero.tif", &|file| {
+        let mut page = file.new_image::<colortype::Gray16>(WIDTH, HEIGHT).unwrap();
+        page.encoder()
+            .write_tag(tiff::tags::Tag::PhotometricInterpretation, 0u16)
+            .unwrap();
+        page.write_data(&overturned).unwrap();
+    });
     tiff("pages.tif", &|file| {
         for at in [HERE, THERE] {
             file.write_image::<colortype::RGB8>(WIDTH, HEIGHT, scene(at).as_raw())
@@ -248,7 +257,12 @@ fn kinds_that_are_not_read_are_named() {
     fs::write(folder.join("a.avif"), avif).unwrap();
     assert_refused(
         &predict(&folder.join("a.avif"), "1,1,1", &[]),
-        "Avif is not read: convert it to PNG",
+        "AVIF is not read: convert it to PNG",
+    );
+    fs::write(folder.join("a.heic"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap();
+    assert_refused(
+        &predict(&folder.join("a.heic"), "1,1,1", &[]),
+        "HEIC is not read: convert it to PNG",
     );
     fs::write(
         folder.join("a.svg"),

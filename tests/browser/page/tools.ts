@@ -5,6 +5,7 @@ import {
   type PictureSource,
   type PredictedMask,
   type Prompt,
+  readPicture,
   Sam2,
   Sam2Error,
 } from "sam2-web";
@@ -61,7 +62,15 @@ export const largest = (values: Iterable<number>) =>
 export const tools = {
   Sam2,
   Mask,
+  readPicture,
   iou,
+
+  /** A file of tests/pictures. */
+  async picture(name: string): Promise<Blob> {
+    const response = await fetch(new URL(`../pictures/${name}`, document.baseURI));
+    if (!response.ok) throw new Error(`${name}: ${response.status}`);
+    return response.blob();
+  },
 
   /** A file of tests/parity's browser fixture. */
   async fixture(file: string): Promise<Blob> {

@@ -96,6 +96,19 @@ test("a picture: lost in the encode, in a click, and while idle", async ({ page 
   await expect(page.locator("#samples button").nth(2)).toHaveAttribute("aria-pressed", "true");
 });
 
+test("lost in the first picture's encode, and while a clip opens", async ({ page }) => {
+  await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
+  await expect(page.locator("#status")).toContainText("Looking at the picture", SLOW);
+  await kill(page);
+  await expect(page.locator("#toasts")).toContainText("nothing you clicked is lost", SLOW);
+  await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
+  await expect(page.locator("#model")).toContainText("SAM 2.1", SLOW);
+
+  await kill(page);
+  await page.locator("#samples button.clip").first().click();
+  await expect(page.locator("#track")).toBeVisible(SLOW);
+});
+
 test("a clip: lost in a prompt and while it is tracked", async ({ page }) => {
   await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
   await page.locator("#samples button.clip").first().click();

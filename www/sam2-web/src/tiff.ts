@@ -12,6 +12,8 @@ export async function readTiff(blob: Blob, range?: Range): Promise<RawPicture> {
     const file = await fromArrayBuffer(bytes);
     const image = await file.getImage(0);
     const [width, height] = [image.getWidth(), image.getHeight()];
+    // A page without a size is what a file of which the end is missing tells of.
+    if (!(width > 0 && height > 0)) throw new Error("it has no size");
     checkSize(width, height);
     const data = await pixelsOf(image, range);
     const orientation = await image.fileDirectory.loadValue("Orientation");
