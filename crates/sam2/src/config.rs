@@ -1,5 +1,5 @@
-//! A network's shape as data. The fields and their names are those of the official YAML files
-//! (facebookresearch/sam2, `sam2/configs`); what is equal in all of them is not a field.
+//! A network's configuration. The fields have the names of the official YAML files (facebookresearch/sam2,
+//! `sam2/configs`). Values that are equal in all official files are constants of the code, not fields.
 
 pub(crate) mod decoder;
 mod official;
@@ -10,7 +10,7 @@ pub(crate) use official::MAX_CONFIG;
 use sam2_ops::{ParameterSpec, WeightsError};
 use serde::{Deserialize, Serialize};
 
-/// Which release's semantics: they differ in how occlusion and object pointers enter the memory.
+/// The release of SAM 2. The releases differ in how occlusion and object pointers enter the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
     /// SAM 2, July 2024.
@@ -34,32 +34,32 @@ impl std::fmt::Display for Version {
 /// Everything that is needed to build a network from its tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sam2Config {
-    /// `tiny`, `small`, `base_plus`, `large`, or what the file calls itself.
+    /// `tiny`, `small`, `base_plus`, `large`, or the name that a file gives.
     pub name: String,
     /// SAM 2 or SAM 2.1.
     pub version: Version,
-    /// Side in pixels of the square that a picture is resized to.
+    /// Side, in pixels, of the square to which pictures are resized.
     pub image_size: usize,
     /// The hierarchical vision transformer.
     pub trunk: HieraConfig,
-    /// The feature pyramid over it.
+    /// The feature pyramid over the trunk's stages.
     pub neck: FpnNeckConfig,
-    /// How many of the pyramid's deepest levels are dropped after the neck.
+    /// The number of the pyramid's deepest levels that are dropped after the neck.
     pub scalp: usize,
     /// Conditions a frame's features on the memory bank.
     pub memory_attention: MemoryAttentionConfig,
     /// Turns a frame's mask into a memory.
     pub memory_encoder: MemoryEncoderConfig,
-    /// Frames in the memory bank, the prompted one included.
+    /// The number of frames in the memory bank, including the prompted one.
     pub num_maskmem: usize,
 }
 
 /// `sam2.modeling.backbones.hieradet.Hiera`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HieraConfig {
-    /// Channels of the first stage; each later stage has twice the one before.
+    /// Channels of the first stage; each later stage has twice the channels of the stage before.
     pub embed_dim: usize,
-    /// Attention heads of the first stage; each later stage has twice the one before.
+    /// Attention heads of the first stage; each later stage has twice the heads of the stage before.
     pub num_heads: usize,
     /// Blocks in each of the four stages.
     pub stages: [usize; 4],
@@ -76,9 +76,9 @@ pub struct HieraConfig {
 pub struct FpnNeckConfig {
     /// Channels of every level, and of the whole decoder.
     pub d_model: usize,
-    /// Channels that the trunk gives, deepest level first.
+    /// Channels of the trunk's stages, deepest first.
     pub backbone_channel_list: [usize; 4],
-    /// Levels (0 = finest) that receive the level above them.
+    /// Levels (0 is the finest) to which the next coarser level is added.
     pub fpn_top_down_levels: Vec<usize>,
 }
 
@@ -102,7 +102,7 @@ pub struct MemoryEncoderConfig {
     pub fuser_layers: usize,
 }
 
-/// The names of the official variants, smallest first.
+/// The names of the official variants, from the smallest to the largest.
 pub const VARIANTS: [&str; 4] = ["tiny", "small", "base_plus", "large"];
 
 impl Sam2Config {
@@ -172,13 +172,13 @@ impl Sam2Config {
         crate::parameters::of(self)
     }
 
-    /// Whether an implementation can run the network whose widths must be multiples of `multiple`; every official model
-    /// passes on a GPU, where that is 4.
+    /// Checks that an implementation supports the network's widths, all of which it needs to be multiples of `multiple`.
+    /// The GPU's is 4, and every official model passes.
     ///
     /// # Errors
-    /// [`WeightsError::Width`] with the first width that is none.
+    /// [`WeightsError::Width`] with the first width that is not a multiple.
     pub fn check_widths(&self, multiple: usize) -> Result<(), WeightsError> {
-        // The decoder's cross-attention is a fraction as wide as the tokens, and its heads share that.
+        // The decoder's cross-attention is narrower than the tokens, and its heads share that width equally.
         let of_heads = decoder::ATTENTION_DOWNSAMPLE_RATE * decoder::NUM_HEADS;
         let widths = [
             (
@@ -196,7 +196,7 @@ impl Sam2Config {
         ];
         for (key, parts, found) in widths {
             let multiple = multiple * parts;
-            // One that is no multiple of its parts is refused by the configuration already.
+            // `validate` has already refused a width that is not a multiple of its parts.
             if multiple > parts && !found.is_multiple_of(multiple) {
                 return Err(WeightsError::Width { key, multiple, found });
             }

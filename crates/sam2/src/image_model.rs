@@ -1,4 +1,4 @@
-//! The image half of the network: what a picture needs (`SAM2Base` without its memory).
+//! The part of the network that single pictures need (`sam2.modeling.sam2_base.SAM2Base` without the memory).
 
 use burn::tensor::{Device, Tensor};
 use sam2_ops::{Implementation, Parameter, TensorSource, Weights, WeightsError};
@@ -12,25 +12,25 @@ use crate::prompt_encoder::PromptEncoder;
 /// Image encoder, prompt encoder and mask decoder.
 #[derive(Debug)]
 pub struct ImageModel {
-    /// What it was built from.
+    /// The configuration that the network was built from.
     pub config: Sam2Config,
-    /// Pictures to features.
+    /// Turns pictures into features.
     pub image_encoder: ImageEncoder,
-    /// Prompts to embeddings.
+    /// Turns prompts into embeddings.
     pub prompt_encoder: PromptEncoder,
-    /// Both to masks.
+    /// Turns features and embeddings into masks.
     pub mask_decoder: MaskDecoder,
-    /// `[1, 1, 1, d]`, added to a picture's embedding where there is no memory to attend to.
+    /// `[1, 1, 1, d]`, added to a picture's embedding if there is no memory to attend to.
     pub no_mem_embed: Parameter<4>,
     implementation: Implementation,
 }
 
 impl ImageModel {
-    /// Builds the network, which is computed by `implementation`.
+    /// Builds the network from the tensors of `source`. It is computed by `implementation`.
     ///
     /// # Errors
-    /// The configuration cannot be run, a tensor is missing or has another shape, or a width is none that the implementation
-    /// can do.
+    /// The configuration cannot be run, a tensor is missing or has another shape, or the implementation does not support a
+    /// width of the network.
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
@@ -41,7 +41,7 @@ impl ImageModel {
         Ok(Self::load_from(config, Weights::new(source, implementation))?)
     }
 
-    /// The same from the root of the official module tree.
+    /// Builds the network from `weights`, the root of the official module tree. The configuration must be valid.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -58,38 +58,39 @@ impl ImageModel {
         })
     }
 
-    /// How the network is computed.
+    /// The implementation that computes the network.
     pub fn implementation(&self) -> &Implementation {
         &self.implementation
     }
 
-    /// Where the network computes.
+    /// The device on which the network is computed.
     pub fn device(&self) -> &Device {
         self.implementation.device()
     }
 
-    /// A normalised picture `[1, 3, s, s]` to its features, as both the decoder and the memory read them
+    /// A normalised picture `[1, 3, s, s]` to its features, which the decoder and the memory read
     /// (`SAM2Base.forward_image`).
     pub fn encode(&self, picture: Tensor<4>) -> ImageFeatures {
         self.mask_decoder
             .image_features(self.image_encoder.forward(picture))
     }
 
-    /// The features of a picture on its own, without memory (`SAM2ImagePredictor.set_image`).
+    /// Prepares features for prompts without a memory, by adding `no_mem_embed` (`SAM2ImagePredictor.set_image`).
     pub fn without_memory(&self, features: ImageFeatures) -> ImageFeatures {
         let embedding = features.embedding + self.no_mem_embed.value();
-        let (pe, dense) = (self.prompt_encoder.dense_pe(), self.prompt_encoder.dense(None));
+        let (image_pe, dense) = (self.prompt_encoder.dense_pe(), self.prompt_encoder.dense(None));
+        let without_mask = self
+            .mask_decoder
+            .picture_without_mask(embedding.clone(), image_pe, dense);
         ImageFeatures {
-            without_mask: Some(
-                self.mask_decoder
-                    .picture_without_mask(embedding.clone(), pe, dense),
-            ),
             embedding,
+            without_mask: Some(without_mask),
             ..features
         }
     }
 
-    /// A batch of prompts on one picture: `sparse` `[b, n, d]` or none, mask logits `[b, s/4, s/4]` or none.
+    /// Decodes a batch of prompts on one picture. `sparse` is `[b, n, d]` from [`PromptEncoder::sparse`], and `mask` is mask
+    /// logits `[b, s/4, s/4]`; either may be `None`.
     pub fn decode(
         &self,
         image: &ImageFeatures,
@@ -98,6 +99,6 @@ impl ImageModel {
     ) -> MaskDecoderOutput {
         let dense = (mask.is_some() || image.without_mask.is_none()).then(|| self.prompt_encoder.dense(mask));
         self.mask_decoder
-            .forward(image, self.prompt_encoder.dense_pe(), sparse, dense)
+            .predict_masks(image, self.prompt_encoder.dense_pe(), sparse, dense)
     }
 }

@@ -1,8 +1,12 @@
-//! Segment Anything 2 as the paper draws it: no browser, no pictures. [`checkpoint`] finds its tensors in files.
+//! The network of Segment Anything 2 (SAM 2 and SAM 2.1). Reading its tensors from files is in [`checkpoint`]; pictures,
+//! prompts and videos are handled by `sam2-predict`.
 //!
-//! Every block of the paper's figure is in a file named after it, and every parameter keeps the name it has in the
-//! official checkpoints (facebookresearch/sam2). A block is written once, in the operations of `sam2-ops`; how these are
-//! computed is an [`Implementation`] that is chosen when a model is loaded.
+//! Each block of the paper's figure is in a file named after it, and each parameter keeps its name from the official
+//! checkpoints (facebookresearch/sam2). A block is written once, in the operations of `sam2-ops`. The [`Implementation`]
+//! that is chosen when a model is loaded decides how they are computed.
+//!
+//! In shapes, b is the batch, s the side of the resized picture in pixels, d the decoder's channels (`d_model`) and
+//! `mem_dim` the channels of a memory.
 
 pub mod checkpoint;
 pub mod config;

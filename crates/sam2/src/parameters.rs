@@ -1,4 +1,4 @@
-//! Which of the official `state_dict`'s tensors a network takes.
+//! The tensors of the official `state_dict` that a network takes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::video_model::VideoModel;
 pub(crate) fn of(config: &Sam2Config) -> Vec<ParameterSpec> {
     let load = |mut weights: Weights<'_>| {
         let image = ImageModel::load_from(config, weights.root())?;
-        // Of the checkpoints, but never read: memories know no absence of positions.
+        // Official checkpoints contain this tensor, but no official configuration reads it.
         weights.parameter::<3>("no_mem_pos_enc", [1, 1, config.neck.d_model])?;
         VideoModel::load_memory_from(Arc::new(image), weights)?;
         Ok::<_, WeightsError>(())
@@ -20,8 +20,8 @@ pub(crate) fn of(config: &Sam2Config) -> Vec<ParameterSpec> {
     list_parameters(load).expect("nothing is missing from a list")
 }
 
-/// Whether a tensor (by official name) belongs to the memory part, that pictures do without:
-/// a checkpoint of an image-only model has none of these.
+/// Whether a tensor (by official name) belongs to the memory, which only video needs. A checkpoint of an image-only model
+/// has none of these.
 pub fn is_memory(name: &str) -> bool {
     const EXACT: [&str; 4] = [
         "maskmem_tpos_enc",

@@ -1,25 +1,25 @@
-//! The prompt encoder (`sam2.modeling.sam.prompt_encoder.PromptEncoder`): clicks, boxes and masks to embeddings.
-
-use std::f32::consts::TAU;
+//! The prompt encoder, which turns clicks, boxes and masks into embeddings
+//! (`sam2.modeling.sam.prompt_encoder.PromptEncoder`).
 
 use burn::tensor::{Tensor, TensorData};
 use sam2_ops::{Activation, Implementation, LayerNorm, Linear, Parameter, PatchMerge, Weights, WeightsError};
 
 use crate::config::Sam2Config;
+use crate::position_encoding::{position_embedding_random, position_embedding_random_grid};
 
-/// Width of the mask's hidden convolutions, hard-coded in `sam2_base`.
+/// Channels of the mask's second convolution, hard-coded in `sam2_base._build_sam_heads`.
 const MASK_IN_CHANS: usize = 16;
 /// `LayerNorm2d`'s default.
 const EPS: f64 = 1e-6;
 
-/// What a point of a prompt is.
+/// What a point of a prompt means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointLabel {
-    /// No point: fills up batches, and marks the end of every point prompt.
+    /// Not a point: it fills up batches and is appended to every prompt of points.
     Padding,
-    /// Not on the object.
+    /// A click that is not on the object.
     Negative,
-    /// On the object.
+    /// A click on the object.
     Positive,
     /// A box's upper left corner.
     BoxTopLeft,
@@ -28,7 +28,7 @@ pub enum PointLabel {
 }
 
 impl PointLabel {
-    /// Row of the embedding table.
+    /// Row of [`PromptEncoder`]'s table `labels`.
     fn row(self) -> usize {
         match self {
             Self::Padding => 0,
@@ -43,16 +43,16 @@ impl PointLabel {
 /// A point of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// In pixels of the resized, square picture.
+    /// Pixels from the left edge of the resized, square picture.
     pub x: f32,
-    /// In pixels of the resized, square picture.
+    /// Pixels from the top edge of the resized, square picture.
     pub y: f32,
-    /// What it says.
+    /// What the point means.
     pub label: PointLabel,
 }
 
 impl Point {
-    /// A point that says nothing.
+    /// A point without a meaning, for padding.
     pub const PADDING: Self = Self {
         x: 0.0,
         y: 0.0,
@@ -60,10 +60,10 @@ impl Point {
     };
 }
 
-/// Turns prompts into what the mask decoder reads.
+/// Turns prompts into the embeddings that the mask decoder reads.
 ///
-/// Points are embedded on the host: they are a few numbers, and a GPU's sine may be wrong by 2^-11 (WGSL allows it),
-/// which would move logits by thousandths.
+/// Points are embedded on the host: they are only a few numbers, and WGSL allows a GPU's sine an error of 2^-11, which
+/// would change logits by thousandths.
 #[derive(Debug)]
 pub struct PromptEncoder {
     /// `[2, d/2]`, random and fixed: `pe_layer.positional_encoding_gaussian_matrix`.
@@ -100,7 +100,9 @@ impl PromptEncoder {
         Ok(Self {
             mask_downscaling: MaskDownscaling::load(weights.at("mask_downscaling"), dim)?,
             no_mask_embed: no_mask_embed.map(|embed| embed.reshape([1, 1, 1, dim])),
-            dense_pe: weights.table([1, side, side, dim], || encode_grid(side, &gaussian)),
+            dense_pe: weights.table([1, side, side, dim], || {
+                position_embedding_random_grid(side, &gaussian)
+            }),
             image_size: config.image_size,
             gaussian,
             labels,
@@ -109,9 +111,8 @@ impl PromptEncoder {
         })
     }
 
-    /// The sparse embedding of `points` (`[batch][n]`, as many in each): `[batch, n + 1, d]`.
-    /// A padding point is appended, as both official predictors do; no points at all give `[batch, 0, d]`
-    /// by not calling this.
+    /// The sparse embedding of `points` (`[batch][n]`, with the same n for each prompt): `[batch, n + 1, d]`. A padding
+    /// point is appended, as in both official predictors. A prompt without points has no sparse embedding.
     pub fn sparse(&self, points: &[Vec<Point>]) -> Tensor<3> {
         let (batch, n) = (points.len(), points.first().map_or(0, Vec::len) + 1);
         let mut sparse = Vec::with_capacity(batch * n * self.dim);
@@ -124,10 +125,10 @@ impl PromptEncoder {
                 sparse.extend_from_slice(label);
                 continue;
             }
-            // To the pixel's centre, then to [0, 1].
+            // Shift to the centre of the pixel, then scale to [0, 1]
             let position = [point.x, point.y].map(|v| (v + 0.5) / self.image_size as f32);
             sparse.extend(
-                encode_position(position, &self.gaussian)
+                position_embedding_random(position, &self.gaussian)
                     .into_iter()
                     .zip(label)
                     .map(|(p, l)| p + l),
@@ -137,7 +138,7 @@ impl PromptEncoder {
         Tensor::from_data(sparse, self.implementation.device())
     }
 
-    /// The dense embedding of mask logits `[b, 4h, 4w]`: `[b, h, w, d]`; without a mask `[1, 1, 1, d]`.
+    /// The dense embedding: `[b, h, w, d]` of mask logits `[b, 4h, 4w]`, or `no_mask_embed` `[1, 1, 1, d]` without a mask.
     pub fn dense(&self, mask: Option<Tensor<3>>) -> Tensor<4> {
         match mask {
             Some(mask) => self.mask_downscaling.forward(mask.unsqueeze_dim(3)),
@@ -151,7 +152,7 @@ impl PromptEncoder {
     }
 }
 
-/// `mask_downscaling`: a mask four times as fine as the image embedding to that embedding's grid.
+/// `mask_downscaling`: a mask of four times the image embedding's resolution to the embedding's grid.
 #[derive(Debug)]
 struct MaskDownscaling {
     conv1: PatchMerge,
@@ -182,58 +183,5 @@ impl MaskDownscaling {
             .norm2
             .forward_activated(self.conv2.forward(x), Activation::Gelu);
         self.conv3.forward(x)
-    }
-}
-
-/// `PositionEmbeddingRandom`: x and y in [0, 1] to `d` values, sines then cosines; `gaussian` is `[2, d/2]`.
-fn encode_position([x, y]: [f32; 2], gaussian: &[f32]) -> Vec<f32> {
-    let (of_x, of_y) = gaussian.split_at(gaussian.len() / 2);
-    let (x, y) = (2.0 * x - 1.0, 2.0 * y - 1.0);
-    let angles = || of_x.iter().zip(of_y).map(|(gx, gy)| (x * gx + y * gy) * TAU);
-    angles().map(f32::sin).chain(angles().map(f32::cos)).collect()
-}
-
-/// The same of the centres of a grid's `side` x `side` cells, row by row: `[side, side, d]`. Sine and cosine of a sum
-/// follow from those of x and of y alone, which are a hundred times fewer.
-fn encode_grid(side: usize, gaussian: &[f32]) -> Vec<f32> {
-    let (of_x, of_y) = gaussian.split_at(gaussian.len() / 2);
-    let rotations = |of_axis: &[f32]| -> Vec<(f64, f64)> {
-        let centres = (0..side).map(|i| 2.0 * ((i as f64 + 0.5) / side as f64) - 1.0);
-        centres
-            .flat_map(|centre| {
-                of_axis
-                    .iter()
-                    .map(move |g| (centre * f64::from(*g) * f64::from(TAU)).sin_cos())
-            })
-            .collect()
-    };
-    let (columns, rows) = (rotations(of_x), rotations(of_y));
-    let mut values = Vec::with_capacity(side * side * gaussian.len());
-    for row in rows.chunks_exact(of_y.len()) {
-        for column in columns.chunks_exact(of_x.len()) {
-            let pairs = || row.iter().zip(column);
-            values.extend(pairs().map(|((sin, cos), (sin_x, cos_x))| (sin_x * cos + cos_x * sin) as f32));
-            values.extend(pairs().map(|((sin, cos), (sin_x, cos_x))| (cos_x * cos - sin_x * sin) as f32));
-        }
-    }
-    values
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grid_is_its_cells_one_by_one() {
-        let gaussian = [0.3, -1.7, 2.2, 0.01, 1.1, -0.4, 0.9, -3.0];
-        let side = 5;
-        let centre = |i: usize| (i as f32 + 0.5) / side as f32;
-        let one_by_one =
-            (0..side * side).flat_map(|i| encode_position([centre(i % side), centre(i / side)], &gaussian));
-        let grid = encode_grid(side, &gaussian);
-        assert_eq!(grid.len(), side * side * gaussian.len());
-        for (a, b) in grid.into_iter().zip(one_by_one) {
-            assert!((a - b).abs() < 3e-6, "{a} for {b}");
-        }
     }
 }

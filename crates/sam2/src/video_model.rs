@@ -1,5 +1,6 @@
-//! One frame of one object, by parts (`sam2.modeling.sam2_base.SAM2Base.track_step`): conditioning on the memory,
-//! the SAM heads, and the making of a memory. Which memories, and of what frame, is the caller's to choose.
+//! The whole network, with the memory (`sam2.modeling.sam2_base.SAM2Base`): the steps of `track_step` for one object on one
+//! frame. These are conditioning on the memory, the SAM heads, and encoding a new memory. The caller chooses the memories
+//! ([`crate::memory::recall`]).
 
 use std::sync::Arc;
 
@@ -18,18 +19,22 @@ use crate::memory::{MemoryAttention, MemoryEncoder, MemoryRules};
 use crate::position_encoding::{get_1d_sine_pe, position_embedding_sine};
 use crate::prompt_encoder::Point;
 
-/// Logit of every pixel where the object is not there.
+/// Logit of every pixel of a mask if the object is not visible.
 const NO_OBJ_SCORE: f32 = -1024.0;
-/// `sigmoid_scale_for_mem_enc` and `sigmoid_bias_for_mem_enc`: from a mask's probabilities to what the memory encoder
-/// reads, and from a given mask to logits.
+/// `sigmoid_scale_for_mem_enc`, which turns a mask's probabilities into what the memory encoder reads, and `out_scale` of
+/// `_use_mask_as_output`, which turns a given mask into logits.
 const SCALE: f32 = 20.0;
+/// `sigmoid_bias_for_mem_enc` and `out_bias`, added after [`SCALE`].
 const BIAS: f32 = -10.0;
 
 /// The whole network.
 #[derive(Debug)]
 pub struct VideoModel {
-    /// What a picture needs; shared with those who work on pictures, so that its weights are on the device once.
+    /// The part that single pictures need. It is shared, so that its weights are on the device only once if an image
+    /// predictor uses it too.
     pub image: Arc<ImageModel>,
+    /// A convolution of kernel and stride 4: weight `[1, 1, 4, 4]` and bias `[1]`.
+    mask_downsample: (Parameter<4>, Parameter<1>),
     memory_attention: MemoryAttention,
     memory_encoder: MemoryEncoder,
     /// `[num_maskmem, mem_dim]`.
@@ -38,55 +43,53 @@ pub struct VideoModel {
     maskmem_pos_enc: Parameter<2>,
     /// `[d]`.
     no_obj_ptr: Parameter<1>,
-    /// `[mem_dim]`, added to the memory of an object that is not there; SAM 2.0 has none.
+    /// `[mem_dim]`, added to the memory of a frame on which the object is not visible; `None` in SAM 2.0.
     pub no_obj_embed_spatial: Option<Parameter<1>>,
     /// `[1]`: [`NO_OBJ_SCORE`].
     no_obj_score: Parameter<1>,
     obj_ptr_proj: Mlp,
-    /// SAM 2.0 does not place pointers in time.
+    /// `None` in SAM 2.0, whose object pointers have no temporal positions.
     obj_ptr_tpos_proj: Option<Linear>,
-    /// Weight `[1, 1, 4, 4]` and bias `[1]`.
-    mask_downsample: (Parameter<4>, Parameter<1>),
 }
 
-/// A frame's memory of an object, and when it was.
+/// A frame's memory of an object, and its position in time.
 #[derive(Clone, Debug)]
 pub struct SpatialMemory {
-    /// `[1, hw, mem_dim]`, from [`VideoModel::encode_memory`].
+    /// `[1, hw, mem_dim]`, from [`VideoModel::encode_new_memory`].
     pub features: Tensor<3>,
-    /// 0 for conditioning frames, then 1 (oldest) to `num_maskmem - 1` (latest).
+    /// 0 for conditioning frames, else 1 (oldest) to `num_maskmem - 1` (latest).
     pub t_pos: usize,
 }
 
-/// An object pointer, and how long ago it was.
+/// An object pointer, and its distance in time.
 #[derive(Clone, Debug)]
 pub struct ObjectPointer {
     /// `[1, d]`, from [`SamOutput::obj_ptr`].
     pub pointer: Tensor<2>,
-    /// In frames, positive towards where tracking comes from.
+    /// In frames, positive for frames that tracking has passed.
     pub distance: i64,
 }
 
-/// What the SAM heads say of one object on one frame.
+/// What the SAM heads predict for one object on one frame.
 #[derive(Clone, Debug)]
 pub struct SamOutput {
-    /// Logits `[1, n, s/4, s/4]`: three candidates or one mask; -1024 everywhere where the object is not there.
+    /// Logits `[1, n, s/4, s/4]`: three candidates or one mask. All are -1024 if the object is not visible.
     pub low_res_multimasks: Tensor<4>,
     /// Predicted IoUs `[1, n]`.
     pub ious: Tensor<2>,
-    /// The one with the best predicted IoU: `[1, s/4, s/4]`.
+    /// Logits `[1, s/4, s/4]` of the mask with the best predicted IoU.
     pub low_res_masks: Tensor<3>,
-    /// `[1, d]`.
+    /// The object pointer `[1, d]`.
     pub obj_ptr: Tensor<2>,
     /// `[1, 1]`, positive where the object is visible.
     pub object_score_logits: Tensor<2>,
 }
 
 impl VideoModel {
-    /// Builds the network from all of its tensors; it is computed by `implementation`.
+    /// Builds the network from the tensors of `source`. It is computed by `implementation`.
     ///
     /// # Errors
-    /// As [`ImageModel::load`].
+    /// The same as of [`ImageModel::load`].
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
@@ -98,7 +101,7 @@ impl VideoModel {
         )
     }
 
-    /// Adds the memory to an image model that is already on the device, from the same weights.
+    /// Adds the memory to an image model that is already on the device. `source` has the tensors of the same network.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -111,7 +114,7 @@ impl VideoModel {
         )?)
     }
 
-    /// The same from the root of the official module tree.
+    /// Adds the memory to an image model, from `weights`, the root of the official module tree.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -131,6 +134,7 @@ impl VideoModel {
             mask_downsample.parameter("bias", [1])?,
         );
         Ok(Self {
+            mask_downsample,
             memory_attention: MemoryAttention::load(config, weights.at("memory_attention"))?,
             memory_encoder: MemoryEncoder::load(config, weights.at("memory_encoder"))?,
             maskmem_tpos_enc: maskmem_tpos_enc.map(|enc| enc.reshape([num_maskmem, mem_dim])),
@@ -144,12 +148,11 @@ impl VideoModel {
             no_obj_score: weights.table([1], || vec![NO_OBJ_SCORE]),
             obj_ptr_proj: Mlp::load(weights.at("obj_ptr_proj"), &[dim; 4], Activation::Relu)?,
             obj_ptr_tpos_proj: obj_ptr_tpos_proj.transpose()?,
-            mask_downsample,
             image,
         })
     }
 
-    /// The official rules of this network's bank.
+    /// The official options of a memory bank for this network.
     pub fn rules(&self) -> MemoryRules {
         MemoryRules::new(self.image.config.num_maskmem)
     }
@@ -158,29 +161,139 @@ impl VideoModel {
         self.image.implementation()
     }
 
-    /// A frame's features conditioned on an object's memories; `max_pointers` as [`MemoryRules::max_pointers`].
+    /// The prompt encoder and the mask decoder (`_forward_sam_heads`). `backbone_features` come from
+    /// [`Self::prepare_memory_conditioned_features`] or [`ImageModel::without_memory`]. `points` are in pixels of the resized
+    /// picture, and there are none on a frame that is only tracked. `mask` are the logits `[1, s/4, s/4]` of an earlier
+    /// prediction.
+    pub fn forward_sam_heads(
+        &self,
+        backbone_features: &ImageFeatures,
+        points: &[Point],
+        mask: Option<Tensor<3>>,
+        multimask_output: bool,
+    ) -> SamOutput {
+        let implementation = self.implementation();
+        // If no points are provided, pad with an empty point
+        let points = match points {
+            [] => vec![Point::PADDING],
+            points => points.to_vec(),
+        };
+        let sparse_embeddings = self.image.prompt_encoder.sparse(&[points]);
+        let output = self
+            .image
+            .decode(backbone_features, Some(sparse_embeddings), mask);
+        let object_score_logits = output.object_score_logits;
+        let if_not_visible = |instead: &Parameter<1>| {
+            Some(Hidden {
+                object_score_logits: object_score_logits.clone(),
+                instead: instead.value(),
+            })
+        };
+
+        // Take the best mask prediction (with the highest IoU estimation), a hard choice between object and no object
+        let [_, count, h, w] = output.masks.dims();
+        let masks = output.masks.reshape([1, count, h * w]);
+        let stability = (!multimask_output).then(|| DynamicMultimask::default().into());
+        let best = choose(implementation, masks.clone(), output.iou_pred.clone(), stability);
+        let no_obj_score = if_not_visible(&self.no_obj_score);
+        let low_res_masks = pick(implementation, masks.clone(), Some(&best), no_obj_score);
+        let low_res_masks: Tensor<3> = low_res_masks.reshape([1, h, w]);
+        let (low_res_multimasks, ious) = if multimask_output {
+            let candidates = masks.narrow(1, 1, count - 1).reshape([1, 1, (count - 1) * h * w]);
+            let no_obj_score = if_not_visible(&self.no_obj_score);
+            let candidates = pick(implementation, candidates, None, no_obj_score);
+            let ious = output.iou_pred.narrow(1, 1, count - 1);
+            (candidates.reshape([1, count - 1, h, w]), ious)
+        } else {
+            (low_res_masks.clone().unsqueeze_dim(1), best.ious())
+        };
+
+        // Extract object pointer from the SAM output token (with occlusion handling). Without `multimask_output` it is the
+        // single mask's token, even if a candidate replaced that mask.
+        let best_token = multimask_output.then_some(&best);
+        let sam_output_token = pick(implementation, output.mask_tokens_out, best_token, None);
+        let obj_ptr = self.obj_ptr_proj.forward(sam_output_token).unsqueeze_dim(1);
+        let obj_ptr = pick(implementation, obj_ptr, None, if_not_visible(&self.no_obj_ptr));
+
+        SamOutput {
+            low_res_multimasks,
+            ious,
+            low_res_masks,
+            obj_ptr,
+            object_score_logits,
+        }
+    }
+
+    /// Turns a given mask, `[s, s]` of 0 and 1, into an output without predicting it (`_use_mask_as_output`).
+    /// `backbone_features` are not conditioned on memories; the object pointer is made from them and the mask.
+    pub fn use_mask_as_output(&self, backbone_features: &ImageFeatures, mask: &[f32]) -> SamOutput {
+        let device = self.image.device();
+        let config = &self.image.config;
+        let (side, mask_side) = (config.image_size, config.mask_side());
+        let logits = antialiased([side; 2], [mask_side; 2], |y, x| {
+            [SCALE * mask[y * side + x] + BIAS]
+        });
+        let low_res_masks =
+            Tensor::<3>::from_data(TensorData::new(logits, [1, mask_side, mask_side]), device);
+        // A dummy IoU prediction of 1 under mask input
+        let ious = Tensor::ones([1, 1], device);
+
+        // Produce an object pointer using the SAM decoder from the mask input
+        let (weight, bias) = &self.mask_downsample;
+        let options = ConvOptions::new([4, 4], [0, 0], [1, 1], 1);
+        let inputs = Tensor::<4>::from_data(TensorData::new(mask.to_vec(), [1, 1, side, side]), device);
+        let prompt = module::conv2d(inputs, weight.value(), Some(bias.value()), options);
+        let prompt = prompt.reshape([1, mask_side, mask_side]);
+        let obj_ptr = self
+            .forward_sam_heads(backbone_features, &[], Some(prompt), false)
+            .obj_ptr;
+
+        // The mask input, not the SAM decoder, decides whether the object appears
+        let is_obj_appearing = mask.iter().any(|&pixel| pixel > 0.0);
+        let object_score = SCALE * f32::from(u8::from(is_obj_appearing)) + BIAS;
+        let object_score_logits = Tensor::<2>::from_data([[object_score]], device);
+        let if_not_visible = Hidden {
+            object_score_logits: object_score_logits.clone(),
+            instead: self.no_obj_ptr.value(),
+        };
+        let obj_ptr = obj_ptr.unsqueeze_dim(1);
+        let obj_ptr = pick(self.implementation(), obj_ptr, None, Some(if_not_visible));
+
+        SamOutput {
+            low_res_multimasks: low_res_masks.clone().unsqueeze_dim(1),
+            ious,
+            low_res_masks,
+            obj_ptr,
+            object_score_logits,
+        }
+    }
+
+    /// Conditions a frame's features on an object's memories (`_prepare_memory_conditioned_features`). `max_pointers` is
+    /// [`MemoryRules::max_pointers`].
     ///
     /// # Panics
-    /// If there are no memories: a frame without any takes [`ImageModel::without_memory`].
-    pub fn condition_on_memory(
+    /// If there are no memories. The features of a frame without memories come from [`ImageModel::without_memory`].
+    pub fn prepare_memory_conditioned_features(
         &self,
         frame: &ImageFeatures,
         memories: &[SpatialMemory],
         pointers: &[ObjectPointer],
         max_pointers: usize,
     ) -> ImageFeatures {
-        let memory = Keys::new(
-            self.implementation(),
-            self.memory_bank(memories, pointers, max_pointers),
-        );
+        // Step 1: retrieve the memories
+        let memory = self.memory_bank(memories, pointers, max_pointers);
+        // Step 2: concatenate the memories and forward through the transformer encoder
+        let memory = Keys::new(self.implementation(), memory);
+        let embedding = self.memory_attention.forward(frame.embedding.clone(), &memory);
         ImageFeatures {
-            embedding: self.memory_attention.forward(frame.embedding.clone(), &memory),
+            embedding,
             without_mask: None,
             ..frame.clone()
         }
     }
 
-    /// The memory bank (`_prepare_memory_conditioned_features`): each memory's tokens, then the pointers'.
+    /// The memory bank, which is step 1 of `_prepare_memory_conditioned_features`: the tokens `[n, mem_dim]` of the
+    /// memories, then those of the object pointers, each with their positions.
     pub fn memory_bank(
         &self,
         memories: &[SpatialMemory],
@@ -193,7 +306,8 @@ impl VideoModel {
             let temporal = temporal.clone();
             Some(KeyPositions { spatial, temporal })
         };
-        // Spatial memories, the temporal position of conditioning frames being the last row
+
+        // Spatial and temporal positional encoding; the last temporal row is that of conditioning frames
         let tokens = |memory: &SpatialMemory| {
             let [_, n, _] = memory.features.dims();
             let features = memory.features.clone().reshape([n, mem_dim]);
@@ -204,23 +318,24 @@ impl VideoModel {
             positions: positions(self.maskmem_pos_enc.value()),
             rotated: true,
         }];
-        // Object pointers, each of which is as many tokens as memories are narrower than it
+
+        // If we have at least one object pointer, add them to the cross attention
         if !pointers.is_empty() {
-            let dim = self.image.config.neck.d_model;
-            let split = dim / mem_dim;
+            // Split a pointer into d / mem_dim tokens
+            let split = self.image.config.neck.d_model / mem_dim;
             let obj_ptrs = pointers.iter().map(|pointer| pointer.pointer.clone()).collect();
             let obj_ptrs = self.implementation().stack(obj_ptrs);
             bank.push(KeyGroup {
                 parts: vec![(obj_ptrs.reshape([pointers.len() * split, mem_dim]), None)],
-                positions: positions(self.pointer_positions(pointers, max_pointers, split)),
+                positions: positions(self.obj_pos(pointers, max_pointers, split)),
                 rotated: false,
             });
         }
         bank
     }
 
-    /// When each pointer was, each `split` times over: `[split * n, mem_dim]`.
-    fn pointer_positions(&self, pointers: &[ObjectPointer], max_pointers: usize, split: usize) -> Tensor<2> {
+    /// The temporal position of each of n pointers, repeated for its `split` tokens: `[split * n, mem_dim]`.
+    fn obj_pos(&self, pointers: &[ObjectPointer], max_pointers: usize, split: usize) -> Tensor<2> {
         let device = self.image.device();
         let config = &self.image.config;
         let (dim, count) = (config.neck.d_model, pointers.len() * split);
@@ -236,141 +351,42 @@ impl VideoModel {
         obj_ptr_tpos_proj.forward(Tensor::from_data(TensorData::new(values, [count, dim]), device))
     }
 
-    /// The SAM heads (`_forward_sam_heads`) on features that know the memory, or that know there is none: `points` in
-    /// the network's pixels, none while tracking; `mask` the logits `[1, s/4, s/4]` of an earlier answer.
-    pub fn sam_heads(
-        &self,
-        image: &ImageFeatures,
-        points: &[Point],
-        mask: Option<Tensor<3>>,
-        multimask: bool,
-    ) -> SamOutput {
-        let implementation = self.implementation();
-        // Without points there is one that says nothing, beside the padding.
-        let points = match points {
-            [] => vec![Point::PADDING],
-            points => points.to_vec(),
-        };
-        let sparse = self.image.prompt_encoder.sparse(&[points]);
-        let output = self.image.decode(image, Some(sparse), mask);
-        let object_score_logits = output.object_score_logits;
-        // A mask is absent where the object is.
-        let no_obj = |instead: &Parameter<1>| {
-            Some(Hidden {
-                object_score_logits: object_score_logits.clone(),
-                instead: instead.value(),
-            })
-        };
-
-        // Take the best mask prediction (with the highest IoU estimation)
-        let [_, count, h, w] = output.masks.dims();
-        let masks = output.masks.reshape([1, count, h * w]);
-        let stability = (!multimask).then(|| DynamicMultimask::default().into());
-        let choice = choose(implementation, masks.clone(), output.ious.clone(), stability);
-        let best = pick(
-            implementation,
-            masks.clone(),
-            Some(&choice),
-            no_obj(&self.no_obj_score),
-        );
-        let low_res_masks: Tensor<3> = best.reshape([1, h, w]);
-        let (low_res_multimasks, ious) = if multimask {
-            let candidates = masks.narrow(1, 1, count - 1).reshape([1, 1, (count - 1) * h * w]);
-            let candidates = pick(implementation, candidates, None, no_obj(&self.no_obj_score));
-            let ious = output.ious.narrow(1, 1, count - 1);
-            (candidates.reshape([1, count - 1, h, w]), ious)
-        } else {
-            (low_res_masks.clone().unsqueeze_dim(1), choice.ious())
-        };
-
-        // Extract object pointer from the SAM output token: the best candidate's, or the single mask's, even where a
-        // candidate replaced that mask
-        let token = pick(
-            implementation,
-            output.mask_tokens,
-            multimask.then_some(&choice),
-            None,
-        );
-        let obj_ptr = self.obj_ptr_proj.forward(token).unsqueeze_dim(1);
-        SamOutput {
-            low_res_multimasks,
-            ious,
-            low_res_masks,
-            obj_ptr: pick(implementation, obj_ptr, None, no_obj(&self.no_obj_ptr)),
-            object_score_logits,
-        }
-    }
-
-    /// A mask that is given, `[s, s]` of 0 and 1, as the answer (`_use_mask_as_output`); `image` knows no memory.
-    pub fn mask_as_output(&self, image: &ImageFeatures, mask: &[f32]) -> SamOutput {
-        let device = self.image.device();
-        let config = &self.image.config;
-        let (side, mask_side) = (config.image_size, config.mask_side());
-        let (weight, bias) = &self.mask_downsample;
-        let options = ConvOptions::new([4, 4], [0, 0], [1, 1], 1);
-        let inputs = Tensor::<4>::from_data(TensorData::new(mask.to_vec(), [1, 1, side, side]), device);
-        let prompt = module::conv2d(inputs, weight.value(), Some(bias.value()), options);
-        let heads = self.sam_heads(image, &[], Some(prompt.reshape([1, mask_side, mask_side])), false);
-
-        let logits = antialiased([side; 2], [mask_side; 2], |y, x| {
-            [SCALE * mask[y * side + x] + BIAS]
-        });
-        let low_res_masks =
-            Tensor::<3>::from_data(TensorData::new(logits, [1, mask_side, mask_side]), device);
-        let is_obj_appearing = mask.iter().any(|&pixel| pixel > 0.0);
-        let object_score = SCALE * f32::from(u8::from(is_obj_appearing)) + BIAS;
-        let object_score_logits = Tensor::<2>::from_data([[object_score]], device);
-        let hidden = Hidden {
-            object_score_logits: object_score_logits.clone(),
-            instead: self.no_obj_ptr.value(),
-        };
-        SamOutput {
-            low_res_multimasks: low_res_masks.clone().unsqueeze_dim(1),
-            ious: Tensor::ones([1, 1], device),
-            low_res_masks,
-            obj_ptr: pick(
-                self.implementation(),
-                heads.obj_ptr.unsqueeze_dim(1),
-                None,
-                Some(hidden),
-            ),
-            object_score_logits,
-        }
-    }
-
-    /// Makes the memory `[1, hw, mem_dim]` of a frame (`_encode_new_memory`) from its embedding (without memory) and the
-    /// object's mask `[1, s/4, s/4]`. `binarize` is for masks that a person prompted.
-    pub fn encode_memory(
+    /// Encodes a frame and an object's mask into a memory `[1, hw, mem_dim]` (`_encode_new_memory`). `embedding`
+    /// `[1, h, w, d]` is not conditioned on memories, `low_res_masks` are logits `[1, s/4, s/4]`, `object_score_logits` is
+    /// `[1, 1]`, and `binarize` is for masks that a user prompted.
+    pub fn encode_new_memory(
         &self,
         embedding: Tensor<4>,
         low_res_masks: Tensor<3>,
         object_score_logits: Tensor<2>,
         binarize: bool,
     ) -> Tensor<3> {
-        let memory = self.maskmem_features(embedding, low_res_masks, binarize);
-        let absent = self.no_obj_embed_spatial.as_ref().map(Parameter::value);
+        let maskmem_features = self.maskmem_features(embedding, low_res_masks, binarize);
+        // Add a no-object embedding to the spatial memory if no object appears in the frame
+        let no_obj_embed = self.no_obj_embed_spatial.as_ref().map(Parameter::value);
         let score = object_score_logits.reshape([1]);
         self.implementation()
-            .finish_memory(memory, absent, score)
+            .finish_memory(maskmem_features, no_obj_embed, score)
             .unsqueeze_dim(0)
     }
 
-    /// The same as if the object were there, and before it is rounded: `[hw, mem_dim]`.
+    /// The memory encoder's output `[hw, mem_dim]`: a memory before the no-object embedding is added and before it is
+    /// rounded.
     pub fn maskmem_features(
         &self,
         embedding: Tensor<4>,
         low_res_masks: Tensor<3>,
         binarize: bool,
     ) -> Tensor<2> {
-        let masks = MaskForMemory {
+        let mask_for_mem = MaskForMemory {
             low_res_masks,
             image_size: self.image.config.image_size,
             binarize,
             scale: SCALE,
             bias: BIAS,
         };
-        let memory = self.memory_encoder.forward(embedding, masks);
-        let [_, h, w, mem_dim] = memory.dims();
-        memory.reshape([h * w, mem_dim])
+        let maskmem_features = self.memory_encoder.forward(embedding, mask_for_mem);
+        let [_, h, w, mem_dim] = maskmem_features.dims();
+        maskmem_features.reshape([h * w, mem_dim])
     }
 }

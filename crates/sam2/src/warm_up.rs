@@ -1,4 +1,4 @@
-//! What a device compiles on first use, compiled while a network's weights are still on their way.
+//! Compiles a network's kernels while its weights are still being loaded.
 
 use burn::tensor::{Tensor, TensorData, f16};
 use sam2_ops::{Implementation, TensorSource, WeightsError};
@@ -7,11 +7,11 @@ use crate::image_model::ImageModel;
 use crate::prompt_encoder::{Point, PointLabel};
 use crate::{LoadError, Sam2Config};
 
-/// Makes the pipelines that an [`ImageModel`] of `config` needs to encode a picture and to answer a click on it. Nothing
-/// is computed: kernels are compiled and left at that. `half`: the weights are f16.
+/// Compiles the kernels that an [`ImageModel`] of `config` needs to encode a picture and to answer a click on it. Nothing
+/// is computed. `half` says that the weights are f16.
 ///
-/// Nothing is done for a network that needs much more memory than any official one, for so far it is only a claim of a
-/// file's header.
+/// Nothing is compiled for a network that needs much more memory than any official one: so far, such a network is only
+/// announced by a file's header, and the file may be damaged.
 ///
 /// # Errors
 /// [`LoadError`] for a network that the implementation cannot run.
@@ -25,13 +25,13 @@ pub fn warm_up(config: &Sam2Config, half: bool, implementation: &Implementation)
     done
 }
 
-/// Whether the weights and the largest features that warming up allocates are 256 MiB each at most.
+/// Whether the weights and the largest features that warming up allocates are at most 256 MiB each.
 fn is_modest(config: &Sam2Config) -> bool {
-    const MOST: usize = 1 << 26;
+    const MAX_VALUES: usize = 1 << 26;
     let weights = shallow(config).parameters();
     let weights = weights.iter().map(|spec| spec.shape.iter().product::<usize>());
     let hidden = config.mask_side().pow(2) * 4 * config.trunk.embed_dim;
-    weights.fold(0, usize::saturating_add) <= MOST && hidden <= MOST
+    weights.fold(0, usize::saturating_add) <= MAX_VALUES && hidden <= MAX_VALUES
 }
 
 fn run(config: &Sam2Config, half: bool, implementation: &Implementation) -> Result<(), LoadError> {
@@ -54,20 +54,20 @@ fn run(config: &Sam2Config, half: bool, implementation: &Implementation) -> Resu
     Ok(())
 }
 
-/// The same widths with as few blocks as are of all kinds: kernels are the same, and weights few.
+/// The same network with the fewest blocks that still include every kind: it needs the same kernels and few weights.
 fn shallow(config: &Sam2Config) -> Sam2Config {
     let mut shallow = config.clone();
     let [first, second, third, fourth] = config.trunk.stages;
     let stages = [first.min(2), second.min(2), third.min(3), fourth.min(2)];
     shallow.trunk.stages = stages;
-    // The third stage's last block, if it is not its first, where queries are pooled.
+    // One block attends globally: the third stage's last, unless that is also its first, which pools queries.
     let global = !config.trunk.global_att_blocks.is_empty() && stages[2] > 1;
     let block = global.then(|| stages[0] + stages[1] + stages[2] - 1);
     shallow.trunk.global_att_blocks = block.into_iter().collect();
     shallow
 }
 
-/// Weights for that.
+/// A source of weights that are all zero.
 struct Zeros {
     half: bool,
 }

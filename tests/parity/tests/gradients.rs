@@ -61,7 +61,7 @@ fn every_parameter_of_the_mask_decoder() {
         .float()
         .expand([PROMPTS, 4, 4 * side, 4 * side]);
 
-    let output = decoder.forward(&image, prompt_encoder.dense_pe(), Some(sparse), Some(dense));
+    let output = decoder.predict_masks(&image, prompt_encoder.dense_pe(), Some(sparse), Some(dense));
     let pixels = 16 * side * side;
     let masks: Tensor<3> = output.masks.reshape([PROMPTS, 4, pixels]);
     let target: Tensor<3> = target.reshape([PROMPTS, 4, pixels]);
@@ -72,7 +72,7 @@ fn every_parameter_of_the_mask_decoder() {
     let focal = (weight * cross * (-right + 1.0).powi_scalar(2)).mean();
     let sum = |x: Tensor<3>| x.sum_dim(2);
     let dice = (sum(p.clone() * target.clone()) * 2.0 + 1.0) / (sum(p) + sum(target) + 1.0);
-    let ious = (output.ious - 0.5).abs().mean();
+    let ious = (output.iou_pred - 0.5).abs().mean();
     let score = output.object_score_logits;
     let score = cross_entropy(score.clone(), score.ones_like()).mean();
     let loss = focal * 20.0 + (-dice + 1.0).mean() + ious + score;

@@ -23,8 +23,8 @@ fn all_masks_scores_and_tokens() {
             let mask = case.mask_input.then(|| mask.clone());
             let output = model.decode(&image, sparse, mask);
             fixture.assert_close(&of("all_masks"), output.masks, LOGITS);
-            fixture.assert_close(&of("tokens"), output.mask_tokens, LOGITS);
-            fixture.assert_close(&of("all_iou"), output.ious, SCORES);
+            fixture.assert_close(&of("tokens"), output.mask_tokens_out, LOGITS);
+            fixture.assert_close(&of("all_iou"), output.iou_pred, SCORES);
             fixture.assert_close(&of("obj_score"), output.object_score_logits, LOGITS);
         }
     }

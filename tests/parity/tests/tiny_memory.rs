@@ -49,12 +49,12 @@ fn a_frame_with_a_full_bank() {
 
     for _ in 0..3 {
         let image = measured("memory attention", || {
-            model.condition_on_memory(&frame, &memories, &pointers, 16)
+            model.prepare_memory_conditioned_features(&frame, &memories, &pointers, 16)
         });
-        let output = measured("heads", || model.sam_heads(&image, &[], None, true));
+        let output = measured("heads", || model.forward_sam_heads(&image, &[], None, true));
         let (masks, score) = (output.low_res_masks, output.object_score_logits);
         let memory = measured("memory encoder", || {
-            model.encode_memory(frame.embedding.clone(), masks, score, false)
+            model.encode_new_memory(frame.embedding.clone(), masks, score, false)
         });
         assert_eq!(memory.dims(), [1, side * side, mem_dim]);
     }

@@ -186,7 +186,7 @@ impl Replay {
         let of = |part: &str| format!("vid.{}.{:03}.{part}", self.tag, event.k);
         let frame = &self.frames[event.frame];
         let output = if event.has_mask {
-            self.model.mask_as_output(frame, &self.given_mask(event))
+            self.model.use_mask_as_output(frame, &self.given_mask(event))
         } else {
             let image = if event.init_cond {
                 self.model.image.without_memory(frame.clone())
@@ -209,7 +209,8 @@ impl Replay {
                 self.fill(object.outputs[&event.frame].low_res_masks.clone())
                     .clamp(-32.0, 32.0)
             });
-            self.model.sam_heads(&image, &points, previous, event.multimask)
+            self.model
+                .forward_sam_heads(&image, &points, previous, event.multimask)
         };
         if !event.has_mask {
             // The log has what the heads made of a mask's pointer, not of the mask.
@@ -299,8 +300,12 @@ impl Replay {
             [tokens, positions].map(|parts| Tensor::cat(parts, 0).unsqueeze_dim::<3>(1));
         self.fixture.assert_close(&of("memory"), tokens, 1e-6);
         self.fixture.assert_close(&of("memory_pos"), positions, 1e-5);
-        self.model
-            .condition_on_memory(&self.frames[event.frame], &memories, &pointers, max_pointers)
+        self.model.prepare_memory_conditioned_features(
+            &self.frames[event.frame],
+            &memories,
+            &pointers,
+            max_pointers,
+        )
     }
 
     /// Makes the frame's memory from our answer, compares it, and keeps the official one.

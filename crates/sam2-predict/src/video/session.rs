@@ -198,7 +198,7 @@ impl VideoSession {
         };
         let output = self
             .model
-            .sam_heads(&image, &points, previous, wants_candidates(&points));
+            .forward_sam_heads(&image, &points, previous, wants_candidates(&points));
         let output = self.finish(output, Memory::ToMake(features.embedding)).await?;
 
         let known = self.object_or_new(object);
@@ -231,7 +231,7 @@ impl VideoSession {
             return Err(VideoError::EmptyMask);
         }
         let kind = self.prompt_kind(object, frame);
-        let output = self.model.mask_as_output(&features, &self.to_square(mask));
+        let output = self.model.use_mask_as_output(&features, &self.to_square(mask));
         let output = self.finish(output, Memory::ToMake(features.embedding)).await?;
 
         let known = self.object_or_new(object);
@@ -302,8 +302,8 @@ impl VideoSession {
             let object = &self.objects[index];
             if !object.cond_outputs.contains_key(&frame) {
                 let image = self.condition(object, &features, frame, reverse);
-                let output = self.model.sam_heads(&image, &[], None, true);
-                let memory = self.model.encode_memory(
+                let output = self.model.forward_sam_heads(&image, &[], None, true);
+                let memory = self.model.encode_new_memory(
                     features.embedding.clone(),
                     output.low_res_masks.clone(),
                     output.object_score_logits.clone(),
@@ -491,7 +491,7 @@ impl VideoSession {
             .collect();
         let max_pointers = self.rules.max_pointers(self.num_frames);
         self.model
-            .condition_on_memory(features, &memories, &pointers, max_pointers)
+            .prepare_memory_conditioned_features(features, &memories, &pointers, max_pointers)
     }
 
     /// Prepares for another current frame: the memories of the latest prompts are made, so that only one frame's embedding
@@ -533,7 +533,7 @@ impl VideoSession {
             return Ok(());
         };
         let mask = past.to_mask(self.width, self.height).to_bytes();
-        let output = self.model.mask_as_output(features, &self.to_square(&mask));
+        let output = self.model.use_mask_as_output(features, &self.to_square(&mask));
         let embedding = features.embedding.clone();
         let mut output = self.finish(output, Memory::ToMake(embedding.clone())).await?;
         output.memory = Memory::Made(self.memory_of_prompt(embedding, &output));
@@ -576,7 +576,7 @@ impl VideoSession {
     fn memory_of_prompt(&self, embedding: Tensor<4>, output: &FrameOutput) -> Tensor<3> {
         let score = Tensor::<2>::from_data([[output.object_score]], self.model.image.device());
         self.model
-            .encode_memory(embedding, self.to_logits(&output.low_res), score, true)
+            .encode_new_memory(embedding, self.to_logits(&output.low_res), score, true)
     }
 
     /// Reads a result back from the device.

@@ -16,11 +16,11 @@ const MLP_RATIO: usize = 4;
 /// Four stages of blocks, each stage at half the resolution and twice the width of the one before.
 #[derive(Debug)]
 pub struct Hiera {
-    /// The strided convolution that makes tokens of pixels, and adds `pos_embed`.
+    /// The strided convolution that turns pixels into tokens and adds `pos_embed` to them.
     pub patch_embed: PatchEmbed,
     /// `[1, s/4, s/4, embed_dim]`, computed once from the two learned tables.
     pub pos_embed: Parameter<4>,
-    /// All blocks of all stages.
+    /// The blocks of all stages, in their order.
     pub blocks: Vec<MultiScaleBlock>,
     stage_ends: Vec<usize>,
 }
@@ -36,28 +36,28 @@ impl Hiera {
 
         let stage_ends = config.stage_ends();
         let mut blocks = Vec::new();
-        let (mut dim, mut num_heads) = (config.embed_dim, config.num_heads);
-        for index in 0..config.stages.iter().sum() {
-            let starts_stage = index > 0 && stage_ends.contains(&(index - 1));
-            let stage = stage_ends.iter().filter(|&&end| end < index).count();
-            // A stage's first block still has the window of the stage before: it pools inside that window.
-            let window_size = match config.global_att_blocks.contains(&index) {
+        let (mut embed_dim, mut num_heads, mut cur_stage) = (config.embed_dim, config.num_heads, 0);
+        for i in 0..config.stages.iter().sum() {
+            let mut dim_out = embed_dim;
+            // The window lags by a block: a stage's first block pools inside the window of the stage before.
+            let window_size = match config.global_att_blocks.contains(&i) {
                 true => 0,
-                false => config.window_spec[if starts_stage { stage - 1 } else { stage }],
+                false => config.window_spec[cur_stage],
             };
-            let dim_out = if starts_stage { 2 * dim } else { dim };
-            if starts_stage {
+            if i > 0 && stage_ends.contains(&(i - 1)) {
+                dim_out *= 2;
                 num_heads *= 2;
+                cur_stage += 1;
             }
-            let weights = weights.at(format_args!("blocks.{index}"));
+            let weights = weights.at(format_args!("blocks.{i}"));
             blocks.push(MultiScaleBlock::load(
                 weights,
-                dim,
+                embed_dim,
                 dim_out,
                 num_heads,
                 window_size,
             )?);
-            dim = dim_out;
+            embed_dim = dim_out;
         }
         Ok(Self {
             patch_embed,
@@ -69,11 +69,13 @@ impl Hiera {
 
     /// `[b, 3, s, s]` to the four stages' outputs, finest first: `[b, s/4, s/4, c]` … `[b, s/32, s/32, 8c]`.
     pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+        // Embed patches and add `pos_embed`
         let mut x = self.patch_embed.forward(x);
+
         let mut outputs = Vec::with_capacity(self.stage_ends.len());
-        for (index, block) in self.blocks.iter().enumerate() {
+        for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
-            if self.stage_ends.contains(&index) {
+            if self.stage_ends.contains(&i) {
                 outputs.push(x.clone());
             }
         }
@@ -81,14 +83,15 @@ impl Hiera {
     }
 }
 
-/// Attention (in windows, or over all) and an MLP; a stage's first block also halves the resolution.
+/// `hieradet.MultiScaleBlock`: attention in windows or over the whole picture, then an MLP. The first block of every stage
+/// but the first halves the resolution and doubles the width.
 #[derive(Debug)]
 pub struct MultiScaleBlock {
     norm1: LayerNorm,
     attn: MultiScaleAttention,
     norm2: LayerNorm,
     mlp: Mlp,
-    /// Only where the width grows, which is also where queries are pooled.
+    /// Only where the width grows. These are also the blocks that pool queries.
     proj: Option<Linear>,
     window_size: usize,
     implementation: Implementation,
@@ -108,14 +111,15 @@ impl MultiScaleBlock {
             window: window_size,
             pools,
         };
-        let proj = pools.then(|| Linear::load(weights.at("proj"), dim, dim_out));
         let widths = [dim_out, dim_out * MLP_RATIO, dim_out];
         Ok(Self {
-            proj: proj.transpose()?,
             norm1: LayerNorm::load(weights.at("norm1"), dim, EPS)?,
             attn: MultiScaleAttention::load(weights.at("attn"), dim, dim_out, attention)?,
             norm2: LayerNorm::load(weights.at("norm2"), dim_out, EPS)?,
             mlp: Mlp::load(weights.at("mlp"), &widths, Activation::Gelu)?,
+            proj: pools
+                .then(|| Linear::load(weights.at("proj"), dim, dim_out))
+                .transpose()?,
             window_size,
             implementation: weights.implementation().clone(),
         })
@@ -124,13 +128,19 @@ impl MultiScaleBlock {
     /// `[b, h, w, dim]` to the same, or to `[b, h/2, w/2, 2 dim]` in a stage's first block.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         by_windows(&self.implementation, x, self.window_size, |x| {
-            let normed = self.norm1.forward(x.clone());
+            let shortcut = x.clone();
+            let x = self.norm1.forward(x);
+
+            // Skip connection. The official code projects the normalised tokens, not the block's input.
             let shortcut = match &self.proj {
-                // The official code projects the normed tokens here, not the block's input.
-                Some(proj) => self.implementation.max_pool(proj.forward(normed.clone())),
-                None => x,
+                Some(proj) => self.implementation.max_pool(proj.forward(x.clone())),
+                None => shortcut,
             };
-            let x = self.attn.forward_onto(normed, shortcut);
+
+            // Window partition, window attention + Q pooling (if stage change), reverse window partition
+            let x = self.attn.forward_onto(x, shortcut);
+
+            // MLP
             by_rows(&self.implementation, x, |x| {
                 self.mlp.forward_onto(self.norm2.forward(x.clone()), x)
             })
@@ -138,11 +148,11 @@ impl MultiScaleBlock {
     }
 }
 
-/// `hieradet.MultiScaleAttention`: multi-head attention in windows, whose queries may be pooled 2x2.
+/// `hieradet.MultiScaleAttention`: multi-head attention in windows; its queries may be pooled 2x2.
 #[derive(Debug)]
 pub struct MultiScaleAttention {
     qkv: Linear,
-    /// What tokens of zeros beyond the edge become: `qkv`'s bias.
+    /// `[3 dim_out]`, `qkv`'s bias: what the layer makes of the zeros that pad a window beyond the picture's edge.
     padding: Parameter<1>,
     proj: Linear,
     attention: WindowedAttention,
@@ -166,7 +176,8 @@ impl MultiScaleAttention {
         })
     }
 
-    /// `[b, h, w, dim]` to `[b, h, w, dim_out]`, halved where queries are pooled, and added to `shortcut`.
+    /// `[b, h, w, dim]` to `[b, h, w, dim_out]`, or to `[b, h/2, w/2, dim_out]` where queries are pooled, added to
+    /// `shortcut` of the same shape.
     fn forward_onto(&self, x: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
         let qkv = self.qkv.forward(x);
         let x = windowed_attention(&self.implementation, qkv, &self.padding, self.attention);

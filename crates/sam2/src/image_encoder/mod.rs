@@ -13,7 +13,7 @@ use sam2_ops::{Weights, WeightsError};
 
 use crate::config::Sam2Config;
 
-/// A picture in, three levels of features out.
+/// Turns a picture into three levels of features.
 #[derive(Debug)]
 pub struct ImageEncoder {
     /// The hierarchical vision transformer.
@@ -38,9 +38,10 @@ impl ImageEncoder {
 
     /// `[b, 3, s, s]`, normalised, to the pyramid's levels without the `scalp` deepest, finest first:
     /// `[b, s/4, s/4, d]`, `[b, s/8, s/8, d]`, `[b, s/16, s/16, d]`.
-    pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut levels = self.neck.forward(self.trunk.forward(x));
-        levels.truncate(levels.len() - self.scalp);
-        levels
+    pub fn forward(&self, sample: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut features = self.neck.forward(self.trunk.forward(sample));
+        // Discard the lowest resolution features
+        features.truncate(features.len() - self.scalp);
+        features
     }
 }

@@ -5,10 +5,10 @@ use sam2_ops::{Linear, LinearOptions, Residual, Weights, WeightsError};
 
 use crate::config::FpnNeckConfig;
 
-/// A 1x1 convolution a level, and a top-down path into some of them.
+/// A 1x1 convolution for each level, and a top-down path into some of the levels.
 #[derive(Debug)]
 pub struct FpnNeck {
-    /// Finest level first, unlike in the checkpoint.
+    /// Deepest level first, as in the checkpoint.
     convs: Vec<Linear>,
     fpn_top_down_levels: Vec<usize>,
 }
@@ -24,28 +24,28 @@ impl FpnNeck {
             let conv = weights.at(format_args!("convs.{i}.conv"));
             convs.push(Linear::load_conv_1x1(conv, channels, config.d_model)?);
         }
-        convs.reverse();
         Ok(Self {
             convs,
             fpn_top_down_levels: config.fpn_top_down_levels.clone(),
         })
     }
 
-    /// The trunk's stages, finest first, to as many levels `[b, h, w, d_model]`.
-    pub fn forward(&self, stages: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
-        let mut levels: Vec<Tensor<4>> = Vec::with_capacity(stages.len());
-        for (level, stage) in stages.into_iter().enumerate().rev() {
-            // The level above, each of its pixels for four.
-            let above = levels
-                .last()
-                .filter(|_| self.fpn_top_down_levels.contains(&level));
+    /// The trunk's stages `[b, h, w, c]`, finest first, to as many levels `[b, h, w, d_model]`, finest first.
+    pub fn forward(&self, xs: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
+        let n = self.convs.len() - 1;
+        let mut out: Vec<Tensor<4>> = Vec::with_capacity(xs.len());
+        // In top-down order (from low to high resolution)
+        for (i, x) in xs.into_iter().enumerate().rev() {
+            let prev_features = out.last().cloned();
+            let top_down_features = prev_features.filter(|_| self.fpn_top_down_levels.contains(&i));
             let options = LinearOptions {
-                residual: above.cloned().map(Residual::Coarser),
+                // Each pixel of the coarser level is added to four of this one.
+                residual: top_down_features.map(Residual::Coarser),
                 ..LinearOptions::default()
             };
-            levels.push(self.convs[level].forward_with(stage, options));
+            out.push(self.convs[n - i].forward_with(x, options));
         }
-        levels.reverse();
-        levels
+        out.reverse();
+        out
     }
 }

@@ -1,11 +1,14 @@
-//! The trunk's positions, of two learned tables (`Hiera._get_pos_embed`).
+//! The trunk's position embedding, computed from two learned tables (`Hiera._get_pos_embed`).
 
 use sam2_ops::{Parameter, Weights, WeightsError};
 
 use crate::config::HieraConfig;
 
-/// The background table, stretched over the whole grid, plus the window's table, repeated over it:
-/// `[1, side, side, embed_dim]`. On the host, where it is some four sums a value.
+/// The background table `pos_embed`, resized bicubically to the whole grid, plus the table `pos_embed_window`, repeated
+/// over the grid: `[1, side, side, embed_dim]`. It is computed once, on the host.
+///
+/// # Errors
+/// A table is missing or has another shape.
 pub fn load_pos_embed(
     config: &HieraConfig,
     side: usize,

@@ -29,33 +29,34 @@ pub struct ImageFeatures {
     pub high_res_1: Tensor<4>,
     /// `[1, s/16, s/16, d]`.
     pub embedding: Tensor<4>,
-    /// What the transformer reads for every prompt without a mask, made once a picture
-    /// ([`MaskDecoder::picture_without_mask`]); where it is none it is made in each call.
+    /// What the transformer reads for every prompt without a mask, computed once for a picture
+    /// ([`MaskDecoder::picture_without_mask`]); `None` if each call has to compute it.
     pub without_mask: Option<Picture>,
 }
 
 impl ImageFeatures {
-    /// One value. To read it is how a browser's GPU says that it is done, or that it failed.
+    /// One value of the embedding, `[1, 1, 1, 1]`. Reading it waits until a GPU has computed the features, and reports it
+    /// if that failed.
     pub fn probe(&self) -> Tensor<4> {
         self.embedding.clone().slice([0..1, 0..1, 0..1, 0..1])
     }
 }
 
-/// Everything that the decoder says, for a batch of `b` prompts.
+/// Everything that the decoder predicts, for a batch of `b` prompts.
 #[derive(Debug)]
 pub struct MaskDecoderOutput {
     /// Logits `[b, 4, s/4, s/4]`: the single mask's, then the three candidates'.
     pub masks: Tensor<4>,
     /// Predicted IoU of each mask, in [0, 1]: `[b, 4]`.
-    pub ious: Tensor<2>,
-    /// `[b, 4, d]`, from which video makes object pointers.
-    pub mask_tokens: Tensor<3>,
+    pub iou_pred: Tensor<2>,
+    /// `[b, 4, d]`, from which tracking makes object pointers.
+    pub mask_tokens_out: Tensor<3>,
     /// `[b, 1]`, positive where the object is visible.
     pub object_score_logits: Tensor<2>,
     implementation: Implementation,
 }
 
-/// Prompt tokens and learned output tokens through a two-way transformer, then masks by hypernetworks.
+/// A two-way transformer over the prompt's tokens and learned output tokens, then hypernetworks that predict the masks.
 #[derive(Debug)]
 pub struct MaskDecoder {
     transformer: TwoWayTransformer,
@@ -100,8 +101,8 @@ impl MaskDecoder {
         })
     }
 
-    /// The pyramid's three levels (finest first, `[1, h, w, d]`) to what the decoder reads, once a picture
-    /// (`SAM2Base.forward_image`).
+    /// The pyramid's three levels (finest first, `[1, h, w, d]`) to what the decoder reads, computed once for a picture
+    /// (the second half of `SAM2Base.forward_image`).
     ///
     /// # Panics
     /// If there are not three levels.
@@ -116,7 +117,7 @@ impl MaskDecoder {
         }
     }
 
-    /// What all prompts without a mask on one picture share, made once: of its embedding `[1, h, w, d]`, the positions
+    /// What all prompts without a mask on one picture share, from the picture's embedding `[1, h, w, d]`, the positions
     /// `image_pe` `[1, h, w, d]` and the `dense` embedding of no mask `[1, 1, 1, d]`.
     pub fn picture_without_mask(
         &self,
@@ -127,14 +128,15 @@ impl MaskDecoder {
         self.transformer.project(picture(embedding, image_pe, dense))
     }
 
-    /// Decodes a batch of prompts on one picture (`predict_masks`).
+    /// Decodes a batch of prompts on one picture (`MaskDecoder.predict_masks`). [`MaskDecoderOutput::select`] then chooses
+    /// among the masks, as the official `forward` does.
     ///
-    /// `image_pe` is `[1, h, w, d]`; `sparse` `[b, n, d]` or none; `dense` `[b or 1, h or 1, w or 1, d]`, or none to use
-    /// the picture's [`ImageFeatures::without_mask`].
+    /// `image_pe` is `[1, h, w, d]`; `sparse` is `[b, n, d]` or `None`; `dense` is `[b or 1, h or 1, w or 1, d]`, or `None`
+    /// to use the picture's [`ImageFeatures::without_mask`].
     ///
     /// # Panics
-    /// If there is neither.
-    pub fn forward(
+    /// If both `dense` and [`ImageFeatures::without_mask`] are `None`.
+    pub fn predict_masks(
         &self,
         image: &ImageFeatures,
         image_pe: Tensor<4>,
@@ -153,6 +155,8 @@ impl MaskDecoder {
             Some(sparse) => Tensor::cat(vec![output_tokens, sparse], 1),
             None => output_tokens,
         };
+
+        // Add the mask prompt to the embedding
         let src = match dense {
             Some(dense) => picture(image.embedding.clone(), image_pe, dense),
             None => {
@@ -162,23 +166,28 @@ impl MaskDecoder {
 
         // Run the transformer
         let (hs, src) = self.transformer.forward(src, tokens, outputs);
-        let object_token = hs.clone().narrow(1, 0, 1).reshape([batch, dim]);
         let iou_token_out = hs.clone().narrow(1, 1, 1).reshape([batch, dim]);
-        let mask_tokens = hs.narrow(1, 2, NUM_MASK_TOKENS);
+        let mask_tokens_out = hs.clone().narrow(1, 2, NUM_MASK_TOKENS);
 
         // Upscale mask embeddings and predict masks using the mask tokens
         let src = src.reshape([batch, h, w, dim]);
-        let (feat_s1, feat_s0) = (image.high_res_1.clone(), image.high_res_0.clone());
-        let hyper_in = self.output_hypernetworks_mlps.forward(mask_tokens.clone());
+        let (feat_s0, feat_s1) = (image.high_res_0.clone(), image.high_res_1.clone());
+        let hyper_in = self.output_hypernetworks_mlps.forward(mask_tokens_out.clone());
         let masks = self.output_upscaling.masks(src, feat_s1, feat_s0, hyper_in);
+        let masks = masks.reshape([batch, NUM_MASK_TOKENS, 4 * h, 4 * w]);
+
+        // Generate mask quality predictions
+        let iou_pred = self
+            .iou_prediction_head
+            .forward_activated(iou_token_out, Activation::Sigmoid);
+        let obj_score_token_out = hs.narrow(1, 0, 1).reshape([batch, dim]);
+        let object_score_logits = self.pred_obj_score_head.forward(obj_score_token_out);
 
         MaskDecoderOutput {
-            masks: masks.reshape([batch, NUM_MASK_TOKENS, 4 * h, 4 * w]),
-            ious: self
-                .iou_prediction_head
-                .forward_activated(iou_token_out, Activation::Sigmoid),
-            mask_tokens,
-            object_score_logits: self.pred_obj_score_head.forward(object_token),
+            masks,
+            iou_pred,
+            mask_tokens_out,
+            object_score_logits,
             implementation: self.implementation.clone(),
         }
     }

@@ -9,7 +9,7 @@ use crate::config::decoder::{ATTENTION_DOWNSAMPLE_RATE, DEPTH, MLP_DIM, NUM_HEAD
 /// `nn.LayerNorm`'s default.
 const EPS: f64 = 1e-5;
 
-/// Two blocks and a last attention from the tokens to the picture.
+/// Two blocks, then a last attention from the tokens to the picture.
 #[derive(Debug)]
 pub struct TwoWayTransformer {
     layers: Vec<TwoWayAttentionBlock>,
@@ -39,21 +39,9 @@ impl TwoWayTransformer {
         })
     }
 
-    /// The picture with what the first block projects of it, which is the same for every prompt without a mask.
-    pub fn project(&self, mut picture: Picture) -> Picture {
-        let first = &self.layers[0];
-        let (keys, values) = first.cross_attn_token_to_image.project_keys(&picture);
-        let queries = first.cross_attn_image_to_token.project_queries(&picture);
-        picture.projections = Some(Projections {
-            keys,
-            values,
-            queries,
-        });
-        picture
-    }
-
-    /// The picture's tokens `[b or 1, hw, d]` and the prompt's `point_embedding` `[b, n, d]` to the updated tokens, of
-    /// which only the first `wanted` need be there, and the updated picture `[b, hw, d]`.
+    /// The picture's tokens `[b or 1, hw, d]` and the prompt's tokens `point_embedding` `[b, n, d]` to the updated tokens
+    /// of the prompt and the updated tokens of the picture `[b, hw, d]`. At least the first `wanted` tokens of the prompt
+    /// are returned: `[b, wanted or n, d]`.
     pub fn forward(
         &self,
         image_embedding: Picture,
@@ -74,9 +62,23 @@ impl TwoWayTransformer {
         let queries = attention.to_picture(queries, point_embedding, &keys, wanted);
         (self.norm_final_attn.forward(queries), keys.tokens)
     }
+
+    /// Adds to a picture what the first block projects of it, so that prompts without a mask share it.
+    pub fn project(&self, mut picture: Picture) -> Picture {
+        let first = &self.layers[0];
+        let (keys, values) = first.cross_attn_token_to_image.project_keys(&picture);
+        let queries = first.cross_attn_image_to_token.project_queries(&picture);
+        picture.projections = Some(Projections {
+            keys,
+            values,
+            queries,
+        });
+        picture
+    }
 }
 
-/// Self-attention of the tokens, tokens to picture, MLP, picture to tokens.
+/// `transformer.TwoWayAttentionBlock`: self-attention of the tokens, attention from the tokens to the picture, an MLP on
+/// the tokens, and attention from the picture to the tokens.
 #[derive(Debug)]
 struct TwoWayAttentionBlock {
     self_attn: Attention,
@@ -109,7 +111,8 @@ impl TwoWayAttentionBlock {
         })
     }
 
-    /// `queries` `[b, n, d]` with their positions `query_pe`, and the picture `keys` with its own.
+    /// The tokens `queries` `[b, n, d]` with their positions `query_pe`, and the picture `keys` with its positions, both to
+    /// the same shapes.
     fn forward(&self, queries: Tensor<3>, keys: Picture, query_pe: Tensor<3>) -> (Tensor<3>, Picture) {
         // Self attention block
         let queries = if self.skip_first_layer_pe {
@@ -121,16 +124,16 @@ impl TwoWayAttentionBlock {
         let queries = self.norm1.forward(queries);
 
         // Cross attention block, tokens attending to image embedding
-        let count = queries.dims()[1];
         let attention = &self.cross_attn_token_to_image;
-        let queries = attention.to_picture(queries, query_pe.clone(), &keys, count);
+        let wanted = queries.dims()[1];
+        let queries = attention.to_picture(queries, query_pe.clone(), &keys, wanted);
         let queries = self.norm2.forward(queries);
 
         // MLP block
         let queries = self.mlp.forward_onto(queries.clone(), queries);
         let queries = self.norm3.forward(queries);
 
-        // Cross attention block, image embedding attending to tokens
+        // Cross attention block, image embedding attending to tokens, with `norm4`
         let attention = &self.cross_attn_image_to_token;
         let tokens = attention.of_picture(&keys, queries.clone(), query_pe, &self.norm4);
 

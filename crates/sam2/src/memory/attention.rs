@@ -1,4 +1,4 @@
-//! Memory attention: conditions a frame's features on the memory bank (`sam2.modeling.memory_attention`).
+//! The memory attention, which conditions a frame's features on the memory bank (`sam2.modeling.memory_attention`).
 
 use burn::tensor::Tensor;
 use sam2_ops::{
@@ -10,7 +10,7 @@ use crate::position_encoding::position_embedding_sine;
 
 /// `nn.LayerNorm`'s default.
 const EPS: f64 = 1e-5;
-/// How much of its position each token gets at the input (`pos_enc_at_input`).
+/// Factor of the position encoding that is added at the input (`pos_enc_at_input`).
 const POSITION_WEIGHT: f32 = 0.1;
 
 /// Layers of self-attention, attention to the memory, and an MLP.
@@ -18,7 +18,7 @@ const POSITION_WEIGHT: f32 = 0.1;
 pub struct MemoryAttention {
     layers: Vec<MemoryAttentionLayer>,
     norm: LayerNorm,
-    /// `[h w, d]`, already weighted.
+    /// `[h w, d]`, already multiplied by [`POSITION_WEIGHT`].
     curr_pos: Parameter<2>,
 }
 
@@ -48,18 +48,20 @@ impl MemoryAttention {
         })
     }
 
-    /// A frame's embedding `[1, h, w, d]` to the same, conditioned on the `memory`.
+    /// A frame's embedding `[1, h, w, d]` to one of the same shape, conditioned on the `memory`.
     pub fn forward(&self, curr: Tensor<4>, memory: &Keys) -> Tensor<4> {
         let [b, h, w, d] = curr.dims();
         let mut output = curr.reshape([h * w, d]) + self.curr_pos.value();
         for layer in &self.layers {
             output = layer.forward(output, memory);
         }
-        self.norm.forward(output).reshape([b, h, w, d])
+        let normed_output = self.norm.forward(output);
+        normed_output.reshape([b, h, w, d])
     }
 }
 
-/// Pre-norm, with a residual around each of the three.
+/// `memory_attention.MemoryAttentionLayer`: self-attention, attention to the memory and an MLP, each after a
+/// normalisation and with a residual connection.
 #[derive(Debug)]
 struct MemoryAttentionLayer {
     norm1: LayerNorm,
@@ -90,7 +92,7 @@ impl MemoryAttentionLayer {
         })
     }
 
-    /// `[h w, d]` to the same.
+    /// `[h w, d]` to the same shape.
     fn forward(&self, tgt: Tensor<2>, memory: &Keys) -> Tensor<2> {
         // Self-Attention
         let tgt2 = self.norm1.forward(tgt.clone());

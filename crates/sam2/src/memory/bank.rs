@@ -1,18 +1,19 @@
-//! Which memories a frame is conditioned on (`SAM2Base._prepare_memory_conditioned_features` and
-//! `select_closest_cond_frames`): frame numbers only, no tensors.
+//! The choice of the memories that a frame is conditioned on (`SAM2Base._prepare_memory_conditioned_features` and
+//! `sam2_utils.select_closest_cond_frames`). It is made by frame numbers alone, without tensors.
 
 use std::collections::BTreeSet;
 
-/// What the official configurations leave to the video predictor.
+/// Options of the memory bank, with the official names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryRules {
     /// Frames in the bank, the prompted one included.
     pub num_maskmem: usize,
-    /// At most so many conditioning frames, at least 2; none for all.
+    /// The most conditioning frames that are attended to, at least 2; `None` for all.
     pub max_cond_frames_in_attn: Option<usize>,
-    /// Of the frames before the previous one, only every nth is in the bank; at least 1.
+    /// Only every nth of the frames before the previous one is in the bank, n being at least 1
+    /// (`memory_temporal_stride_for_eval`).
     pub memory_temporal_stride: usize,
-    /// Object pointers of at most so many frames.
+    /// The most frames whose object pointers are attended to.
     pub max_obj_ptrs_in_encoder: usize,
 }
 
@@ -26,37 +27,47 @@ impl MemoryRules {
             max_obj_ptrs_in_encoder: 16,
         }
     }
+
+    /// The most object pointers of a video of `num_frames` frames. Distances are divided by one less than this before they
+    /// are encoded.
+    pub fn max_pointers(&self, num_frames: Option<usize>) -> usize {
+        num_frames.map_or(self.max_obj_ptrs_in_encoder, |count| {
+            count.min(self.max_obj_ptrs_in_encoder)
+        })
+    }
 }
 
-/// The frames of which an object has a memory.
+/// The frames for which an object has a memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Remembered<'a> {
-    /// The prompted frames, in the order in which they were prompted.
+    /// The prompted (conditioning) frames, in the order in which they were prompted.
     pub cond: &'a [usize],
-    /// Frames that were tracked.
+    /// The tracked frames.
     pub non_cond: &'a BTreeSet<usize>,
 }
 
-/// A remembered frame.
+/// A frame for which an object has a memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRef {
-    /// Its number.
+    /// The frame's number, from 0.
     pub frame: usize,
-    /// Whether it is a conditioning frame's memory.
+    /// Whether the memory is that of a conditioning frame.
     pub cond: bool,
 }
 
 /// What a frame attends to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recall {
-    /// With their temporal positions: 0 for conditioning frames, then 1 (oldest) to `num_maskmem - 1` (latest).
+    /// The frames whose memories are attended to, each with its temporal position: 0 for conditioning frames, else 1
+    /// (oldest) to `num_maskmem - 1` (latest).
     pub memories: Vec<(MemoryRef, usize)>,
-    /// Of which frames the object pointers are taken, with their distances in frames: positive towards where
-    /// tracking comes from.
+    /// The frames whose object pointers are attended to, each with its distance in frames, which is positive for frames
+    /// that tracking has passed.
     pub pointers: Vec<(MemoryRef, i64)>,
 }
 
-/// Chooses for `frame`, tracked forwards or in `reverse`. A stream of unknown length has no `num_frames`.
+/// Chooses what `frame` attends to, tracked forwards or in `reverse`. `num_frames` is `None` for a stream of unknown
+/// length.
 pub fn recall(
     rules: &MemoryRules,
     remembered: Remembered<'_>,
@@ -112,17 +123,8 @@ pub fn recall(
     Recall { memories, pointers }
 }
 
-impl MemoryRules {
-    /// How many object pointers there can be; distances are counted in parts of this less one.
-    pub fn max_pointers(&self, num_frames: Option<usize>) -> usize {
-        num_frames.map_or(self.max_obj_ptrs_in_encoder, |count| {
-            count.min(self.max_obj_ptrs_in_encoder)
-        })
-    }
-}
-
-/// The frame that is the `back`-th before `now` in a bank of that stride: the previous one whatever the stride,
-/// then whole multiples of the stride.
+/// The frame that is the `back`-th before `now` in a bank of that stride: 1 is the previous frame for every stride, and
+/// from 2 on frames are multiples of the stride.
 fn frame_at(now: i64, back: i64, reverse: bool, stride: i64) -> i64 {
     match (back, reverse) {
         (1, false) => now - 1,
@@ -132,8 +134,9 @@ fn frame_at(now: i64, back: i64, reverse: bool, stride: i64) -> i64 {
     }
 }
 
-/// The closest conditioning frame before, the closest at or after, then the closest of the rest, up to `limit`
-/// (`select_closest_cond_frames`). Returns those selected and the others.
+/// Selects at most `limit` of the conditioning frames `cond` (`sam2_utils.select_closest_cond_frames`): the closest one
+/// before `frame`, the closest one at or after it, then the closest of the rest. Returns the selected frames and the
+/// others.
 pub fn select_closest(frame: usize, cond: &[usize], limit: Option<usize>) -> (Vec<usize>, Vec<usize>) {
     let Some(limit) = limit.filter(|&limit| cond.len() > limit) else {
         return (cond.to_vec(), vec![]);
@@ -153,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strides_count_in_whole_multiples() {
+    fn frames_are_multiples_of_the_stride() {
         // As the official code's expressions evaluate, for frame 7 and stride 2.
         assert_eq!([1, 2, 3].map(|back| frame_at(7, back, false, 2)), [6, 4, 2]);
         assert_eq!([1, 2, 3].map(|back| frame_at(7, back, true, 2)), [8, 10, 12]);

@@ -1,4 +1,4 @@
-//! The memory encoder: a frame's features and its mask to a memory (`sam2.modeling.memory_encoder`).
+//! The memory encoder, which turns a frame's features and its mask into a memory (`sam2.modeling.memory_encoder`).
 
 use burn::tensor::Tensor;
 use sam2_ops::{
@@ -9,7 +9,7 @@ use crate::config::Sam2Config;
 
 /// `LayerNorm2d`'s default.
 const EPS: f64 = 1e-6;
-/// Of the fuser's depthwise convolutions.
+/// Kernel of the fuser's depthwise convolutions.
 const FUSER_KERNEL: usize = 7;
 
 /// Fuses a mask with the frame's features.
@@ -39,9 +39,9 @@ impl MemoryEncoder {
         })
     }
 
-    /// The frame's embedding `[1, h, w, d]`, without any memory in it, and its mask to `[1, h, w, mem_dim]`.
+    /// The frame's embedding `[1, h, w, d]`, not conditioned on memories, and its mask to `[1, h, w, mem_dim]`.
     pub fn forward(&self, pix_feat: Tensor<4>, masks: MaskForMemory) -> Tensor<4> {
-        // Fuse pixel features and downsampled masks
+        // Process masks, fuse pix_feat and downsampled masks
         let x = self.pix_feat_proj.forward(pix_feat);
         let mut x = self.mask_downsampler.forward_onto(masks, x);
         for layer in &self.fuser {
@@ -51,7 +51,7 @@ impl MemoryEncoder {
     }
 }
 
-/// A ConvNeXt block.
+/// `memory_encoder.CXBlock`, a ConvNeXt block.
 #[derive(Debug)]
 struct CxBlock {
     dwconv: DepthwiseConv,
@@ -75,9 +75,10 @@ impl CxBlock {
         })
     }
 
-    /// `[1, h, w, d]` to the same.
+    /// `[1, h, w, d]` to the same shape.
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = self.norm.forward(self.dwconv.forward(input.clone()));
+        let x = self.dwconv.forward(input.clone());
+        let x = self.norm.forward(x);
         self.mlp.forward_onto(x, input)
     }
 }

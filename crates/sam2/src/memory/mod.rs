@@ -1,4 +1,4 @@
-//! What video adds to the network: memories of past frames and attention to them.
+//! The parts of the network that only video needs: memories of past frames, and attention to them.
 
 mod attention;
 mod bank;
