@@ -1,4 +1,4 @@
-//! For browsers, compiles the kernel a second time, to a module of its own with relaxed SIMD.
+//! For browsers, compiles the kernel a second time, to a separate module with relaxed SIMD.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -14,15 +14,15 @@ fn main() {
         .args(["--edition=2024", "--crate-type=cdylib", "--target"])
         .arg(variable("TARGET"))
         .args(["-Copt-level=3", "-Cpanic=abort", "-Cstrip=symbols"])
-        // In the order in which they are written, a turn's loads and products need fifteen registers; in LLVM's own order
-        // they need twenty, which Chromium 156 takes half as long again for.
+        // In the order in which they are written, the loads and products of an iteration need fifteen registers. In LLVM's
+        // own order they need twenty, and Chromium 156 takes 1.5 times as long.
         .arg("-Cllvm-args=-pre-RA-sched=source")
         .args([
             "-Ctarget-feature=+simd128,+relaxed-simd",
             "-Clink-arg=--import-memory",
         ])
-        // The memory is another module's, where this one has no place of its own: a stack of no size, were it ever used,
-        // would be the end of the address space, which fails at once.
+        // The memory belongs to the other module, so this one has no stack. If a stack of size 0 were ever used, the access
+        // would be at the end of the address space, and fail immediately.
         .arg("-Clink-arg=-zstack-size=0")
         .args(["-o".as_ref(), out.as_os_str()])
         .arg("src/relaxed.rs")

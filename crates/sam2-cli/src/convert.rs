@@ -1,4 +1,4 @@
-//! `sam2 convert`: any checkpoint to packed safetensors.
+//! `sam2 convert` writes a checkpoint as packed safetensors.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,12 +11,12 @@ use crate::load;
 /// Arguments of `sam2 convert`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The official .pt, or safetensors; of several files their folder or index
+    /// The checkpoint: an official .pt or safetensors file, or the folder or index of a checkpoint in several files
     input: PathBuf,
-    /// Where to write
+    /// The file to write
     #[arg(value_name = "OUT.safetensors")]
     output: PathBuf,
-    /// f16 is half the size
+    /// The number format; f16 is half the size
     #[arg(long, value_enum, default_value = "f16")]
     dtype: Dtype,
     #[command(flatten)]
@@ -29,8 +29,10 @@ enum Dtype {
     F32,
 }
 
+/// Runs `sam2 convert`.
+///
 /// # Errors
-/// Bad input: says which file, what was expected and what came.
+/// Bad input. The message says which file, what was expected and what was found.
 pub fn run(args: &Args) -> Result<()> {
     let name = || args.input.display().to_string();
     let mut checkpoint = load::checkpoint(&args.input)?;

@@ -1,4 +1,4 @@
-//! `sam2 everything`: all masks of a picture, as the official records.
+//! `sam2 everything` finds all masks of a picture and writes them as the official records.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub struct Args {
     /// The picture: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(long, value_name = "FILE")]
     image: PathBuf,
-    /// Which values of a picture of more than 8 bits are black and white; found from the picture if left out
+    /// The values of black and white in a picture of more than 8 bits; found from the picture by default
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     range: Option<Range>,
     #[command(flatten)]
@@ -34,46 +34,46 @@ pub struct Args {
 /// The official options.
 #[derive(clap::Args)]
 struct Options {
-    /// The network is asked at so many points squared, from 1 to 1,024
+    /// The number of points along each side of the grid of prompts, from 1 to 1,024
     #[arg(long, value_name = "N", default_value_t = MaskGeneratorOptions::default().points_per_side)]
     points_per_side: usize,
-    /// So many points are asked at once
+    /// The number of points that are predicted at once
     #[arg(long, value_name = "N", default_value_t = MaskGeneratorOptions::default().points_per_batch)]
     points_per_batch: usize,
-    /// Masks whose predicted IoU is not over this go; 0 keeps all
+    /// Drop masks whose predicted IoU is not above this; 0 keeps all
     #[arg(long, value_name = "0..1", default_value_t = MaskGeneratorOptions::default().pred_iou_thresh, allow_hyphen_values = true)]
     pred_iou_thresh: f64,
-    /// Masks whose stability score is below this go; 0 keeps all
+    /// Drop masks whose stability score is below this; 0 keeps all
     #[arg(long, value_name = "0..1", default_value_t = MaskGeneratorOptions::default().stability_score_thresh, allow_hyphen_values = true)]
     stability_score_thresh: f64,
-    /// The stability score compares the masks at thresholds so far above and below
+    /// The distance of the two thresholds whose masks the stability score compares from --mask-threshold
     #[arg(long, value_name = "LOGIT", default_value_t = MaskGeneratorOptions::default().stability_score_offset, allow_hyphen_values = true)]
     stability_score_offset: f64,
-    /// A pixel is on the object where its logit is above this
+    /// The logit above which a pixel is on the object
     #[arg(long, value_name = "LOGIT", default_value_t = MaskGeneratorOptions::default().mask_threshold, allow_hyphen_values = true)]
     mask_threshold: f64,
-    /// Of masks in one part of the picture whose boxes' IoU is over this, only the best stays
+    /// Keep only the best of masks in one crop whose boxes have an IoU above this
     #[arg(long, value_name = "0..1", default_value_t = MaskGeneratorOptions::default().box_nms_thresh, allow_hyphen_values = true)]
     box_nms_thresh: f64,
-    /// Look also at parts of the picture: 4 in the first layer, 16 in the second; up to 8 layers
+    /// The number of layers of crops in which masks are also looked for: 4 crops in the first, 16 in the second; up to 8
     #[arg(long, value_name = "N", default_value_t = MaskGeneratorOptions::default().crop_n_layers)]
     crop_n_layers: u32,
-    /// As --box-nms-thresh, between parts: the mask of the smallest part stays
+    /// The same as --box-nms-thresh between crops, of which the mask from the smallest crop is kept
     #[arg(long, value_name = "0..1", default_value_t = MaskGeneratorOptions::default().crop_nms_thresh, allow_hyphen_values = true)]
     crop_nms_thresh: f64,
-    /// Parts overlap by so much of the picture's short side
+    /// The overlap of crops, as a fraction of the picture's short side
     #[arg(long, value_name = "0..1", default_value_t = MaskGeneratorOptions::default().crop_overlap_ratio, allow_hyphen_values = true)]
     crop_overlap_ratio: f64,
-    /// --points-per-side is divided by this in each layer
+    /// The factor by which --points-per-side is divided in each layer of crops
     #[arg(long, value_name = "N", default_value_t = MaskGeneratorOptions::default().crop_n_points_downscale_factor)]
     crop_n_points_downscale_factor: usize,
-    /// Fill holes and take away islands of up to so many pixels of the network's low resolution
+    /// The largest area of holes to fill and islands to remove, in low-resolution pixels
     #[arg(long, value_name = "N", default_value_t = MaskGeneratorOptions::default().min_mask_region_area)]
     min_mask_region_area: usize,
     /// Predict each mask once more, with itself as the prompt's mask
     #[arg(long)]
     use_m2m: bool,
-    /// Three masks at each point, or one
+    /// Whether to predict three masks at each point, or one
     #[arg(long, value_name = "true|false", action = ArgAction::Set, default_value_t = MaskGeneratorOptions::default().multimask_output)]
     multimask_output: bool,
 }
@@ -99,8 +99,10 @@ impl Options {
     }
 }
 
+/// Runs `sam2 everything`.
+///
 /// # Errors
-/// Bad input: says which file or argument, what was expected and what came.
+/// Bad input. The message says which file or argument, what was expected and what was found.
 pub fn run(args: &Args) -> Result<()> {
     let picture = Picture::read(&args.image, args.range)?;
     let predictor = ImagePredictor::new(load::image_model(&args.model)?);
@@ -113,7 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// With the official names and kinds of numbers. A stability score that is not a number is `null`.
+/// A record as JSON, with the official names and types of numbers. A stability score that is NaN is `null`.
 fn to_json(record: &MaskRecord) -> Value {
     let rle = &record.segmentation;
     let floats = |edges: [usize; 4]| edges.map(|edge| edge as f64);

@@ -1,4 +1,4 @@
-//! `sam2 info`: what a weights file holds.
+//! `sam2 info` prints what a weights file contains.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,14 @@ use crate::output::say;
 /// Arguments of `sam2 info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The official .pt, or safetensors; of several files their folder or index
+    /// The checkpoint: an official .pt or safetensors file, or the folder or index of a checkpoint in several files
     file: PathBuf,
 }
 
+/// Runs `sam2 info`.
+///
 /// # Errors
-/// Bad input: says what is wrong with the file.
+/// Bad input. The message says what is wrong with the file.
 pub fn run(args: &Args) -> Result<()> {
     let name = || args.file.display().to_string();
     let checkpoint = load::checkpoint(&args.file)?;

@@ -1,4 +1,4 @@
-//! Weights, configurations and folders.
+//! Loading of weights, configurations and folders.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,23 +14,24 @@ use crate::output::note;
 /// Which model to run.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// Weights: the official .pt, or safetensors; of several files their folder or index
+    /// Weights: an official .pt or safetensors file, or the folder or index of a checkpoint in several files
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     #[command(flatten)]
     config: ConfigArgs,
-    /// How the network is computed: `portable` and `packed` are for comparison, and slower
+    /// How the network is computed; `portable` and `packed` are slower, and meant for comparison
     #[arg(long, value_enum, default_value = "cpu")]
     implementation: Computed,
 }
 
-/// Which configuration the weights are of.
+/// The configuration of the weights.
 #[derive(clap::Args)]
 pub struct ConfigArgs {
-    /// tiny, small, base_plus, large, or an official YAML file; found from the weights if left out
+    /// tiny, small, base_plus, large, or an official YAML file; found from the weights by default
     #[arg(long, value_name = "NAME|FILE.yaml")]
     config: Option<String>,
-    /// Side in pixels that pictures are resized to, such as 512: less is quicker and coarser; the configuration's if left out
+    /// Side in pixels of the square to which pictures are resized, such as 512: a smaller one is faster and less accurate;
+    /// the configuration's by default
     #[arg(long, value_name = "PIXELS")]
     image_size: Option<usize>,
 }
@@ -38,9 +39,9 @@ pub struct ConfigArgs {
 /// The implementations of the network's operations.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Computed {
-    /// In place, with burn's products
+    /// In place on the CPU, with matrix products by burn
     Cpu,
-    /// In place, with the products that browsers compute
+    /// In place on the CPU, with the matrix products of the browser build
     Packed,
     /// Plain burn
     Portable,
@@ -56,7 +57,7 @@ impl Computed {
     }
 }
 
-/// Opens a `.pt` or safetensors file, or all files of a checkpoint in several.
+/// Opens a `.pt` or safetensors file, or all files of a checkpoint in several files.
 pub fn checkpoint(path: &Path) -> Result<Checkpoint> {
     let name = || path.display().to_string();
     let parts = parts(path)?
@@ -66,7 +67,7 @@ pub fn checkpoint(path: &Path) -> Result<Checkpoint> {
     Checkpoint::from_parts(parts).with_context(name)
 }
 
-/// The files of a checkpoint: those that an index names, those in a folder, or the one file.
+/// The files of a checkpoint: those that an index names, those in a folder, or a single file.
 fn parts(path: &Path) -> Result<Vec<PathBuf>> {
     let has_ending = |path: &Path, ending: &str| path.to_string_lossy().ends_with(ending);
     if path.is_dir() {
@@ -94,7 +95,7 @@ fn parts(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The files that the index of a checkpoint in several files names; they lie beside it.
+/// The files that the index of a checkpoint in several files names. They are in the folder of the index.
 fn indexed(index: &Path) -> Result<Vec<PathBuf>> {
     let name = || index.display().to_string();
     let text = fs::read_to_string(index).with_context(|| format!("cannot read {}", name()))?;
@@ -115,7 +116,7 @@ fn indexed(index: &Path) -> Result<Vec<PathBuf>> {
     beside.collect()
 }
 
-/// The configuration that was named: a variant, or an official YAML file; else what the checkpoint says itself.
+/// The configuration that was given, by the name of a variant or as an official YAML file, or else the checkpoint's own.
 pub fn config(args: &ConfigArgs, checkpoint: &Checkpoint) -> Result<Sam2Config> {
     let config = match args.config.as_deref() {
         None => match checkpoint.config() {
@@ -136,14 +137,14 @@ pub fn config(args: &ConfigArgs, checkpoint: &Checkpoint) -> Result<Sam2Config> 
     }
 }
 
-/// What a user should know, on standard error.
+/// Prints remarks for the user on standard error.
 pub fn tell(remarks: &[Remark]) {
     for remark in remarks {
         note!("sam2: warning: {remark}");
     }
 }
 
-/// The image half of the network, on the CPU.
+/// Loads the image model on the CPU.
 pub fn image_model(args: &ModelArgs) -> Result<ImageModel> {
     let (mut checkpoint, config) = checked(args)?;
     Ok(ImageModel::load(
@@ -153,7 +154,7 @@ pub fn image_model(args: &ModelArgs) -> Result<ImageModel> {
     )?)
 }
 
-/// The whole network, on the CPU.
+/// Loads the whole network on the CPU.
 pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
     let (mut checkpoint, config) = checked(args)?;
     Ok(VideoModel::load(
@@ -163,7 +164,7 @@ pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
     )?)
 }
 
-/// A checkpoint that has all that its configuration asks for.
+/// Opens a checkpoint and checks that it matches its configuration.
 fn checked(args: &ModelArgs) -> Result<(Checkpoint, Sam2Config)> {
     let name = || args.weights.display().to_string();
     let checkpoint = checkpoint(&args.weights)?;
@@ -172,8 +173,8 @@ fn checked(args: &ModelArgs) -> Result<(Checkpoint, Sam2Config)> {
     Ok((checkpoint, config))
 }
 
-/// A folder's files and folders as people count: by the numbers in their names, then by letters. What a system adds
-/// of its own (`._name`, `.DS_Store`, `Thumbs.db`) is left out.
+/// A folder's files and folders in natural order: by the numbers in their names, then by letters. Files that operating
+/// systems add (`._name`, `.DS_Store`, `Thumbs.db`) are left out.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read {}", folder.display());
     let read = fs::read_dir(folder).with_context(cannot)?;

@@ -1,5 +1,5 @@
-//! A safetensors file of low-resolution logits that is written frame by frame: their number and shapes are known from
-//! the start, so the header comes first and nothing is held.
+//! A safetensors file of low-resolution logits that is written frame by frame. The number and the shapes of the tensors are
+//! known from the start, so the header is written first and no logits are kept in memory.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-/// Being written, under another name until it is whole.
+/// The file while it is being written. It has another name until it is complete.
 pub struct LogitsFile {
     path: PathBuf,
     part: PathBuf,
@@ -16,7 +16,7 @@ pub struct LogitsFile {
 }
 
 impl LogitsFile {
-    /// For tensors `logits.<object>.<frame>` `[side, side]`, written in the order of `names`.
+    /// A file of tensors `logits.<object>.<frame>` `[side, side]`, which are written in the order of `names`.
     pub fn create(path: &Path, names: impl Iterator<Item = (u32, usize)>, side: usize) -> Result<Self> {
         let bytes = side * side * size_of::<f32>();
         let tensors = names
@@ -31,7 +31,7 @@ impl LogitsFile {
             })
             .collect();
         let mut header = serde_json::to_vec(&Metadata::new(None, tensors)?)?;
-        // Numbers start at a multiple of eight.
+        // Readers expect the data to begin at a multiple of eight bytes.
         header.resize(header.len().next_multiple_of(8), b' ');
 
         let part = path.with_extension("safetensors.part");
@@ -46,7 +46,7 @@ impl LogitsFile {
         })
     }
 
-    /// The next tensor.
+    /// Writes the next tensor.
     pub fn write(&mut self, logits: &[f32]) -> Result<()> {
         let cannot = || format!("cannot write {}", self.part.display());
         for value in logits {
@@ -55,7 +55,7 @@ impl LogitsFile {
         Ok(())
     }
 
-    /// After the last tensor.
+    /// Completes the file after the last tensor.
     pub fn finish(self) -> Result<()> {
         let cannot = || format!("cannot write {}", self.path.display());
         let file = self.writer.into_inner().with_context(cannot)?;

@@ -32,24 +32,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Masks for points, a box or an earlier mask on a picture
+    /// Predict masks for points, a box or an earlier mask on a picture
     Predict(predict::Args),
-    /// Masks of everything in a picture
+    /// Find the masks of everything in a picture
     Everything(everything::Args),
-    /// Follow objects through a folder of frames
+    /// Track objects through a folder of frames
     Track(track::Args),
     /// Write a checkpoint as packed safetensors with its configuration
     Convert(convert::Args),
     /// Measure a model's IoU on pictures or clips with instance masks
     Eval(eval::Args),
-    /// Say what a weights file holds
+    /// Print what a weights file contains
     Info(info::Args),
 }
 
-/// `sam2` alone shows its help.
+/// The error of `sam2` without a command, for which the help is printed.
 const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
-/// Bad input, in arguments or in files.
+/// The exit code for bad input in arguments or files.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line, whatever the causes say.
+/// Prints an error on one line, even if its causes have several.
 fn bad_input(message: &str) -> ExitCode {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     note!("sam2: {line}");

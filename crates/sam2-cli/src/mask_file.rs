@@ -1,4 +1,4 @@
-//! A mask prompt's file.
+//! Files of mask prompts.
 
 use std::fs;
 use std::io::Cursor;
@@ -10,11 +10,11 @@ use sam2_predict::{VideoError, object_in_mask_picture};
 
 use crate::picture::{Raw, Samples, decode};
 
-/// The object in a mask's file, 0 or 1 a pixel: where a value is at least half of the file's largest (see
-/// [`object_in_mask_picture`]). In a palette of colours every index but 0 is the object.
+/// Reads the object from a mask's file, as 0 or 1 for each pixel. The object is where a value is at least half of the
+/// file's largest (see [`object_in_mask_picture`]). In a palette of colours, every index except 0 is the object.
 ///
 /// # Errors
-/// The file is no picture, or no pixel of it is the object.
+/// The file is not a picture, or no pixel is on the object.
 pub fn read(path: &Path) -> Result<GrayImage> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     object(&bytes).with_context(|| path.display().to_string())
@@ -45,13 +45,13 @@ fn object(bytes: &[u8]) -> Result<GrayImage> {
     Ok(object.into_luma8())
 }
 
-/// The indices of a PNG whose palette names objects by colours; none for any other picture, such as one whose palette
-/// is grey or has transparent entries, since there the colours are the mask.
+/// The indices of a PNG whose palette gives objects different colours; `None` for any other picture. If the palette is grey
+/// or has transparent entries, the colours themselves are the mask.
 fn palette_labels(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::IDENTITY);
     let Ok(mut reader) = decoder.read_info() else {
-        return Ok(None); // no PNG
+        return Ok(None); // not a PNG
     };
     let info = reader.info();
     let (Some(palette), None, None) = (&info.palette, &info.trns, &info.animation_control) else {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_grey_palette_is_a_grey_picture() {
-        // The object is the white that comes first.
+        // The object is white, which is the first entry.
         let bytes = indexed(
             png::BitDepth::One,
             &[255, 255, 255, 0, 0, 0],

@@ -1,4 +1,4 @@
-//! Pictures from files, as a viewer shows them: the first frame of an animation, turned as their EXIF says, and values
+//! Reads pictures as a viewer shows them: the first frame of an animation, rotated by the EXIF orientation, and with values
 //! of more than 8 bits stretched to the range that they use.
 
 use std::fs;
@@ -17,14 +17,14 @@ use crate::tiff_samples;
 /// interface.
 pub const KINDS: &str = "JPEG, PNG, WebP, BMP, GIF or TIFF";
 
-/// Which values become black and white, of a picture of more than 8 bits.
+/// The values of black and white in a picture of more than 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
     low: f64,
     high: f64,
 }
 
-/// Of `--range`.
+/// Parses the argument of `--range`.
 pub fn parse_range(text: &str) -> Result<Range, String> {
     let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
     match numbers.as_deref() {
@@ -33,18 +33,18 @@ pub fn parse_range(text: &str) -> Result<Range, String> {
     }
 }
 
-/// A picture of 8 bits a channel, upright.
+/// A picture with 8 bits for each channel, in its upright orientation.
 pub struct Picture {
     image: DynamicImage,
-    /// What its values were stretched from; none if they had 8 bits.
+    /// The range from which values were stretched; `None` if they had 8 bits.
     pub range: Option<Range>,
 }
 
 impl Picture {
-    /// Reads a file; without a `range`, its values tell.
+    /// Reads a file. Without a `range`, it is found from the values.
     ///
     /// # Errors
-    /// The file is no picture of [`KINDS`], is cut or damaged, or too large.
+    /// The file does not have one of the formats [`KINDS`], is cut short or damaged, or the picture is too large.
     pub fn read(path: &Path, range: Option<Range>) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         decode(&bytes)
@@ -57,7 +57,7 @@ impl Picture {
         [self.image.width() as usize, self.image.height() as usize]
     }
 
-    /// As the predictors take it.
+    /// The picture for the predictors.
     pub fn as_ref(&self) -> Result<PictureRef<'_>> {
         let format = match self.image.color().has_alpha() {
             true => PixelFormat::Rgba,
@@ -68,11 +68,11 @@ impl Picture {
     }
 }
 
-/// A file's own values, as they lie in it.
+/// The values of a file before they are stretched.
 pub struct Raw {
     pub width: u32,
     pub height: u32,
-    /// 1 for grey, 2 with alpha, 3 for RGB, 4 with alpha.
+    /// The number of channels: 1 for grey, 2 for grey with alpha, 3 for RGB, and 4 for RGB with alpha.
     pub channels: usize,
     pub samples: Samples,
     /// Whether the largest value is black.
@@ -80,18 +80,20 @@ pub struct Raw {
     pub orientation: Orientation,
 }
 
-/// Values, row by row.
+/// The values, row by row.
 pub enum Samples {
-    /// 8 bits or fewer, stretched to 8.
+    /// Values of 8 bits or fewer, stretched to 8.
     U8(Vec<u8>),
-    /// More, up to 16.
+    /// Values of more than 8 bits, up to 16.
     U16(Vec<u16>),
-    /// Any others.
+    /// Any other values.
     F32(Vec<f32>),
 }
 
+/// Decodes a picture.
+///
 /// # Errors
-/// The bytes are no picture of [`KINDS`], are cut or damaged, or the picture is too large.
+/// The bytes do not have one of the formats [`KINDS`], are cut short or damaged, or the picture is too large.
 pub fn decode(bytes: &[u8]) -> Result<Raw> {
     let format = format_of(bytes)?;
     if format == ImageFormat::Tiff
@@ -107,9 +109,9 @@ pub fn decode(bytes: &[u8]) -> Result<Raw> {
         .into_decoder()
         .map_err(damaged)?;
     let (width, height) = decoder.dimensions();
-    // Before any pixel is decoded: a small file may claim a huge picture.
+    // The size is checked before any pixel is decoded, because a small file may claim to be a huge picture.
     PictureRef::check_size(width as usize, height as usize)?;
-    // Metadata that cannot be read says nothing.
+    // Metadata that cannot be read are ignored.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = match first_apng_frame(bytes, format)? {
         Some(frame) => frame,
@@ -159,7 +161,7 @@ fn damaged(error: ImageError) -> anyhow::Error {
     anyhow::Error::new(error).context("the file is cut or damaged, or of a kind that is not read: get the whole file again, or convert it to PNG")
 }
 
-/// Whether the JPEG's end marker follows its pixels. Decoders fill what is missing with grey and say nothing.
+/// Whether a JPEG has its end marker. Decoders silently fill missing pixels with grey.
 fn ends_as_jpeg(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xDA;
     const END: u8 = 0xD9;
@@ -168,7 +170,7 @@ fn ends_as_jpeg(bytes: &[u8]) -> bool {
     while let Some(&[lead, marker]) = bytes.get(at..at + 2).and_then(|pair| pair.first_chunk()) {
         match (lead, marker) {
             (0xFF, END) => return true,
-            // Stuffing, restarts and fill bytes, and in a scan everything that is no marker.
+            // Stuffing, restarts and fill bytes, and everything in a scan that is not a marker.
             (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) if in_scan => at += 2,
             (0xFF, 0x01 | 0xD0..=0xD8) => at += 2,
             (0xFF, 0xFF) => at += 1,
@@ -229,7 +231,7 @@ impl Raw {
         }
         let image =
             from_bytes(self.width, self.height, channels, bytes).context("the picture is incomplete")?;
-        // Without a copy where it is so already.
+        // This makes no copy if the picture has this format already.
         let mut image = match image.color().has_alpha() {
             true => DynamicImage::ImageRgba8(image.into_rgba8()),
             false => DynamicImage::ImageRgb8(image.into_rgb8()),
@@ -248,7 +250,7 @@ fn from_bytes(width: u32, height: u32, channels: usize, bytes: Vec<u8>) -> Optio
     })
 }
 
-/// Colours without alpha.
+/// The colours, without alpha.
 fn colours<T: Copy>(samples: &[T], channels: usize) -> impl Iterator<Item = T> {
     let colours = channels - usize::from(channels.is_multiple_of(2));
     samples
@@ -257,7 +259,8 @@ fn colours<T: Copy>(samples: &[T], channels: usize) -> impl Iterator<Item = T> {
 }
 
 impl Range {
-    /// From 0 to all bits that the largest value uses: cameras and microscopes write 12 bits into 16.
+    /// The range from 0 to the largest number with the bits of the largest value, because cameras and microscopes write 12
+    /// bits into 16.
     fn of_u16(samples: &[u16], channels: usize) -> Self {
         let largest = colours(samples, channels).max().unwrap_or(0);
         let bits = (u16::BITS - largest.leading_zeros()).max(8);
@@ -267,7 +270,7 @@ impl Range {
         }
     }
 
-    /// From 0, or the smallest value if that is less, to the largest.
+    /// The range from 0, or the smallest value if that is negative, to the largest value.
     fn of_f32(samples: &[f32], channels: usize) -> Self {
         let finite = || colours(samples, channels).filter(|value| value.is_finite());
         Self {
@@ -277,7 +280,7 @@ impl Range {
     }
 }
 
-/// To 8 bits: colours from a range, alpha from 0 to `opaque`.
+/// Converts values to 8 bits: colours from a range, and alpha from 0 to `opaque`.
 fn stretch<T: Copy + Into<f64>>(samples: &[T], channels: usize, range: Range, opaque: f64) -> Vec<u8> {
     let alpha = channels.is_multiple_of(2).then(|| channels - 1);
     let colour = |value: f64| (value - range.low) / (range.high - range.low);
@@ -288,7 +291,7 @@ fn stretch<T: Copy + Into<f64>>(samples: &[T], channels: usize, range: Range, op
         } else {
             colour(value)
         };
-        // A value that is none, and a range of nothing, are black.
+        // NaN and values of an empty range are black.
         (share * 255.0).round().clamp(0.0, 255.0) as u8
     };
     samples.iter().enumerate().map(byte).collect()
@@ -312,7 +315,7 @@ mod tests {
         assert_eq!(stretch(&twelve, 1, range, 65_535.0), [0, 255, 128]);
         assert_eq!(Range::of_u16(&[1, 65_535], 1).high, 65_535.0);
         assert_eq!(Range::of_u16(&[0, 0, 9], 1).high, 255.0);
-        // Alpha is no colour.
+        // Alpha is not stretched to the range of the colours.
         let with_alpha = [1000u16, 65_535, 500, 0];
         let range = Range::of_u16(&with_alpha, 2);
         assert_eq!(range.high, 1023.0);

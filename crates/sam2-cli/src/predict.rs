@@ -1,4 +1,4 @@
-//! `sam2 predict`: masks for a prompt on a picture.
+//! `sam2 predict` predicts masks for a prompt on a picture.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct Args {
     /// The picture: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(long, value_name = "FILE")]
     image: PathBuf,
-    /// Which values of a picture of more than 8 bits are black and white; found from the picture if left out
+    /// The values of black and white in a picture of more than 8 bits; found from the picture by default
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     range: Option<Range>,
     /// A click in the picture's pixels; label 1 = on the object, 0 = not on it
@@ -28,19 +28,21 @@ pub struct Args {
     /// A box in the picture's pixels
     #[arg(long = "box", value_name = "X0,Y0,X1,Y1", value_parser = parse_box, allow_hyphen_values = true)]
     box_: Option<BoxPrompt>,
-    /// A file with `mask` [h,w] f32: low-resolution logits of an earlier prediction
+    /// A file with a tensor `mask` [h,w] f32: the low-resolution logits of an earlier prediction
     #[arg(long, value_name = "FILE.safetensors")]
     mask_input: Option<PathBuf>,
-    /// One mask instead of three candidates
+    /// Predict a single mask instead of three candidates
     #[arg(long)]
     single: bool,
-    /// Folder for result.safetensors and mask_0.png, …
+    /// The folder for result.safetensors and mask_0.png, mask_1.png, …
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
+/// Runs `sam2 predict`.
+///
 /// # Errors
-/// Bad input: says which file or argument, what was expected and what came.
+/// Bad input. The message says which file or argument, what was expected and what was found.
 pub fn run(args: &Args) -> Result<()> {
     let picture = Picture::read(&args.image, args.range)?;
     let mask = args.mask_input.as_deref().map(read_mask).transpose()?;

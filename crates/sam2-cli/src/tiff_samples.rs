@@ -1,4 +1,4 @@
-//! TIFF of more than 8 bits a value, floats among them: what microscopes, satellites and scanners write.
+//! Reads TIFF files with values of more than 8 bits, including floats, as microscopes, satellites and scanners write them.
 
 use std::io::Cursor;
 
@@ -12,11 +12,11 @@ use tiff::tags::Tag;
 use crate::output::note;
 use crate::picture::{Raw, Samples};
 
-/// The first page; none where it has 8 bits or fewer, or colours that need conversion. Says on stderr if there are more
-/// pages.
+/// The first page; `None` if it has 8 bits or fewer, or colours that need conversion. Prints a remark on standard error if
+/// there are more pages.
 ///
 /// # Errors
-/// The file is cut or damaged, or the picture is too large.
+/// The file is cut short or damaged, or the picture is too large.
 pub fn decode(bytes: &[u8]) -> Result<Option<Raw>> {
     const DAMAGED: &str = "the TIFF is cut or damaged: get the whole file again";
     let mut decoder = Decoder::new(Cursor::new(bytes))

@@ -1,7 +1,7 @@
-//! `sam2 track`: objects followed through a folder of frames, read one at a time.
+//! `sam2 track` tracks objects through a folder of frames, which are read one at a time.
 //!
-//! Prompts are given in the file's order; then all objects are tracked from the first prompted frame to the end, and
-//! from there back to the beginning, so that every frame has an answer.
+//! Prompts are given in the order of their file. Then all objects are tracked from the first prompted frame to the end, and
+//! from that frame back to the beginning, so that every frame has masks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::mask_file;
 use crate::output::{note, say};
 use crate::picture::{KINDS, Picture, Range, parse_range};
 
-/// Frames between two lines of progress.
+/// The number of frames between two lines of progress.
 const REPORT: usize = 20;
 
 /// Arguments of `sam2 track`.
@@ -28,25 +28,25 @@ pub struct Args {
     /// The frames: a folder of pictures of one size, in order of the numbers in their names
     #[arg(long, value_name = "DIR")]
     frames: PathBuf,
-    /// Which values of frames of more than 8 bits are black and white; found from the first prompted frame if left out
+    /// The values of black and white in frames of more than 8 bits; found from the first prompted frame by default
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     range: Option<Range>,
-    /// A JSON list, given in its order: [{"frame": 0, "object": 1, "points": [[x, y, label]], "box": [x0, y0, x1, y1]}],
+    /// A JSON list of prompts, in their order: [{"frame": 0, "object": 1, "points": [[x, y, label]], "box": [x0, y0, x1, y1]}],
     /// or "mask": "file.png" (beside the list) instead of points and box: the object is where a value is at least half
     /// of the file's largest, alpha counts as the shape where it has one, and in a palette of colours every index but 0
-    /// is the object. "keep_points" joins the frame's earlier points; "correction" tracks up to the frame first, and
-    /// corrects what was found there
+    /// is the object. "keep_points" adds to the frame's earlier points; "correction" first tracks up to the frame, and then
+    /// corrects the masks there
     #[arg(long, value_name = "FILE.json", verbatim_doc_comment)]
     prompts: PathBuf,
-    /// All options as the official predictor's: a correction is lost when tracking passes, holes stay
+    /// Use the options of the official predictor: corrections are lost when a frame is tracked again, and holes are kept
     #[arg(long)]
     official: bool,
-    /// Folder for <object>/<frame>.png (0 or 255) and result.safetensors (logits.<object>.<frame> at low resolution)
+    /// The folder for <object>/<frame>.png (0 or 255) and result.safetensors (logits.<object>.<frame> at low resolution)
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
-/// One entry of the prompts' file.
+/// One entry of the file of prompts.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -63,8 +63,10 @@ struct Entry {
     correction: bool,
 }
 
+/// Runs `sam2 track`.
+///
 /// # Errors
-/// Bad input: says which file, which entry or which frame, what was expected and what came.
+/// Bad input. The message says which file, entry or frame, what was expected and what was found.
 pub fn run(args: &Args) -> Result<()> {
     let mut frames = Frames::list(&args.frames)?;
     frames.range = args.range;
@@ -79,7 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
         false => VideoOptions::default(),
     };
     let picture = frames.read(first)?;
-    // All frames are stretched alike.
+    // All frames are stretched from the same range.
     frames.range = picture.range;
     let size = picture.size();
     let session = VideoSession::new(model.into(), options, size, Some(frames.paths.len()))?;
@@ -112,7 +114,7 @@ pub fn run(args: &Args) -> Result<()> {
     for (done, &frame) in order.iter().enumerate() {
         let backwards = frame < first;
         if backwards && frame + 1 == first {
-            // As tracking in reverse begins: on the first prompted frame itself, whose masks are written.
+            // Tracking in reverse begins on the first prompted frame itself, whose masks are written too.
             tracker.track(first, true)?;
         }
         tracker.track(frame, backwards)?;
@@ -135,7 +137,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A session, and the frames that it is given.
+/// A session and the frames of its video.
 struct Tracker {
     frames: Frames,
     session: VideoSession,
@@ -143,7 +145,7 @@ struct Tracker {
 }
 
 impl Tracker {
-    /// Reads a frame, unless it is the one at hand.
+    /// Reads a frame and makes it the current one, unless it is so already.
     fn set(&mut self, frame: usize) -> Result<()> {
         if self.at != Some(frame) {
             let picture = self.frames.read(frame)?;
@@ -161,7 +163,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Gives one prompt; masks are files of `folder`.
+    /// Gives the session one prompt. The paths of masks are relative to `folder`.
     fn prompt(&mut self, entry: &Entry, folder: &Path, earlier: &[Entry]) -> Result<()> {
         if let (true, Some(first)) = (entry.correction, earlier.iter().map(|entry| entry.frame).min()) {
             self.session.begin_tracking()?;
@@ -224,14 +226,14 @@ fn to_point(point: &[f32]) -> Result<PointPrompt> {
 
 /// The pictures of a clip.
 pub struct Frames {
-    /// In order.
+    /// The paths of the frames, in order.
     pub paths: Vec<PathBuf>,
-    /// What values of more than 8 bits are stretched from.
+    /// The range from which values of more than 8 bits are stretched.
     range: Option<Range>,
 }
 
 impl Frames {
-    /// The folder's pictures, in order of the numbers in their names.
+    /// The pictures of a folder, in the order of the numbers in their names.
     pub fn list(folder: &Path) -> Result<Self> {
         let mut paths: Vec<PathBuf> = load::entries(folder)?
             .into_iter()
@@ -244,7 +246,7 @@ impl Frames {
                 .to_string_lossy()
                 .into_owned()
         };
-        // By their names without the ending, so that two files of one frame are neighbours.
+        // Sort by the names without the extension, so that two files of one frame are neighbours.
         paths.sort_by(|a, b| alphanumeric_sort::compare_str(stem(a), stem(b)));
         if let Some(twice) = paths.windows(2).find(|pair| stem(&pair[0]) == stem(&pair[1])) {
             let names = [&twice[0], &twice[1]].map(|path| path.display().to_string());

@@ -1,15 +1,15 @@
-//! The wasm's memory, with a place of its own for large allocations.
+//! A global allocator for WebAssembly that keeps large and small allocations apart.
 //!
-//! A wasm's memory never shrinks, and all of a network's tensors come and go with every frame. Where small things that
-//! stay (a past mask, a map's node) are put between them, a tensor of the next frame no longer fits where the last one
-//! was, and the memory grows. So what is small and what is large never share a page.
+//! The memory of a WebAssembly module never shrinks, and a network's tensors are allocated and freed with every frame. If
+//! small allocations that stay (a past mask, a map's node) end up between them, a tensor of the next frame no longer fits
+//! into the gap that an earlier one left, and the memory grows. So small and large allocations never share a page.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 
 use dlmalloc::Dlmalloc;
 
-/// From here on an allocation is large, in bytes: less than any tensor of an image's size, more than lists and texts.
+/// The size in bytes from which an allocation is large: smaller than any feature map, and larger than lists and texts.
 const LARGE: usize = 1 << 14;
 
 /// A global allocator for one thread.
@@ -24,12 +24,12 @@ pub struct Heap {
     large: UnsafeCell<Dlmalloc>,
 }
 
-// SAFETY: without wasm's atomics there is one thread, and an allocator calls nobody back.
+// SAFETY: without wasm's atomics there is only one thread, and an allocator makes no callbacks.
 #[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    /// An empty one, which takes pages as it needs them.
+    /// An empty allocator, which takes pages from the module's memory when it needs them.
     pub const fn new() -> Self {
         Self {
             small: UnsafeCell::new(Dlmalloc::new()),
@@ -37,12 +37,12 @@ impl Heap {
         }
     }
 
-    /// The place of allocations of `size` bytes.
-    #[allow(clippy::mut_from_ref)] // Each of the callers below is done with it before another begins.
-    fn place(&self, size: usize) -> &mut Dlmalloc {
-        let place = if size < LARGE { &self.small } else { &self.large };
-        // SAFETY: there is one thread, and no caller holds it while it calls anything else of this type.
-        unsafe { &mut *place.get() }
+    /// The allocator for allocations of `size` bytes.
+    #[allow(clippy::mut_from_ref)] // Each caller below has finished with it before another one begins.
+    fn part(&self, size: usize) -> &mut Dlmalloc {
+        let part = if size < LARGE { &self.small } else { &self.large };
+        // SAFETY: there is only one thread, and no caller keeps the reference while it calls another method of this type.
+        unsafe { &mut *part.get() }
     }
 }
 
@@ -52,32 +52,32 @@ impl Default for Heap {
     }
 }
 
-// SAFETY: each place is an allocator that keeps the contract, and a block goes back to the one that its size, which the
-// caller must tell truly, says it came from.
+// SAFETY: both parts are allocators that keep the contract. A block is returned to the part that it came from, which its
+// size tells; the caller must pass the right size.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's.
-        unsafe { self.place(layout.size()).malloc(layout.size(), layout.align()) }
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.part(layout.size()).malloc(layout.size(), layout.align()) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's.
-        unsafe { self.place(layout.size()).calloc(layout.size(), layout.align()) }
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.part(layout.size()).calloc(layout.size(), layout.align()) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller keeps the contract.
         unsafe {
-            self.place(layout.size())
+            self.part(layout.size())
                 .free(block, layout.size(), layout.align())
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if (layout.size() < LARGE) == (size < LARGE) {
-            // SAFETY: the caller's.
+            // SAFETY: the caller keeps the contract.
             return unsafe {
-                self.place(size)
+                self.part(size)
                     .realloc(block, layout.size(), layout.align(), size)
             };
         }

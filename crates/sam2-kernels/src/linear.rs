@@ -1,8 +1,8 @@
-//! A linear layer with all that surrounds it: what is added before and after, the activation, the rotation of a rotary
-//! position encoding, and the gathering or spreading of patches, which makes it a strided or a transposed convolution.
+//! A linear layer, fused with the operations around it: tensors that are added before and after, the activation, a rotary
+//! position encoding, and the gathering or scattering of patches, which makes it a strided or a transposed convolution.
 //!
-//! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU a workgroup's 64 tiles read their
-//! rows and columns from workgroup memory, and may multiply them in f16. Elsewhere there are no barriers.
+//! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU, the 64 tiles of a workgroup read
+//! their rows and columns from workgroup memory, and may multiply them in f16. On a software adapter there are no barriers.
 
 use std::fmt::Write;
 
@@ -11,14 +11,14 @@ use crate::adapter::AdapterClass;
 use crate::kernel::{GROUP, Input, Kernel, entry, group_entry, info, vec4};
 use crate::linear_shape::{LinearShape, Patches, ResidualShape};
 
-/// Rows of an invocation's tile.
+/// The number of rows of an invocation's tile.
 const ROWS: usize = 8;
-/// How many tiles a workgroup has along each side where its invocations share what they read.
+/// The number of tiles along each side of a workgroup whose invocations share what they read.
 const SHARED: usize = 8;
 
-/// activation((x + plus) weight + bias + residual), rotated: `x` `[rows, k]`, `weight` `[k, n]`, `bias` `[n]`, to
-/// `[rows, n]`. The inputs are these three, then `plus`, `residual` and `rotary` where `shape` asks for them. 4 divides `k`
-/// and `n`, and also the part of a pixel where rows are patches.
+/// activation((x + plus) weight + bias + residual), then rotated: `x` `[rows, k]`, `weight` `[k, n]` and `bias` `[n]`, to
+/// `[rows, n]`. The inputs are these three, then `plus`, `residual` and `rotary` if `shape` has them. `k` and `n` are
+/// multiples of 4. If rows are patches, the number of a pixel's values is one too.
 pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
     let LinearShape { rows, k, n, .. } = shape;
     let groups = shape.groups.max(1);
@@ -36,7 +36,7 @@ pub fn linear(shape: LinearShape, class: AdapterClass) -> Kernel {
     );
     let one_row = rows <= ROWS / 2 || groups > 1;
     let (shared_rows, shared_columns) = (SHARED * ROWS, SHARED * 2);
-    // With fewer rows or columns, much of a workgroup's tile would be read for nothing.
+    // With fewer rows or columns, much of what a workgroup reads would not be used.
     let shared =
         class == AdapterClass::Hardware && !one_row && rows >= shared_rows && n / 4 >= shared_columns / 2;
     let tile = Tile {
@@ -122,7 +122,7 @@ enum Residual {
     Coarser,
 }
 
-/// How rows lie in the input or the output, as in [`Patches`].
+/// The layout of rows in the input or the output, as in [`Patches`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     Rows,
@@ -136,9 +136,9 @@ enum Layout {
 struct Tile {
     /// Whether a workgroup's invocations share what they read.
     shared: bool,
-    /// Rows of an invocation's tile.
+    /// The number of rows of an invocation's tile.
     rows: usize,
-    /// Columns of an invocation's tile, in vectors of four values.
+    /// The number of columns of an invocation's tile, in vectors of four values.
     columns: usize,
     plus: bool,
     residual: Residual,
@@ -169,13 +169,13 @@ impl Tile {
         text
     }
 
-    /// The type of the numbers in workgroup memory, in which products are made.
+    /// The type of the values in workgroup memory, in which products are computed.
     fn number(self) -> &'static str {
         if self.f16_products { "f16" } else { "f32" }
     }
 
-    /// Where the tile of an invocation that works alone lies, and the beginning of its loop over `k`: it reads a vector of
-    /// each row and four of each column.
+    /// The position of an invocation's tile, and the beginning of its loop over `k`, which reads a vector of each row and four
+    /// vectors of each column. The invocations work independently.
     fn begin(self, text: &mut String) {
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         line(format_args!(
@@ -189,7 +189,7 @@ impl Tile {
             self.rows,
             self.columns
         ));
-        // Rows and columns beyond the last are computed from the last and not written.
+        // Rows and columns beyond the last are computed from the last one and not written.
         for r in 0..self.rows {
             line(format_args!("  let row{r} = min(row + {r}u, rows - 1u);"));
             line(format_args!(
@@ -229,8 +229,8 @@ impl Tile {
         }
     }
 
-    /// The same where a workgroup shares what it reads: four vectors of each row and what they meet in each column are
-    /// brought into workgroup memory, and the inner loop goes over these.
+    /// The same for a workgroup whose invocations share what they read: four vectors of each row, and the matching values of
+    /// each column, are copied to workgroup memory, and the inner loop reads these.
     fn begin_shared(self, text: &mut String) {
         let (rows, columns, number) = (SHARED * ROWS, SHARED * self.columns, self.number());
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
@@ -282,7 +282,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
             ));
         }
         for j in 0..16 * columns / GROUP as usize {
-            // Beyond the last row of the matrix anything may stand, as there the input is zero.
+            // Values beyond the last row of the matrix have no effect, because the input is zero there.
             let at = format!(
                 "min(4u * first + m{j} / {columns}u, 4u * k - 1u) * n + min(left + m{j} % {columns}u, n - 1u)"
             );
@@ -310,7 +310,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
-    /// Sums of the tile's products.
+    /// The sums of the tile's products, set to zero.
     fn zeros(self, text: &mut String) {
         for r in 0..self.rows {
             for c in 0..self.columns {
@@ -325,7 +325,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
             Layout::Merge => format!(
                 "({row} / info.patch_width * 4u * info.patch_width + {row} % info.patch_width * 2u) * (k / 4u)"
             ),
-            // The upper left pixel, which may lie beyond the edges: its index then wraps around, and is not read.
+            // The index of the upper left pixel. If that is beyond an edge, the index wraps around and is not read.
             Layout::Around => format!(
                 "({row} / info.patch_width * 4u * info.patch_width + {row} % info.patch_width * 2u - 2u * info.patch_width - 1u) * (k / 9u)"
             ),
@@ -333,18 +333,18 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
-    /// How far from a row's beginning its vector `i` lies.
+    /// The offset of a row's vector `i` from the row's beginning.
     fn offset(self, i: &str) -> String {
         match self.layout {
-            // The lower two pixels lie a line further on.
+            // The lower two pixels are in the next line.
             Layout::Merge => format!("{i} + select(0u, (info.patch_width - 1u) * (k / 2u), {i} >= k / 2u)"),
-            // After each three pixels the next ones lie a line further on.
+            // After every three pixels, the next ones are in the next line.
             Layout::Around => format!("{i} + {i} / (k / 3u) * (2u * info.patch_width - 3u) * (k / 9u)"),
             _ => i.to_owned(),
         }
     }
 
-    /// The vector `i` of a row, which lies at `at`. `edges`, which are the row's, are heeded where patches go over the
+    /// The vector `i` of a row, at the index `at`. `edges` are those of the row, which matter if patches extend beyond the
     /// picture's edges.
     fn read(self, at: &str, i: &str, edges: &str) -> String {
         match (self.layout, self.plus) {
@@ -388,7 +388,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
-    /// What is done with the sums, and where they are written.
+    /// The operations on the sums, and their output.
     fn end(self, text: &mut String) {
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         for r in 0..self.rows {
@@ -398,7 +398,7 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
                     "  if (row + {r}u < rows && column + {step}u < n) {{"
                 ));
                 match self.layout {
-                    // `pixel` is the upper left one of the row's four.
+                    // `pixel` is the upper left one of the row's four pixels.
                     Layout::Expand => line(format_args!(
                         "    let pixel = row{r} / info.patch_width * 4u * info.patch_width + row{r} % info.patch_width * 2u;
     let part = column{c} / (n / 4u);
@@ -439,8 +439,8 @@ fn rotate(v: vec4<f32>, to: u32) -> vec4<f32> {
 }
 ";
 
-/// 3x3 pixels around every second one of every second line never go over the lower and the right edge. `edges` says whether
-/// they go over the upper and the left one.
+/// The 3x3 pixels around every second pixel of every second line never extend beyond the bottom and the right edge. `edges`
+/// says whether they extend beyond the top and the left edge.
 const AROUND: &str = "
 fn edges(row: u32) -> vec2<bool> {
   return vec2<bool>(row / info.patch_width % info.patch_height == 0u, row % info.patch_width == 0u);

@@ -1,25 +1,25 @@
-//! The memory encoder's first step, from an answer's logits: they are resized to the network's picture, become
-//! probabilities or bits and are scaled (`sam2.modeling.sam2_base.SAM2Base._encode_new_memory`), and go through a 3x3
-//! convolution of stride 2 to four channels, layer normalisation and GELU (the first layers of
-//! `sam2.modeling.memory_encoder.MaskDownSampler`). Nothing of the picture's size is ever written.
+//! The first step of the memory encoder. A mask's logits are resized to the network's picture, converted to probabilities or
+//! bits, and scaled (`sam2.modeling.sam2_base.SAM2Base._encode_new_memory`). Then follow a 3x3 convolution of stride 2 to
+//! four channels, layer normalisation and GELU (the first layers of `sam2.modeling.memory_encoder.MaskDownSampler`). No
+//! tensor of the picture's size is ever written.
 
 use crate::activation::Activation;
 use crate::kernel::{Input, Kernel, entry, info, vec4};
 
-/// How logits become what the convolution reads: value · scale + bias.
+/// The conversion of logits to the input of the convolution: value · scale + bias.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskScale {
-    /// Whether a pixel's value is 1 where its logit is positive and else 0, instead of its probability.
+    /// Whether a pixel's value is 1 if its logit is positive and else 0, instead of its probability.
     pub binarize: bool,
-    /// What the value is multiplied by (`sigmoid_scale_for_mem_enc`).
+    /// The factor of the value (`sigmoid_scale_for_mem_enc`).
     pub scale: f32,
-    /// What is added then (`sigmoid_bias_for_mem_enc`).
+    /// The number that is added after that (`sigmoid_bias_for_mem_enc`).
     pub bias: f32,
 }
 
-/// `logits` `[side, side]`, resized to `[size, size]` (bilinear, corners not aligned), with `weight` `[3, 3, 4]` and
-/// `affine` `[3, 4]`: the convolution's bias, then weight and bias of the normalisation over the four channels, whose
-/// epsilon is `eps`. To `[size / 2, size / 2, 4]`. `size` is even.
+/// `logits` `[side, side]`, resized to `[size, size]` (bilinear, corners not aligned), `weight` `[3, 3, 4]` and `affine`
+/// `[3, 4]`, to `[size / 2, size / 2, 4]`. The rows of `affine` are the convolution's bias, and the weight and bias of the
+/// normalisation over the four channels, whose epsilon is `eps`. `size` is even.
 pub fn mask_convolution(side: usize, size: usize, mask: MaskScale, eps: f64) -> Kernel {
     assert!(size.is_multiple_of(2), "{size} pixels, which must be even");
     let count = size * size / 4;
@@ -61,7 +61,7 @@ fn pixel(y: u32, x: u32) -> f32 {{
   for (var tap = 0u; tap < 9u; tap++) {{
     let dy = tap / 3u;
     let dx = tap % 3u;
-    // Beyond the upper and the left edge there are zeros. The other two edges are never crossed.
+    // Beyond the top and the left edge there are zeros. The other two edges are never crossed.
     if (y + dy == 0u || x + dx == 0u) {{ continue; }}
     sum += weight[tap] * pixel(y + dy - 1u, x + dx - 1u);
   }}

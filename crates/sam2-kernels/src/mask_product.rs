@@ -1,9 +1,9 @@
-//! The decoder's last product, of each mask token's weights with every pixel's features
+//! The mask decoder's last product, of each mask token's weights with every pixel's features
 //! (`sam2.modeling.sam.mask_decoder.MaskDecoder.predict_masks`).
 
 use crate::kernel::{Kernel, entry, info, vec4};
 
-/// `hyper` `[b, 4, c]` and `pixels` `[b, p, c]` to logits `[b, 4, p]`. 4 divides `c`.
+/// `hyper` `[b, 4, c]` and `pixels` `[b, p, c]` to logits `[b, 4, p]`. `c` is a multiple of 4.
 pub fn mask_product(b: usize, p: usize, c: usize) -> Kernel {
     assert!(c.is_multiple_of(4), "{c} channels, which 4 must divide");
     Kernel {

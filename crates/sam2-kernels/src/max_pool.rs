@@ -2,7 +2,7 @@
 
 use crate::kernel::{Kernel, entry, info, vec4};
 
-/// `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`. `h` and `w` are even, and 4 divides `c`.
+/// `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`. `h` and `w` are even, and `c` is a multiple of 4.
 pub fn max_pool([b, h, w, c]: [usize; 4]) -> Kernel {
     assert!(
         h % 2 + w % 2 + c % 4 == 0,
@@ -22,7 +22,7 @@ pub fn max_pool([b, h, w, c]: [usize; 4]) -> Kernel {
   let w = info.out_w;
   if (index >= info.invocations) { return; }
   let pixel = index / c;
-  // Rows of the output are whole, so pairs of input rows follow one another over all pictures.
+  // Two rows of the input make one row of the output, in all pictures one after another.
   let corner = (pixel / w * 4u * w + pixel % w * 2u) * c + index % c;
   let below = corner + 2u * w * c;
   out[index] = max(max(x[corner], x[corner + c]), max(x[below], x[below + c]));

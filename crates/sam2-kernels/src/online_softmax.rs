@@ -1,9 +1,9 @@
-//! A softmax that is kept up as keys come, so that no kernel holds all scores at once (Milakov and Gimelshein, "Online
-//! normalizer calculation for softmax", 2018).
+//! A softmax that is updated key by key, so that no kernel stores all scores (Milakov and Gimelshein, "Online normalizer
+//! calculation for softmax", 2018).
 
-/// WGSL that brings the next `keys` keys into the softmax of query `i`. Their scores are `s{i}_0` and on, and their weights
-/// become `p{i}_0` and on, relative to `m{i}`, the largest score so far. `l{i}` is the sum of the weights. What was added
-/// up with earlier weights must then be multiplied by `f{i}`.
+/// WGSL that adds the next `keys` keys to the softmax of query `i`. It reads their scores from `s{i}_0`, `s{i}_1`, …, and
+/// writes their weights to `p{i}_0`, `p{i}_1`, …, relative to `m{i}`, the largest score so far. `l{i}` is the sum of the
+/// weights. Sums with earlier weights must then be multiplied by `f{i}`.
 pub(crate) fn next_keys(i: usize, keys: usize) -> String {
     let largest = (0..keys).fold(format!("m{i}"), |text, j| format!("max({text}, s{i}_{j})"));
     let weights: String = (0..keys)

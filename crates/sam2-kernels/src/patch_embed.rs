@@ -1,4 +1,4 @@
-//! Hiera's first step: a 7x7 convolution of stride 4 and padding 3, from planes of pixels to channels-last tokens
+//! The first step of Hiera: a 7x7 convolution of stride 4 and padding 3, from planes of pixels to channels-last tokens
 //! (`sam2.modeling.backbones.utils.PatchEmbed`).
 
 use std::fmt::Write;
@@ -8,11 +8,11 @@ use crate::kernel::{Input, Kernel, entry, info, vec4};
 const KERNEL: usize = 7;
 const STRIDE: usize = 4;
 const PADDING: usize = 3;
-/// How many neighbouring tokens of a row an invocation computes, of eight channels each.
+/// The number of neighbouring tokens of a row that an invocation computes, for eight channels each.
 const TOKENS: usize = 4;
 
 /// Pictures `x` `[b, 3, h, w]`, `weight` `[3 * 7 * 7, c]` and `bias` `[c]` to tokens `[b, h/4, w/4, c]`, to which
-/// `position` `[h/4, w/4, c]` is added. 4 divides `h`, 16 divides `w`, and 8 divides `c`.
+/// `position` `[h/4, w/4, c]` is added. `h` is a multiple of 4, `w` of 16, and `c` of 8.
 pub fn patch_embed([b, h, w]: [usize; 3], c: usize) -> Kernel {
     assert!(
         h % STRIDE + w % (TOKENS * STRIDE) + c % 8 == 0,
@@ -63,7 +63,7 @@ fn body() -> String {
       let line = i32(((picture * 3u + plane) * h + u32(y)) * w);
       let first = (plane * 49u + dy * 7u) * c + channel;
 ";
-    // The pixels that the tokens read. Only the first can lie beyond an edge, as rows are whole tiles.
+    // The pixels that the tokens read. Only the first can be beyond an edge, because rows consist of whole tiles.
     let span = STRIDE * (TOKENS - 1) + KERNEL;
     for p in 0..span {
         let at = format!("line + left + {p}");

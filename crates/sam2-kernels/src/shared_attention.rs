@@ -1,5 +1,5 @@
-//! Attention of a few tokens to very many on a real GPU, which an invocation for each token and head would leave idle: the
-//! invocations of a workgroup divide the keys among them, and their results are then combined.
+//! Attention of a few tokens to very many on a real GPU, most of which would be idle with one invocation for each token and
+//! head. So the invocations of a workgroup divide the keys among them, and their results are combined.
 
 use std::fmt::Write;
 
@@ -7,24 +7,24 @@ use crate::attention_shape::{AttentionShape, HeadRows};
 use crate::kernel::{GROUP, Kernel, group_entry, info, vec4};
 use crate::online_softmax::next_keys;
 
-/// How many queries a workgroup takes.
+/// The number of queries of a workgroup.
 const QUERIES: usize = 2;
-/// With more queries than this, attention keeps a GPU busy without dividing the keys.
+/// The most queries for which the keys are divided. With more, the other kernel keeps a GPU busy.
 const MOST_QUERIES: usize = 64;
-/// Fewer keys than this are not worth being divided.
+/// The fewest keys that are divided.
 const LEAST_KEYS: usize = 4 * GROUP as usize;
-/// Values of a head that have room in workgroup memory.
+/// The widest head that fits workgroup memory, in values.
 const WIDEST: usize = 48;
 
-/// Whether [`shared_attention`] can do it and is better than [`attention`](crate::attention()): all tokens attend to all
-/// keys, and there are few of the former and many of the latter.
+/// Whether [`shared_attention`] supports this shape and is faster than [`attention`](crate::attention()): all tokens attend
+/// to all keys, and there are few tokens and many keys.
 pub fn supports_shared_attention(shape: &AttentionShape) -> bool {
     let [queries, keys] = [shape.queries, shape.keys].map(|[h, w]| h * w);
     let whole = shape.window == shape.keys && !shape.pools;
     whole && queries <= MOST_QUERIES && keys >= LEAST_KEYS && shape.width <= WIDEST
 }
 
-/// As [`attention`](crate::attention()), where [`supports_shared_attention`] says so.
+/// The same as [`attention`](crate::attention()), for shapes that [`supports_shared_attention`] accepts.
 pub fn shared_attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3]) -> Kernel {
     let AttentionShape {
         batch, heads, width, ..

@@ -1,14 +1,14 @@
 //! The innermost loops: a product of rows with a packed matrix, by tiles whose sums stay in registers.
 //!
-//! Compiled twice for browsers: as a part of the crate, and by `build.rs` as a module of its own with relaxed SIMD.
-//! So it needs nothing but `core`, and neither static data nor a stack in memory: that module has none of its own.
+//! For browsers it is compiled twice: as a part of the crate, and by `build.rs` as a separate module with relaxed SIMD. So it
+//! uses only `core`, and neither static data nor a stack in memory, because the second module has no memory of its own.
 
-/// Columns of a packed panel: two registers of four numbers.
+/// The number of columns of a packed panel, which fit two registers of four numbers.
 pub const PANEL: usize = 8;
 
-/// `RELU` and `ADD` together say how a product ends.
+/// A flag of [`Product::flags`]: negative results become zero.
 pub const RELU: usize = 1;
-/// What `out` holds is added, before the activation.
+/// A flag of [`Product::flags`]: the numbers in `out` are added before the activation.
 pub const ADD: usize = 2;
 
 /// Four numbers.
@@ -25,28 +25,28 @@ mod simd {
     /// Four numbers can be read there.
     #[inline(always)]
     pub unsafe fn load(from: *const f32) -> F32x4 {
-        // SAFETY: as asked of the caller; the instruction needs no alignment.
+        // SAFETY: required of the caller; the instruction needs no alignment.
         unsafe { wasm::v128_load(from.cast()) }
     }
     /// # Safety
     /// A number can be read there.
     #[inline(always)]
     pub unsafe fn load_splat(from: *const f32) -> F32x4 {
-        // SAFETY: as asked of the caller.
+        // SAFETY: required of the caller.
         unsafe { wasm::v128_load32_splat(from.cast()) }
     }
     /// # Safety
     /// Four numbers can be written there.
     #[inline(always)]
     pub unsafe fn store(to: *mut f32, x: F32x4) {
-        // SAFETY: as asked of the caller; the instruction needs no alignment.
+        // SAFETY: required of the caller; the instruction needs no alignment.
         unsafe { wasm::v128_store(to.cast(), x) }
     }
     /// # Safety
     /// A number can be written there.
     #[inline(always)]
     pub unsafe fn store_lane<const LANE: usize>(to: *mut f32, x: F32x4) {
-        // SAFETY: as asked of the caller.
+        // SAFETY: required of the caller.
         unsafe { wasm::v128_store32_lane::<LANE>(x, to.cast()) }
     }
     #[inline(always)]
@@ -58,7 +58,7 @@ mod simd {
     pub fn max(a: F32x4, b: F32x4) -> F32x4 {
         wasm::f32x4_pmax(a, b)
     }
-    /// a * b + c, rounded once where the processor can.
+    /// a * b + c, rounded only once if the processor supports it.
     #[inline(always)]
     pub fn multiply_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
         #[cfg(target_feature = "relaxed-simd")]
@@ -68,7 +68,7 @@ mod simd {
     }
 }
 
-/// The same on any processor, for tests.
+/// The same operations on any processor, for tests.
 #[cfg(not(target_arch = "wasm32"))]
 mod simd {
     use core::array::from_fn;
@@ -82,28 +82,28 @@ mod simd {
     /// Four numbers can be read there.
     #[inline(always)]
     pub unsafe fn load(from: *const f32) -> F32x4 {
-        // SAFETY: as asked of the caller.
+        // SAFETY: required of the caller.
         unsafe { from.cast::<F32x4>().read_unaligned() }
     }
     /// # Safety
     /// A number can be read there.
     #[inline(always)]
     pub unsafe fn load_splat(from: *const f32) -> F32x4 {
-        // SAFETY: as asked of the caller.
+        // SAFETY: required of the caller.
         [unsafe { *from }; 4]
     }
     /// # Safety
     /// Four numbers can be written there.
     #[inline(always)]
     pub unsafe fn store(to: *mut f32, x: F32x4) {
-        // SAFETY: as asked of the caller.
+        // SAFETY: required of the caller.
         unsafe { to.cast::<F32x4>().write_unaligned(x) }
     }
     /// # Safety
     /// A number can be written there.
     #[inline(always)]
     pub unsafe fn store_lane<const LANE: usize>(to: *mut f32, x: F32x4) {
-        // SAFETY: as asked of the caller.
+        // SAFETY: required of the caller.
         unsafe { to.write(x[LANE]) }
     }
     #[inline(always)]
@@ -124,20 +124,20 @@ mod simd {
 
 use simd::F32x4;
 
-/// Rows of the tile whose sums just fit sixteen registers; where a product is rounded before it is added it needs a
-/// register in between.
+/// The number of rows of a tile, whose sums just fit sixteen registers. Without a fused multiply-add, the product needs a
+/// register of its own.
 const ROWS: usize = if cfg!(target_feature = "relaxed-simd") {
     6
 } else {
     4
 };
 
-/// Of the rows that are left then. A tile of fewer has fewer sums than a processor has multiplications under way, and
-/// waits for them: eight rows are two such tiles, not one of six and a slow one.
+/// The number of rows of a tile for the rows that are left. With fewer rows, a tile has fewer sums than the processor has
+/// multiplications in flight, and has to wait for them. So eight rows are two such tiles, not one of six and a slow one.
 const REST: usize = 4;
 
-/// A loop of at most six turns, written out: arrays whose places are all known become registers, while a loop over them
-/// may keep them in memory, where the second module has none.
+/// An unrolled loop of at most six iterations. Arrays with constant indices become registers, while a loop over them might
+/// keep them in memory, of which the second module has none.
 macro_rules! unrolled {
     ($i:ident < $n:ident $body:block) => {
         unrolled!($i $n $body 0 1 2 3 4 5)
@@ -150,46 +150,47 @@ macro_rules! unrolled {
     };
 }
 
-/// What a call works on. Strides count numbers. It goes to the second module by its address, as both have one memory.
+/// The arguments of a call. Strides are in numbers. It is passed to the second module by its address, since both modules share
+/// one memory.
 #[repr(C)]
 pub struct Product {
-    /// `m` rows of `k` numbers.
+    /// The left side: `m` rows of `k` numbers.
     pub a: *const f32,
-    /// From row to row.
+    /// The distance between rows of `a`.
     pub a_stride: usize,
-    /// Panels of eight columns of `k` rows.
+    /// The right side: panels of `k` rows and eight columns.
     pub b: *const f32,
-    /// From row to row.
+    /// The distance between rows of a panel.
     pub b_stride: usize,
-    /// From panel to panel.
+    /// The distance between panels.
     pub b_panel: usize,
-    /// `n` numbers, or null.
+    /// The bias: `n` numbers, or null.
     pub bias: *const f32,
-    /// `m` rows of `n` numbers.
+    /// The result: `m` rows of `n` numbers.
     pub out: *mut f32,
-    /// From row to row.
+    /// The distance between rows of `out`.
     pub out_stride: usize,
-    /// Rows of `a` and `out`.
+    /// The number of rows of `a` and `out`.
     pub m: usize,
-    /// Columns of `b` and `out`.
+    /// The number of columns of `b` and `out`.
     pub n: usize,
-    /// Columns of `a` and rows of `b`.
+    /// The number of columns of `a` and of rows of `b`.
     pub k: usize,
-    /// [`RELU`] and [`ADD`].
+    /// A combination of [`RELU`] and [`ADD`].
     pub flags: usize,
 }
 
 /// `out = activation(a b + bias (+ out))`.
 ///
 /// # Safety
-/// - `a` and `out` have the rows that [`Product`] says, and nothing else uses those of `out`.
-/// - Each panel of `b` has `k` rows of eight numbers; of four, if it is the last and at most four columns are left.
-/// - `bias`, if not null, has `n` numbers, rounded up to fours.
+/// - `a` and `out` have the rows that [`Product`] says, and nothing else accesses those of `out`.
+/// - Each panel of `b` has `k` rows of eight numbers, or of four if it is the last one and at most four columns are left.
+/// - `bias` is null or has `n` numbers, rounded up to a multiple of 4.
 #[inline(always)]
 pub unsafe fn multiply(product: &Product) {
     let mut column = 0;
     while column < product.n {
-        // SAFETY: the panel and its columns lie in `b` and `out` as asked of the caller.
+        // SAFETY: the panel and its columns are inside `b` and `out`, as required of the caller.
         unsafe {
             if product.n - column > 4 {
                 rows::<2>(product, column);
@@ -201,12 +202,12 @@ pub unsafe fn multiply(product: &Product) {
     }
 }
 
-/// All rows with the panel that begins at `column`.
+/// Multiplies all rows with the panel that begins at `column`.
 #[inline(always)]
 unsafe fn rows<const C: usize>(product: &Product, column: usize) {
     let mut left = product.m;
     let (mut a, mut out) = (product.a, product.out.wrapping_add(column));
-    // SAFETY: `left` rows are left of `a` and `out`, from where these now point.
+    // SAFETY: `a` and `out` have `left` more rows from the addresses to which these point now.
     unsafe {
         while left >= ROWS && left != 2 * REST {
             tile::<ROWS, C>(product, a, out, column);
@@ -220,8 +221,8 @@ unsafe fn rows<const C: usize>(product: &Product, column: usize) {
     }
 }
 
-/// What is left of them, from `a` and `out` on. A function of its own, so that browsers optimise the one above sooner:
-/// until then a module's first products take several times as long.
+/// Multiplies the rows that are left, from `a` and `out` on. It is a separate function so that browsers optimise the one above
+/// sooner. Until then, a module's first products take several times as long.
 #[inline(never)]
 unsafe fn last_rows<const C: usize>(
     product: &Product,
@@ -230,7 +231,7 @@ unsafe fn last_rows<const C: usize>(
     column: usize,
     mut left: usize,
 ) {
-    // SAFETY: `left` rows are left of `a` and `out`, from where these now point.
+    // SAFETY: `a` and `out` have `left` more rows from the addresses to which these point now.
     unsafe {
         while left >= REST {
             tile::<REST, C>(product, a, out, column);
@@ -247,7 +248,7 @@ unsafe fn last_rows<const C: usize>(
     }
 }
 
-/// `R` rows from `a` on, to `out`, with the panel that begins at `column`.
+/// Multiplies `R` rows, from `a` on, with the panel that begins at `column`, into `out`.
 #[inline(always)]
 unsafe fn tile<const R: usize, const C: usize>(
     product: &Product,
@@ -258,7 +259,7 @@ unsafe fn tile<const R: usize, const C: usize>(
     let mut sums = [[simd::splat(0.0); C]; R];
     if !product.bias.is_null() {
         unrolled!(c < C {
-            // SAFETY: the bias goes on to the end of these four columns.
+            // SAFETY: the bias reaches to the end of these four columns.
             let bias = unsafe { simd::load(product.bias.wrapping_add(column + 4 * c)) };
             unrolled!(r < R {
                 sums[r][c] = bias;
@@ -270,10 +271,10 @@ unsafe fn tile<const R: usize, const C: usize>(
         rows[r] = a.wrapping_add(r * product.a_stride);
     });
     let mut b = product.b.wrapping_add(column / PANEL * product.b_panel);
-    // One row of the panel a turn: compilers move the loads of a longer turn to its front, where they need more registers
-    // than there are.
+    // One row of the panel in each iteration. In a longer iteration, compilers would move all loads to the front, where they
+    // need more registers than there are.
     for _ in 0..product.k {
-        // SAFETY: the rows and the panel are `k` long.
+        // SAFETY: the rows and the panel have the length `k`.
         unsafe {
             let mut columns = [simd::splat(0.0); C];
             unrolled!(c < C {
@@ -291,18 +292,18 @@ unsafe fn tile<const R: usize, const C: usize>(
     }
     unrolled!(r < R {
         let out = out.wrapping_add(r * product.out_stride);
-        // SAFETY: the row has so many columns from here.
+        // SAFETY: the row has this many columns from `out` on.
         unsafe { finish(sums[r], out, product.n - column, product.flags) };
     });
 }
 
-/// A row's end: the sums to `width` columns from `out` on.
+/// Writes a row's sums to at most `width` columns from `out` on.
 #[inline(always)]
 unsafe fn finish<const C: usize>(sums: [F32x4; C], out: *mut f32, width: usize, flags: usize) {
     unrolled!(c < C {
         let mut sum = sums[c];
         let (out, left) = (out.wrapping_add(4 * c), width - 4 * c);
-        // SAFETY: `left` numbers are left of the row.
+        // SAFETY: the row has `left` more numbers.
         unsafe {
             if left >= 4 {
                 if flags & ADD != 0 {
@@ -325,10 +326,10 @@ unsafe fn finish<const C: usize>(sums: [F32x4; C], out: *mut f32, width: usize, 
     });
 }
 
-/// One column of a row's last few.
+/// Writes one of the last few columns of a row.
 #[inline(always)]
 unsafe fn finish_lane<const LANE: usize>(mut sum: F32x4, out: *mut f32, flags: usize) {
-    // SAFETY: the row has this column, as `finish` saw.
+    // SAFETY: the row has this column, as `finish` has checked.
     unsafe {
         let out = out.add(LANE);
         if flags & ADD != 0 {

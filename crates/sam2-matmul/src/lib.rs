@@ -1,11 +1,13 @@
-//! Matrix products of f32 on one thread of SIMD, for the browser's CPU.
+//! Matrix products of f32 on one thread with SIMD, for the CPU in a browser.
 //!
-//! WebAssembly's base SIMD has no fused multiply-add; relaxed SIMD has, but not every browser takes a module with it.
-//! So the innermost loops are compiled twice: into whatever uses this crate, and into a module of some kilobytes that is
-//! carried along as bytes, instantiated on the same memory where the browser takes it, and then called instead.
+//! WebAssembly's SIMD has no fused multiply-add. Relaxed SIMD has one, but not every browser accepts a module that uses it.
+//! So the innermost loops are compiled twice: into the module that uses this crate, and into a second module of a few
+//! kilobytes, which is included as bytes. If the browser accepts the second module, it is instantiated on the same memory
+//! and called instead.
 //!
-//! All `unsafe` code of the workspace is here: the loops work on pointers, which checks would make several times
-//! slower, and a second module knows nothing of slices. What is public is safe, and checks sizes once a product.
+//! This crate contains `unsafe` code: the loops work on pointers, because bounds checks would make them several times slower,
+//! and because a second module cannot be passed slices. The public interface is safe, and checks sizes once for each
+//! product.
 
 mod kernel;
 #[cfg(target_arch = "wasm32")]
@@ -17,12 +19,12 @@ use std::ops::Range;
 pub use kernel::PANEL;
 use kernel::{ADD, Product, RELU};
 
-/// Rows of the left side that meet a panel of the right side before the next panel comes: they stay in the cache.
+/// The number of rows of the left side that are multiplied with one panel after another, so that they stay in the cache.
 const BLOCK: usize = 48;
-/// Of the inner dimension, at once: a panel of so many rows stays in the smallest cache.
+/// The length of the inner dimension that is multiplied at once, so that a panel stays in the smallest cache.
 const INNER: usize = 1024;
 
-/// Rows of numbers in memory: the left side of a product.
+/// The left side of a product: rows of numbers in memory.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     values: &'a [f32],
@@ -32,10 +34,10 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// `rows` of `columns` numbers each, `stride` apart.
+    /// `rows` rows of `columns` numbers each, which begin `stride` numbers apart.
     ///
     /// # Panics
-    /// If `values` has fewer.
+    /// If `values` has fewer numbers.
     pub fn new(values: &'a [f32], [rows, columns]: [usize; 2], stride: usize) -> Self {
         assert!(extent([rows, columns], stride) <= values.len());
         Self {
@@ -51,19 +53,20 @@ impl<'a> Rows<'a> {
 #[derive(Clone, Copy)]
 pub struct Columns<'a> {
     values: &'a [f32],
-    /// From row to row.
+    /// The distance between rows, in numbers.
     stride: usize,
-    /// From one panel of columns to the next.
+    /// The distance between panels of columns, in numbers.
     panel: usize,
     rows: usize,
     columns: usize,
 }
 
 impl<'a> Columns<'a> {
-    /// A matrix as it lies in memory: `rows` of `columns` numbers each, `stride` apart; columns come in fours.
+    /// A matrix that is not packed: `rows` rows of `columns` numbers each, which begin `stride` numbers apart. `columns` is a
+    /// multiple of 4.
     ///
     /// # Panics
-    /// If `values` has fewer, or the columns do not come in fours.
+    /// If `values` has fewer numbers, or `columns` is not a multiple of 4.
     pub fn new(values: &'a [f32], [rows, columns]: [usize; 2], stride: usize) -> Self {
         assert!(columns.is_multiple_of(4) && extent([rows, columns], stride) <= values.len());
         Self {
@@ -76,7 +79,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Up to where a matrix reaches.
+/// The number of values up to the end of a matrix.
 fn extent([rows, columns]: [usize; 2], stride: usize) -> usize {
     let Some(before) = rows.checked_sub(1) else {
         return 0;
@@ -87,7 +90,7 @@ fn extent([rows, columns]: [usize; 2], stride: usize) -> usize {
         .expect("a matrix fits in memory")
 }
 
-/// A matrix in the order in which a product reads it: panels of eight columns, each row by row.
+/// A packed matrix, in the order in which a product reads it: panels of eight columns, each of them row by row.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
     panels: Vec<f32>,
@@ -96,23 +99,23 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs `rows` x `columns` numbers, of which that at `[i, j]` is `values[i * strides[0] + j * strides[1]]`.
+    /// Packs a matrix of `shape` rows and columns, whose number at `[i, j]` is `values[i * strides[0] + j * strides[1]]`.
     ///
     /// # Panics
-    /// If `values` has fewer.
+    /// If `values` has fewer numbers.
     pub fn new(values: &[f32], shape: [usize; 2], strides: [usize; 2]) -> Self {
         let mut packed = Self::default();
         packed.fill(values, shape, strides);
         packed
     }
 
-    /// The same, in the memory of what was packed before.
+    /// The same as [`Self::new`], but reuses the memory of an earlier matrix.
     ///
     /// # Panics
-    /// If `values` has fewer.
+    /// If `values` has fewer numbers.
     pub fn fill(&mut self, values: &[f32], [rows, columns]: [usize; 2], [down, along]: [usize; 2]) {
         (self.rows, self.columns) = (rows, columns);
-        // Beyond the last column is nothing that anyone sees.
+        // The values beyond the last column are never used.
         self.panels.resize(rows * columns.next_multiple_of(PANEL), 0.0);
         for (i, panel) in self.panels.chunks_exact_mut((rows * PANEL).max(1)).enumerate() {
             let first = i * PANEL;
@@ -122,7 +125,7 @@ impl Packed {
                 let panel = panel.chunks_exact_mut(PANEL).zip(from);
                 panel.for_each(|(to, from)| to.copy_from_slice(from));
             } else if width == PANEL && down == 1 {
-                // Transposed: eight rows side by side.
+                // The matrix is transposed, so the panel's columns are eight rows in memory.
                 let from: [&[f32]; PANEL] = std::array::from_fn(|i| &values[(first + i) * along..][..rows]);
                 for (row, to) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
                     *to = std::array::from_fn(|i| from[i][row]);
@@ -139,7 +142,7 @@ impl Packed {
         }
     }
 
-    /// To multiply with.
+    /// The matrix as the right side of a product.
     pub fn columns(&self) -> Columns<'_> {
         Columns {
             values: &self.panels,
@@ -150,10 +153,10 @@ impl Packed {
         }
     }
 
-    /// A part of it; its columns begin at a multiple of [`PANEL`].
+    /// A part of the matrix as the right side of a product. The columns begin at a multiple of 8.
     ///
     /// # Panics
-    /// If they do not, or the matrix is smaller.
+    /// If the columns do not begin at a multiple of 8, or the part is not inside the matrix.
     pub fn part(&self, rows: Range<usize>, columns: Range<usize>) -> Columns<'_> {
         assert!(rows.end <= self.rows && columns.end <= self.columns && columns.start.is_multiple_of(PANEL));
         Columns {
@@ -164,12 +167,12 @@ impl Packed {
         }
     }
 
-    /// Rows and columns.
+    /// The number of rows and of columns.
     pub fn shape(&self) -> [usize; 2] {
         [self.rows, self.columns]
     }
 
-    /// The matrix row by row, as before it was packed.
+    /// The matrix before it was packed, row by row.
     pub fn unpack(&self) -> Vec<f32> {
         let value = |i: usize, j: usize| self.panels[j / PANEL * PANEL * self.rows + i * PANEL + j % PANEL];
         let places = (0..self.rows).flat_map(|i| (0..self.columns).map(move |j| (i, j)));
@@ -177,7 +180,7 @@ impl Packed {
     }
 }
 
-/// One number a column, added to each row of a product.
+/// A bias: one number for each column, which is added to each row of a product.
 #[derive(Clone, Debug)]
 pub struct Bias {
     values: Vec<f32>,
@@ -185,7 +188,7 @@ pub struct Bias {
 }
 
 impl Bias {
-    /// One number a column.
+    /// From one number for each column.
     pub fn new(values: &[f32]) -> Self {
         let columns = values.len();
         let mut values = values.to_vec();
@@ -193,16 +196,16 @@ impl Bias {
         Self { values, columns }
     }
 
-    /// One number a column.
+    /// The numbers, one for each column.
     pub fn values(&self) -> &[f32] {
         &self.values[..self.columns]
     }
 }
 
-/// `left` times `right`, plus `bias`, row by row.
+/// Computes `left` times `right`, plus `bias`; returns the result row by row.
 ///
 /// # Panics
-/// If the sizes do not fit each other.
+/// If the sizes do not match.
 pub fn multiply(left: Rows, right: Columns, bias: Option<&Bias>) -> Vec<f32> {
     let columns = right.columns;
     let length = left.rows.checked_mul(columns).expect("a product fits in memory");
@@ -211,16 +214,16 @@ pub fn multiply(left: Rows, right: Columns, bias: Option<&Bias>) -> Vec<f32> {
     for (i, block) in spare.chunks_mut((BLOCK * columns).max(1)).enumerate() {
         product(left.block(i), right, bias, false, block, columns);
     }
-    // SAFETY: the blocks are all of it, and `product` has written every number of each.
+    // SAFETY: the blocks cover all of `out`, and `product` has written every number of each block.
     unsafe { out.set_len(length) };
     out
 }
 
-/// The same, to the rows that begin `stride` apart in `out`; numbers between the rows stay. Where `relu`, numbers below
-/// zero become zero.
+/// Computes `left` times `right`, plus `bias`, into rows of `out` that begin `stride` numbers apart. The numbers between the
+/// rows do not change. With `relu`, negative results become zero.
 ///
 /// # Panics
-/// If the sizes do not fit each other.
+/// If the sizes do not match.
 pub fn multiply_into(
     left: Rows,
     right: Columns,
@@ -231,7 +234,7 @@ pub fn multiply_into(
 ) {
     assert!(right.columns <= stride || left.rows <= 1);
     assert!(extent([left.rows, right.columns], stride) <= out.len());
-    // SAFETY: MaybeUninit<f32> is as f32 in memory, and `product` writes nothing but numbers.
+    // SAFETY: `MaybeUninit<f32>` has the layout of `f32`, and `product` only writes initialised numbers.
     let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
     let blocks = out.chunks_mut((BLOCK * stride).max(1));
     for (i, block) in blocks.enumerate().take(left.rows.div_ceil(BLOCK)) {
@@ -240,12 +243,12 @@ pub fn multiply_into(
 }
 
 impl<'a> Rows<'a> {
-    /// The `i`th [`BLOCK`] of rows.
+    /// Block number `i` of [`BLOCK`] rows.
     fn block(self, i: usize) -> Self {
         self.part(i * BLOCK, BLOCK)
     }
 
-    /// `length` rows from row `first` on, or as many as there are.
+    /// At most `length` rows, from row `first` on.
     pub fn part(self, first: usize, length: usize) -> Self {
         let first = first.min(self.rows);
         Self {
@@ -255,12 +258,12 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// How many.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.rows
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
@@ -281,7 +284,7 @@ fn product(
     if m == 0 || n == 0 {
         return;
     }
-    // At least once, so that something is written for an inner dimension of none as well.
+    // At least once, so that the output is also written if the inner dimension is 0.
     for start in (0..k.max(1)).step_by(INNER) {
         let end = k.min(start + INNER);
         let bias = bias.filter(|_| start == 0);
@@ -304,9 +307,9 @@ fn product(
         if second_module::multiply(&product) {
             continue;
         }
-        // SAFETY: `Rows`, `Columns` and `Packed` are as large as they say, `out` was measured above, a bias is as long
-        // as its columns in eights, and the part from `start` to `end` lies within `k`. Columns that are not packed
-        // come in fours, and packed ones in panels of eight.
+        // SAFETY: the constructors of `Rows`, `Columns` and `Packed` have checked their sizes, and the size of `out` was
+        // checked above. A bias is as long as its columns, rounded up to a multiple of 8, and the part from `start` to `end`
+        // is inside `k`. The number of columns that are not packed is a multiple of 4, and packed panels have 8 columns.
         unsafe { kernel::multiply(&product) };
     }
 }

@@ -1,4 +1,4 @@
-//! The module of its own that `build.rs` makes of the kernel, with relaxed SIMD, for browsers that have it.
+//! The kernel as a separate module with relaxed SIMD, for browsers that support it. `build.rs` compiles it.
 #![no_std]
 
 mod kernel;
@@ -11,9 +11,9 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
 /// [`kernel::multiply`].
 ///
 /// # Safety
-/// The same.
+/// The same as of [`kernel::multiply`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn multiply(product: &kernel::Product) {
-    // SAFETY: the caller's word is passed on.
+    // SAFETY: required of the caller.
     unsafe { kernel::multiply(product) };
 }

@@ -1,11 +1,11 @@
-//! The kernel as a module of its own, with relaxed SIMD, on this module's memory.
+//! The kernel as a second module, with relaxed SIMD, which shares this module's memory.
 
 use js_sys::{Object, Reflect, Uint8Array, WebAssembly};
 use wasm_bindgen::prelude::*;
 
 use crate::kernel::Product;
 
-/// What `build.rs` made.
+/// The module that `build.rs` has compiled.
 const MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/relaxed.wasm"));
 
 #[wasm_bindgen]
@@ -19,11 +19,11 @@ extern "C" {
 }
 
 thread_local! {
-    /// None where the browser does not take it.
+    /// The second module's exports; `None` if the browser does not accept it.
     static EXPORTS: Option<Exports> = instantiate().ok();
 }
 
-/// Whether the module was there to do it.
+/// Computes a product by the second module. Returns false, and computes nothing, if there is no such module.
 pub fn multiply(product: &Product) -> bool {
     let work = |exports: &Exports| exports.multiply(product);
     EXPORTS.with(|exports| exports.as_ref().map(work).is_some())

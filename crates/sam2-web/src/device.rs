@@ -1,4 +1,4 @@
-//! The device that a model computes on: its own, so that no model hears of another's faults.
+//! The device that computes a model. Each model has its own, so that an error on one device does not affect another model.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -16,14 +16,14 @@ use webgpu as kind;
 
 pub use kind::Opened;
 
-/// A device, opened and ready to be computed on.
+/// A device that has been opened for a model.
 #[wasm_bindgen]
 pub struct Device {
     opened: Rc<Opened>,
 }
 
 impl Device {
-    /// To be held by all that has tensors on it.
+    /// The device for objects that have tensors on it. They keep it alive.
     pub fn opened(&self) -> Rc<Opened> {
         self.opened.clone()
     }
@@ -31,8 +31,8 @@ impl Device {
 
 #[wasm_bindgen]
 impl Device {
-    /// Opens the build's device. `f16_products` asks for matrices to be multiplied in f16 where a GPU can. Resolves to a
-    /// `Device`.
+    /// Opens the device of this build, the CPU or a GPU. With `f16_products`, matrices are multiplied in f16 if the GPU
+    /// supports it. Resolves to a `Device`.
     ///
     /// Rejects with `DEVICE_UNAVAILABLE`.
     #[wasm_bindgen(unchecked_return_type = "Promise<Device>")]
@@ -43,7 +43,7 @@ impl Device {
         })
     }
 
-    /// `cpu`, or what the GPU calls itself.
+    /// `cpu`, or the name of the GPU.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
         self.opened.name().into()
@@ -55,16 +55,16 @@ impl Device {
         self.opened.f16_products()
     }
 
-    /// Readies it for a model while its file is still coming: `beginning` is a safetensors file's header. Resolves to
-    /// whether there was anything to do.
+    /// Compiles a model's kernels while its file is still being downloaded. `beginning` is the file's beginning, up to the
+    /// end of its safetensors header. Resolves to whether kernels were compiled.
     #[wasm_bindgen(js_name = warmUp, unchecked_return_type = "Promise<boolean>")]
     pub fn warm_up(&self, beginning: Vec<u8>) -> Promise {
         let opened = self.opened.clone();
         promise(async move { Ok(opened.warm_up(beginning).into()) })
     }
 
-    /// Resolves to an error once nothing can be computed on it any more: `DEVICE_LOST`, or `OUT_OF_MEMORY` where that is
-    /// the cause. Resolves to nothing when the device is freed, with all that is on it, before.
+    /// Resolves to an error when the device can no longer compute: `DEVICE_LOST`, or `OUT_OF_MEMORY` if that is the cause.
+    /// Resolves to `undefined` if the device and everything on it is freed before that.
     #[wasm_bindgen(unchecked_return_type = "Promise<Error | undefined>")]
     pub fn fault(&self) -> Promise {
         let fault = self.opened.fault();
@@ -73,10 +73,11 @@ impl Device {
 }
 
 impl Opened {
-    /// `work` on this device. What the device complained of meanwhile is the cause of a failure, and a failure by itself.
+    /// Runs `work` on this device. It fails if the device reports an error meanwhile, which is then taken for the cause of an
+    /// error of `work` too.
     ///
     /// # Errors
-    /// As `work`; `DEVICE_LOST`, `OUT_OF_MEMORY` or `INTERNAL`.
+    /// The errors of `work`, and `DEVICE_LOST`, `OUT_OF_MEMORY` or `INTERNAL`.
     pub async fn watch<T>(&self, work: impl Future<Output = Result<T, JsFailure>>) -> Result<T, JsFailure> {
         match work.await {
             Ok(value) => self.check().map(|()| value),
@@ -86,7 +87,7 @@ impl Opened {
     }
 }
 
-/// The CPU, on one thread with SIMD. It tells of its failures at once.
+/// The CPU, on one thread with SIMD. Its errors are reported immediately.
 #[cfg(not(feature = "webgpu"))]
 mod cpu {
     use std::future::{Future, pending};
@@ -100,8 +101,10 @@ mod cpu {
     pub struct Opened(Implementation);
 
     impl Opened {
+        /// Opens the CPU.
+        ///
         /// # Errors
-        /// None: it is always there.
+        /// There are none, since the CPU is always available.
         pub async fn open(_f16_products: bool) -> Result<Self, JsFailure> {
             Ok(Self(Implementation::cpu(Products::Packed)))
         }
@@ -114,12 +117,12 @@ mod cpu {
             "cpu"
         }
 
-        /// All is computed in f32.
+        /// False: everything is computed in f32.
         pub fn f16_products(&self) -> bool {
             false
         }
 
-        /// There is nothing to ready.
+        /// False: there are no kernels to compile.
         pub fn warm_up(&self, _beginning: Vec<u8>) -> bool {
             false
         }
@@ -149,24 +152,26 @@ mod webgpu {
 
     use crate::error::JsFailure;
 
-    /// A GPU's device, with nobody else's work on it.
+    /// A GPU device that only one model uses.
     pub struct Opened {
         implementation: Implementation,
         gpu: wgpu::Device,
         name: String,
         f16_products: bool,
-        trouble: Trouble,
+        errors: GpuErrors,
     }
 
     impl Opened {
+        /// Opens a GPU.
+        ///
         /// # Errors
-        /// `DEVICE_UNAVAILABLE` where there is no WebGPU, no adapter, or none that has enough of what is needed.
+        /// `DEVICE_UNAVAILABLE` if there is no WebGPU, no adapter, or no adapter with sufficient limits.
         pub async fn open(f16_products: bool) -> Result<Self, JsFailure> {
             let setup = acquire().await.map_err(unavailable)?;
             let (gpu, info) = (setup.device.clone(), setup.adapter.get_info());
             let device = Device::wgpu_options().setup(setup).init().map_err(unavailable)?;
-            // burn's own handlers, which would panic, have been set by now.
-            let trouble = Trouble::of(&gpu);
+            // By now, burn has set its own handlers, which would panic. These replace them.
+            let errors = GpuErrors::of(&gpu);
             let name = [&info.name, &info.driver, &info.driver_info]
                 .into_iter()
                 .find(|text| !text.is_empty());
@@ -183,7 +188,7 @@ mod webgpu {
                 name: name.cloned().unwrap_or_else(|| "webgpu".into()),
                 f16_products: adapter.multiplies_in_f16(),
                 gpu,
-                trouble,
+                errors,
             })
         }
 
@@ -199,36 +204,38 @@ mod webgpu {
             self.f16_products
         }
 
-        /// Makes the pipelines for the model whose file begins so, if that can be told.
+        /// Compiles the kernels for the model whose file begins with `beginning`, if the configuration can be read from it.
         pub fn warm_up(&self, beginning: Vec<u8>) -> bool {
             let Some((config, dtypes)) = Checkpoint::outline(beginning) else {
                 return false;
             };
-            // What is wrong with the file is said when it is loaded.
+            // Errors in the file are reported when it is loaded.
             sam2::warm_up(&config, dtypes == [Dtype::F16], &self.implementation).is_ok()
         }
 
-        /// What ends the device; nothing where it is freed before.
+        /// The error that ends the device; `None` if it is freed before that.
         pub fn fault(&self) -> impl Future<Output = Option<JsFailure>> + 'static {
-            self.trouble.fault()
+            self.errors.fault()
         }
 
+        /// Checks that the device has reported no error.
+        ///
         /// # Errors
-        /// What ended the device, or what it complained of since the last call.
+        /// The error that ended the device, or the first that it has reported since the last call.
         pub fn check(&self) -> Result<(), JsFailure> {
-            self.trouble.check()
+            self.errors.check()
         }
     }
 
     impl Drop for Opened {
-        /// burn keeps its side of a device for good, so its memory is freed here.
+        /// Frees the GPU's memory here, because burn never drops a device.
         fn drop(&mut self) {
-            self.trouble.close();
+            self.errors.close();
             self.gpu.destroy();
         }
     }
 
-    /// A device of our own. (That which burn opens by itself is one for all.)
+    /// Opens a new device. (burn would open one device and share it.)
     async fn acquire() -> Result<WgpuSetup, String> {
         let backend = wgpu::Backend::BrowserWebGpu;
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
@@ -242,7 +249,7 @@ mod webgpu {
             })
             .await
             .map_err(|error| error.to_string())?;
-        // All that the adapter has: the networks' buffers are larger than what is promised everywhere.
+        // Ask for all of the adapter's limits, because the networks need larger buffers than the default limits allow.
         let features = adapter
             .features()
             .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask());
@@ -271,77 +278,77 @@ mod webgpu {
         )
     }
 
-    /// What a GPU complains of outside any call: without this a broken kernel would give wrong masks silently.
+    /// Errors that a GPU reports outside of any call. Without them, a broken kernel would silently give wrong masks.
     #[derive(Clone, Default)]
-    struct Trouble(Arc<Mutex<Complaints>>);
+    struct GpuErrors(Arc<Mutex<Reported>>);
 
     #[derive(Default)]
-    struct Complaints {
-        /// The first that ends the device: later ones follow from it.
+    struct Reported {
+        /// The first error that ended the device. Later ones are its consequences.
         fault: Option<JsFailure>,
-        /// The first since the last call that does not.
+        /// The first other error since the last call.
         passing: Option<JsFailure>,
         closed: bool,
         waiting: Vec<Waker>,
     }
 
-    impl Trouble {
+    impl GpuErrors {
         fn of(gpu: &wgpu::Device) -> Self {
-            let trouble = Self::default();
-            let heard = trouble.clone();
+            let errors = Self::default();
+            let seen = errors.clone();
             gpu.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
-                // What was to be allocated is part of burn's pool by now, and would be used again.
-                wgpu::Error::OutOfMemory { .. } => heard.end(JsFailure::out_of_memory(&error.to_string())),
-                _ => heard.pass(JsFailure::new("INTERNAL", format!("the GPU reported: {error}"))),
+                // The invalid buffer is already in burn's pool and would be reused, so this ends the device.
+                wgpu::Error::OutOfMemory { .. } => seen.end(JsFailure::out_of_memory(&error.to_string())),
+                _ => seen.pass(JsFailure::new("INTERNAL", format!("the GPU reported: {error}"))),
             }));
-            let heard = trouble.clone();
-            gpu.set_device_lost_callback(move |_, message| heard.end(JsFailure::lost(&message)));
-            trouble
+            let seen = errors.clone();
+            gpu.set_device_lost_callback(move |_, message| seen.end(JsFailure::lost(&message)));
+            errors
         }
 
-        fn with<T>(&self, work: impl FnOnce(&mut Complaints) -> T) -> T {
+        fn with<T>(&self, work: impl FnOnce(&mut Reported) -> T) -> T {
             work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
         }
 
         fn end(&self, failure: JsFailure) {
-            let waiting = self.with(|complaints| {
-                if complaints.closed {
+            let waiting = self.with(|reported| {
+                if reported.closed {
                     return Vec::new();
                 }
-                complaints.fault.get_or_insert(failure);
-                std::mem::take(&mut complaints.waiting)
+                reported.fault.get_or_insert(failure);
+                std::mem::take(&mut reported.waiting)
             });
             waiting.into_iter().for_each(Waker::wake);
         }
 
         fn pass(&self, failure: JsFailure) {
-            self.with(|complaints| complaints.passing.get_or_insert(failure).clone());
+            self.with(|reported| reported.passing.get_or_insert(failure).clone());
         }
 
-        /// The device goes because nobody wants it any more.
+        /// Called when the device is freed because it is no longer used.
         fn close(&self) {
-            let waiting = self.with(|complaints| {
-                complaints.closed = true;
-                std::mem::take(&mut complaints.waiting)
+            let waiting = self.with(|reported| {
+                reported.closed = true;
+                std::mem::take(&mut reported.waiting)
             });
             waiting.into_iter().for_each(Waker::wake);
         }
 
         fn check(&self) -> Result<(), JsFailure> {
-            self.with(|complaints| {
-                let passing = complaints.passing.take();
-                complaints.fault.clone().or(passing).map_or(Ok(()), Err)
+            self.with(|reported| {
+                let passing = reported.passing.take();
+                reported.fault.clone().or(passing).map_or(Ok(()), Err)
             })
         }
 
         fn fault(&self) -> impl Future<Output = Option<JsFailure>> + 'static {
-            let trouble = self.clone();
+            let errors = self.clone();
             poll_fn(move |context| {
-                trouble.with(|complaints| {
-                    if complaints.fault.is_some() || complaints.closed {
-                        return Poll::Ready(complaints.fault.clone());
+                errors.with(|reported| {
+                    if reported.fault.is_some() || reported.closed {
+                        return Poll::Ready(reported.fault.clone());
                     }
-                    complaints.waiting.push(context.waker().clone());
+                    reported.waiting.push(context.waker().clone());
                     Poll::Pending
                 })
             })

@@ -1,10 +1,10 @@
-//! Errors on their way to JavaScript.
+//! Errors for JavaScript.
 
 use sam2::{CheckpointError, LoadError};
 use sam2_predict::{PredictError, VideoError};
 use wasm_bindgen::JsValue;
 
-/// A stable code for programs and a message for people.
+/// An error with a stable code for programs and a message for users.
 #[derive(Clone)]
 pub struct JsFailure {
     code: &'static str,
@@ -12,7 +12,7 @@ pub struct JsFailure {
 }
 
 impl JsFailure {
-    /// With a code of the TypeScript package's `Sam2ErrorCode`.
+    /// An error with a code of the TypeScript package's `Sam2ErrorCode`.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -20,7 +20,7 @@ impl JsFailure {
         }
     }
 
-    /// `OUT_OF_MEMORY`, of a GPU's memory.
+    /// `OUT_OF_MEMORY`, for the memory of a GPU.
     pub fn out_of_memory(why: &str) -> Self {
         Self::new(
             "OUT_OF_MEMORY",
@@ -31,7 +31,7 @@ impl JsFailure {
         )
     }
 
-    /// `DEVICE_LOST`, or `OUT_OF_MEMORY` where the browser or the driver says that this was the reason.
+    /// `DEVICE_LOST`, or `OUT_OF_MEMORY` if the browser or the driver says that this was the reason.
     pub fn lost(why: &str) -> Self {
         let lower = why.to_lowercase();
         if lower.contains("out of memory") || lower.contains("out_of_memory") || lower.contains("outofmemory")
@@ -44,7 +44,7 @@ impl JsFailure {
         )
     }
 
-    /// Whether the device is at fault, and not what it was given.
+    /// Whether the error comes from the device and not from the input.
     pub fn is_of_the_device(&self) -> bool {
         matches!(self.code, "DEVICE_LOST" | "OUT_OF_MEMORY")
     }
@@ -89,7 +89,7 @@ impl From<LoadError> for JsFailure {
 impl From<JsFailure> for JsValue {
     fn from(failure: JsFailure) -> Self {
         let error = js_sys::Error::new(&failure.message);
-        // A fresh Error object takes a property.
+        // Setting a property of a new object cannot fail.
         let _ = js_sys::Reflect::set(&error, &"code".into(), &failure.code.into());
         error.into()
     }

@@ -1,7 +1,7 @@
-//! The wasm-bindgen surface of sam2-web: thin, no logic of its own.
+//! The wasm-bindgen interface of sam2-web, a thin layer over `sam2-predict`.
 //!
-//! Built twice, with the feature `cpu` or `webgpu`; both export the same. Every failure reaches JavaScript as an
-//! `Error` with a `code` (see the TypeScript package's `Sam2Error`).
+//! It is built twice, with the feature `cpu` or `webgpu`, and both builds have the same exports. Every error reaches
+//! JavaScript as an `Error` with a `code` (see `Sam2Error` in the TypeScript package).
 
 mod device;
 mod error;
@@ -27,11 +27,11 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// Calls `handler(message)` once if the module panics. Nothing that was under way will ever settle after that, so
-/// the caller must then reject it all and load the module anew.
+/// Calls `handler(message)` once if the module panics. After that, none of the pending promises will settle, so the caller
+/// must reject them and load the module again.
 #[wasm_bindgen(js_name = setPanicHandler)]
 pub fn set_panic_handler(handler: js_sys::Function) {
-    /// There is one thread, and the hook must be `Send + Sync`.
+    /// A function that is `Send + Sync`, as the hook must be. There is only one thread.
     struct OneThread(js_sys::Function);
     thread_local! {
         static HANDLER: std::cell::RefCell<Option<OneThread>> = const { std::cell::RefCell::new(None) };
@@ -41,16 +41,16 @@ pub fn set_panic_handler(handler: js_sys::Function) {
         console_error_panic_hook::hook(info);
         let handler = HANDLER.with(|slot| slot.borrow_mut().take());
         if let Some(OneThread(handler)) = handler {
-            // There is no one left to tell if the handler throws.
+            // If the handler throws, the error can no longer be reported.
             let _ = handler.call1(&JsValue::NULL, &info.to_string().into());
         }
     }));
 }
 
-/// A mask's bits (as `Prediction` gives them) as COCO's compressed run-length text.
+/// Encodes a mask's bits (as in `Prediction`) as COCO's compressed run lengths.
 ///
 /// # Errors
-/// `INVALID_IMAGE` if the bits are not as many as the size asks for.
+/// `INVALID_IMAGE` if the number of bits does not match the size.
 #[wasm_bindgen(js_name = maskToRle)]
 pub fn mask_to_rle(bits: &[u8], width: usize, height: usize) -> Result<String, JsValue> {
     let rle = sam2_predict::rle_of_bits(bits, width, height).map_err(JsFailure::from)?;

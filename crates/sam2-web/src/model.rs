@@ -1,4 +1,4 @@
-//! A loaded network and the pictures encoded with it.
+//! A loaded network and its encoded pictures.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,26 +18,26 @@ use crate::video::Video;
 /// A network on its device.
 #[wasm_bindgen]
 pub struct Model {
-    // Shared with every call under way, so that `free` may come at any time.
+    // Pending calls share it, so that `free` may be called at any time.
     predictor: Rc<ImagePredictor>,
     image: Arc<ImageModel>,
     memory: RefCell<Memory>,
     parameters: usize,
     warnings: Vec<String>,
-    // The last field, so that it goes after all that is on it.
+    // The last field, so that it is dropped after everything on it.
     device: Rc<Opened>,
 }
 
-/// What only video needs.
+/// The memory, which only video needs.
 enum Memory {
-    /// As the file has it: a page of pictures never waits for the rest.
+    /// The tensors as in the file. They are only loaded for the first video, so that a page with pictures only need not wait.
     Stored(Checkpoint),
-    /// With the model's own weights of the image part.
+    /// The whole network, which shares the weights of the image model.
     Loaded(Arc<VideoModel>),
 }
 
 impl Model {
-    /// The whole network; its memory is readied the first time.
+    /// The whole network. Its memory is loaded on the first call.
     fn video(&self) -> Result<Arc<VideoModel>, JsFailure> {
         let mut memory = self.memory.borrow_mut();
         let loaded = match &mut *memory {
@@ -52,10 +52,10 @@ impl Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Loads a weights file's bytes (safetensors, or PyTorch's) onto a device, which is the model's own from then on.
-    /// `config` is a variant's name or the official configuration as JSON; without it the file says, or its tensors do.
-    /// `imageSize` is the side in pixels of the square that pictures are resized to, if not the configuration's. Resolves
-    /// to a `Model`.
+    /// Loads the bytes of a weights file (safetensors or PyTorch) onto a device, which belongs to the model from then on.
+    /// `config` is the name of a variant or the official configuration as JSON; without it, the configuration comes from
+    /// the file or its tensors. `imageSize` is the side, in pixels, of the square to which pictures are resized, if not the
+    /// configuration's. Resolves to a `Model`.
     ///
     /// Rejects with `WEIGHTS_…`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(unchecked_return_type = "Promise<Model>")]
@@ -95,20 +95,19 @@ impl Model {
         })
     }
 
-    /// What a user should know of the weights file: that tensors of it were passed over, or which of several networks was
-    /// taken.
+    /// Remarks on the weights file for the user: which tensors were ignored, or which of several networks was chosen.
     #[wasm_bindgen(getter)]
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
 
-    /// `tiny`, `nano`, …
+    /// The name of the configuration, such as `tiny` or `nano`.
     #[wasm_bindgen(getter)]
     pub fn name(&self) -> String {
         self.predictor.config().name.clone()
     }
 
-    /// `2.0` or `2.1`.
+    /// The release of SAM 2: `2.0` or `2.1`.
     #[wasm_bindgen(getter)]
     pub fn version(&self) -> String {
         match self.predictor.config().version {
@@ -117,25 +116,25 @@ impl Model {
         }
     }
 
-    /// Side in pixels of the square that pictures are resized to.
+    /// The side, in pixels, of the square to which pictures are resized.
     #[wasm_bindgen(getter, js_name = imageSize)]
     pub fn image_size(&self) -> usize {
         self.predictor.config().image_size
     }
 
-    /// How many numbers the network has learned, its memory included.
+    /// The number of parameters, including those of the memory.
     #[wasm_bindgen(getter)]
     pub fn parameters(&self) -> usize {
         self.parameters
     }
 
-    /// How many pictures have been encoded.
+    /// The number of pictures that have been encoded.
     #[wasm_bindgen(getter)]
     pub fn encodes(&self) -> usize {
         self.predictor.encodes()
     }
 
-    /// Encodes a picture of RGBA bytes: the only heavy step. Resolves to an `Embedding`.
+    /// Encodes a picture of RGBA bytes, which takes most of the time. Resolves to an `Embedding`.
     ///
     /// Rejects with `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(js_name = setImage, unchecked_return_type = "Promise<Embedding>")]
@@ -154,7 +153,7 @@ impl Model {
         })
     }
 
-    /// Opens a video of frames of that size; a stream has no frame count.
+    /// Opens a video with frames of this size. The frame count of a stream is `undefined`.
     ///
     /// Throws `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`, or `WEIGHTS_MISMATCH` if the weights are for pictures
     /// only.
@@ -177,7 +176,7 @@ impl Model {
     }
 }
 
-/// An encoded picture; its features stay on the device until `free`.
+/// An encoded picture. Its features stay on the device until `free` is called.
 #[wasm_bindgen]
 pub struct Embedding {
     predictor: Rc<ImagePredictor>,
@@ -187,22 +186,22 @@ pub struct Embedding {
 
 #[wasm_bindgen]
 impl Embedding {
-    /// In pixels.
+    /// The picture's width, in pixels.
     #[wasm_bindgen(getter)]
     pub fn width(&self) -> usize {
         self.image.width()
     }
 
-    /// In pixels.
+    /// The picture's height, in pixels.
     #[wasm_bindgen(getter)]
     pub fn height(&self) -> usize {
         self.image.height()
     }
 
-    /// Answers many prompts, in their order; quicker than one by one. Holes and islands of the masks of at most so many
-    /// low-resolution pixels are filled and taken away.
+    /// Predicts the masks of many prompts, in their order, which is faster than one prompt at a time. The masks' holes and
+    /// islands of at most the given numbers of low-resolution pixels are filled and removed.
     ///
-    /// Rejects with `INVALID_PROMPT`, `DEVICE_LOST` or `OUT_OF_MEMORY`; then none is answered.
+    /// Rejects with `INVALID_PROMPT`, `DEVICE_LOST` or `OUT_OF_MEMORY`. Nothing is predicted then.
     #[wasm_bindgen(js_name = predictBatch, unchecked_return_type = "Promise<WasmPrediction[]>")]
     pub fn predict_batch(
         &self,
@@ -231,7 +230,8 @@ impl Embedding {
     }
 }
 
-/// The configuration that was given, as a variant's name or as JSON, else the file's own; with its own `image_size`.
+/// The configuration that was given as the name of a variant or as JSON, or else the file's own, with `image_size` if that
+/// was given.
 fn configuration(
     checkpoint: &Checkpoint,
     given: Option<&str>,
@@ -253,7 +253,7 @@ fn parse_config(text: &str, version: Version) -> Result<Sam2Config, JsFailure> {
     }
     let tree: serde_json::Value = serde_json::from_str(text)
         .map_err(|error| unsupported(format!("the configuration is not JSON: {error}")))?;
-    // A whole file has it under `model`, as the official YAML does.
+    // As in the official YAML files, the tree may be the value of the key `model`.
     Sam2Config::from_official(tree.get("model").unwrap_or(&tree)).map_err(unsupported)
 }
 

@@ -1,4 +1,4 @@
-//! Rust's work as JavaScript's promises.
+//! Conversion of Rust futures to JavaScript promises.
 
 use std::future::Future;
 
@@ -8,7 +8,7 @@ use wasm_bindgen_futures::future_to_promise;
 
 use crate::error::JsFailure;
 
-/// `work`, its failure as a JavaScript `Error`.
+/// A promise for the result of `work`, which rejects with a JavaScript `Error`.
 pub fn promise(work: impl Future<Output = Result<JsValue, JsFailure>> + 'static) -> Promise {
     future_to_promise(async { work.await.map_err(JsValue::from) })
 }

@@ -1,4 +1,4 @@
-//! Prompts from JavaScript objects, predictions to them.
+//! Conversion of prompts from JavaScript objects, and of predictions to them.
 
 use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
 use sam2_predict::{BoxPrompt, Mask, PointPrompt, Prediction, Prompt};
@@ -37,7 +37,7 @@ struct JsPoint {
     label: i32,
 }
 
-/// All but the mask, which is a typed array and is copied as one.
+/// A prompt without its mask, which is a typed array and is copied separately.
 #[derive(Deserialize)]
 struct JsPrompt {
     #[serde(default)]
@@ -48,8 +48,10 @@ struct JsPrompt {
     multimask: Option<bool>,
 }
 
+/// Converts a prompt from a JavaScript object.
+///
 /// # Errors
-/// `INVALID_PROMPT` if the object is not of [`TYPES`]' form.
+/// `INVALID_PROMPT` if the object does not have the type in [`TYPES`].
 pub fn from_js(value: &JsValue) -> Result<Prompt, JsFailure> {
     let prompt: JsPrompt = serde_wasm_bindgen::from_value(value.clone()).map_err(|error| {
         JsFailure::new(
@@ -79,7 +81,7 @@ pub fn from_js(value: &JsValue) -> Result<Prompt, JsFailure> {
     })
 }
 
-/// A `WasmPrediction`.
+/// Converts a prediction to a `WasmPrediction`.
 pub fn to_js(prediction: &Prediction) -> JsValue {
     let side = prediction.masks.first().map_or(0, Mask::logits_side);
     object(&[
@@ -97,7 +99,7 @@ fn mask_to_js(mask: &Mask) -> JsValue {
     object(&mask_fields(mask))
 }
 
-/// What a `WasmMask` holds.
+/// The fields of a `WasmMask`.
 pub fn mask_fields(mask: &Mask) -> [(&'static str, JsValue); 5] {
     let bounding_box = mask.bounding_box().map_or(JsValue::NULL, |edges| {
         edges
@@ -119,7 +121,7 @@ pub fn mask_fields(mask: &Mask) -> [(&'static str, JsValue); 5] {
 pub fn object(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in fields {
-        // A fresh object takes every property.
+        // Setting a property of a new object cannot fail.
         let _ = Reflect::set(&object, &(*name).into(), value);
     }
     object.into()

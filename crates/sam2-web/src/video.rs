@@ -1,4 +1,4 @@
-//! A video whose objects are followed.
+//! A video and its tracked objects.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -44,7 +44,7 @@ export interface WasmMemoryUse {
 }
 "#;
 
-/// As in [`TYPES`].
+/// The options of a video, as in [`TYPES`].
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct JsOptions {
@@ -56,15 +56,18 @@ struct JsOptions {
     past_mask_bytes: usize,
 }
 
-/// Its objects' memories stay on the device until `free`. Every call works on the frame set last.
+/// A video. The memories of its objects stay on the device until `free` is called. Prompts and tracking use the current
+/// frame, which was set last.
 #[wasm_bindgen]
 pub struct Video {
-    // Taken out while a call is under way, so that `free` and further calls may come at any time.
+    // The session is taken out during a call, so that `free` and further calls are possible at any time.
     session: Rc<Cell<Option<VideoSession>>>,
     device: Rc<Opened>,
 }
 
 impl Video {
+    /// Opens a video.
+    ///
     /// # Errors
     /// `INVALID_IMAGE` or `IMAGE_TOO_LARGE` for frames of that size, `UNSUPPORTED_INPUT` for the options.
     pub fn open(
@@ -96,7 +99,7 @@ impl Video {
         })
     }
 
-    /// Does `work` on the session. Rejects with `INTERNAL` while another call is under way.
+    /// Runs `work` on the session. Rejects with `INTERNAL` during another call.
     fn work<F>(&self, work: impl FnOnce(VideoSession) -> F + 'static) -> Promise
     where
         F: Future<Output = (VideoSession, Result<JsValue, JsFailure>)> + 'static,
@@ -118,7 +121,7 @@ impl Video {
 
 #[wasm_bindgen]
 impl Video {
-    /// Encodes a frame of RGBA bytes, unless it is the one at hand.
+    /// Makes a frame of RGBA bytes the current one, and encodes it unless it is so already.
     ///
     /// Rejects with `FRAME_OUT_OF_RANGE`, `FRAME_SIZE_CHANGED`, `INVALID_IMAGE`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(js_name = setFrame, unchecked_return_type = "Promise<void>")]
@@ -131,9 +134,9 @@ impl Video {
         })
     }
 
-    /// Prompts an object with points and a box.
+    /// Prompts an object on the current frame with points and a box. Resolves to the masks of all objects.
     ///
-    /// Rejects with `INVALID_PROMPT`, `FRAME_GONE` if the frame is not at hand, `DEVICE_LOST` or `OUT_OF_MEMORY`.
+    /// Rejects with `INVALID_PROMPT`, `FRAME_GONE` if the frame is not the current one, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn prompt(
         &self,
@@ -154,14 +157,15 @@ impl Video {
         })
     }
 
-    /// Prompts an object with its mask: a byte a pixel, or RGBA, as `object_in_mask_picture` reads it.
+    /// Prompts an object on the current frame with its mask, which has a byte for each pixel, or RGBA bytes, from which
+    /// `object_in_mask_picture` takes the object. Resolves to the masks of all objects.
     ///
-    /// Rejects as `prompt`.
+    /// Rejects with the codes of `prompt`.
     #[wasm_bindgen(js_name = promptMask, unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn prompt_mask(&self, frame: usize, object: u32, mask: Vec<u8>) -> Promise {
         self.work(async move |mut session| {
             let channels = match session.width() * session.height() {
-                // 64 MP at most.
+                // There are at most 64 million pixels, so this cannot overflow.
                 pixels if mask.len() == 4 * pixels => 4,
                 _ => 1,
             };
@@ -173,13 +177,13 @@ impl Video {
         })
     }
 
-    /// Takes an object's prompts on a frame back.
+    /// Removes an object's prompts on a frame. Resolves to the masks of all objects.
     ///
     /// Rejects with `FRAME_OUT_OF_RANGE`.
     #[wasm_bindgen(js_name = clearPrompts, unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn clear_prompts(&self, frame: usize, object: u32) -> Promise {
         self.work(async move |mut session| {
-            // Of an object that is not known there is nothing to take back.
+            // An unknown object has no prompts to remove.
             let masks = match session.clear_prompts(frame, object) {
                 Err(VideoError::NoSuchObject { .. }) => Ok(session.masks_at(frame)),
                 cleared => cleared,
@@ -188,27 +192,27 @@ impl Video {
         })
     }
 
-    /// Where tracking begins unless it is told: the first prompted frame.
+    /// The frame at which tracking begins by default, which is the first prompted one.
     ///
-    /// Rejects with `INVALID_PROMPT` if an object has no prompt, or there is none.
+    /// Rejects with `INVALID_PROMPT` if an object has no prompts, or if there are no objects.
     #[wasm_bindgen(js_name = firstFrame, unchecked_return_type = "Promise<number>")]
     pub fn first_frame(&self) -> Promise {
         self.work(async move |mut session| {
             let begun = session.begin_tracking().map_err(JsFailure::from);
             let frames = session.frames_to_track(None, None, false);
-            // Once tracking has begun there is a prompted frame.
+            // After `begin_tracking` there is always a prompted frame.
             let first = frames.map_or(0, |frames| *frames.start());
             (session, begun.map(|()| JsValue::from(first)))
         })
     }
 
-    /// Follows all objects to the frame at hand.
+    /// Tracks all objects to the current frame. Resolves to their masks.
     ///
-    /// Rejects with `INVALID_PROMPT` if an object has no prompt, or there is none, or as `prompt`.
+    /// Rejects with `INVALID_PROMPT` if an object has no prompts or if there are no objects, and with the codes of `prompt`.
     #[wasm_bindgen(unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn track(&self, frame: usize, backward: bool) -> Promise {
         self.work(async move |mut session| {
-            // Prompts may have come since the last step.
+            // There may be new prompts since the last step.
             let masks = match session.begin_tracking() {
                 Ok(()) => session.track(frame, backward).await,
                 Err(error) => Err(error),
@@ -217,7 +221,7 @@ impl Video {
         })
     }
 
-    /// All objects' latest masks on a frame.
+    /// Resolves to the latest masks of all objects on a frame.
     #[wasm_bindgen(js_name = masksAt, unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn masks_at(&self, frame: usize) -> Promise {
         self.work(async move |session| {
@@ -226,7 +230,7 @@ impl Video {
         })
     }
 
-    /// Forgets an object; the frames on which it was prompted, as they are without it.
+    /// Removes an object. Resolves to the masks of the others on the frames on which it was prompted.
     #[wasm_bindgen(js_name = removeObject, unchecked_return_type = "Promise<WasmFrameMasks[]>")]
     pub fn remove_object(&self, object: u32) -> Promise {
         self.work(async move |mut session| {
@@ -235,7 +239,7 @@ impl Video {
         })
     }
 
-    /// Forgets all objects.
+    /// Removes all objects.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn reset(&self) -> Promise {
         self.work(async move |mut session| {
@@ -244,7 +248,7 @@ impl Video {
         })
     }
 
-    /// What is held besides the network.
+    /// Resolves to the memory of the video without the network.
     #[wasm_bindgen(js_name = memoryUse, unchecked_return_type = "Promise<WasmMemoryUse>")]
     pub fn memory_use(&self) -> Promise {
         self.work(async move |session| {
@@ -259,7 +263,7 @@ impl Video {
     }
 }
 
-/// A `WasmFrameMasks`.
+/// Converts masks to a `WasmFrameMasks`.
 fn to_js(masks: &VideoMasks) -> JsValue {
     let each = |mask: &VideoMask| {
         let mut fields = prompt::mask_fields(&mask.mask).to_vec();

@@ -1,4 +1,4 @@
-//! Instance masks, as they are in files, and what is asked of them.
+//! Instance masks from files, and computations on them.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use sam2_predict::Mask;
 
 use super::SMALLEST;
 
-/// The label of pixels that nobody judged.
+/// The label of pixels that are ignored.
 pub const IGNORED: u8 = 255;
 
 /// The labels of all instances that are large enough.
@@ -35,7 +35,8 @@ pub fn region(like: &GrayImage, inside: impl Fn(u32, u32) -> bool) -> GrayImage 
 /// The pixel of a region that is farthest from its edge; the picture's border is an edge too.
 pub fn innermost(region: &GrayImage) -> (u32, u32) {
     let (width, height) = region.dimensions();
-    // The transform measures the way to the nearest bright pixel, so outside is bright, with a frame of it.
+    // The transform measures the distance to the nearest bright pixel, so the outside is bright, and the picture gets a
+    // bright border.
     let outside = GrayImage::from_fn(width + 2, height + 2, |x, y| {
         let framed = x == 0 || y == 0 || x > width || y > height;
         Luma([if framed || region.get_pixel(x - 1, y - 1).0[0] == 0 {
@@ -54,7 +55,7 @@ pub fn innermost(region: &GrayImage) -> (u32, u32) {
     best
 }
 
-/// Pixels of a mask and of an instance: of both, and of either.
+/// The areas of the intersection and of the union of a mask and an instance, in pixels.
 pub fn intersection_and_union(mask: &Mask, labels: &GrayImage, label: u8) -> (usize, usize) {
     let (mut both, mut either) = (0usize, 0usize);
     for (x, y, pixel) in labels
@@ -68,7 +69,7 @@ pub fn intersection_and_union(mask: &Mask, labels: &GrayImage, label: u8) -> (us
     (both, either)
 }
 
-/// Palette indices, or grey values, as they are in the file.
+/// The palette indices or the grey values of a file.
 pub fn read_labels(path: &Path) -> Result<GrayImage> {
     let name = || path.display().to_string();
     let file = fs::File::open(path).with_context(|| format!("cannot read {}", name()))?;

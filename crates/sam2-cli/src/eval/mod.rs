@@ -1,6 +1,6 @@
-//! `sam2 eval`: mean IoU over a folder of pictures, or of clips, with instance masks.
+//! `sam2 eval` measures the mean IoU over a folder of pictures, or of clips, with instance masks.
 //!
-//! Protocol: every instance of at least 0.5 % of its picture. Pixels labelled 255 count for nothing.
+//! Every instance with an area of at least 0.5 % of its picture is measured. Pixels labelled 255 are ignored.
 
 mod labels;
 mod pictures;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::load;
 
-/// Smaller instances are left out, as a share of the picture.
+/// The smallest area of an instance that is measured, as a fraction of the picture's.
 const SMALLEST: f64 = 0.005;
 
 /// Arguments of `sam2 eval`.
@@ -28,22 +28,24 @@ pub struct Args {
     /// video/<source>/<clip>/<frame>.jpg and .png
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// A JSON object of ids by folder, {"images/<source>": ["<id>", …]}, or by video/<source>: only those are measured
+    /// A JSON object of the ids to measure by folder, {"images/<source>": ["<id>", …]}, or by video/<source>; all by default
     #[arg(long, value_name = "FILE.json")]
     split: Option<PathBuf>,
-    /// What is given for each instance
+    /// The prompt for each instance
     #[arg(long, value_enum, default_value = "click")]
     prompt: PromptKind,
-    /// Measure on the clips, by the first frame's mask and by one click on it
+    /// Measure on the clips, prompted with the first frame's mask and with one click on it
     #[arg(long, conflicts_with = "prompt")]
     video: bool,
-    /// The report
+    /// The file for the report
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
 }
 
+/// Runs `sam2 eval`.
+///
 /// # Errors
-/// A file cannot be read, or is not what it should be.
+/// A file cannot be read or does not have the expected contents.
 pub fn run(args: &Args) -> Result<()> {
     if args.video {
         video::run(args)
@@ -52,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// (source, path) of a kind's files that are `wanted`, in order of their names, and of the split.
+/// The source and the path of each file of a kind that is `wanted` and in the split, in the order of their names.
 fn files(args: &Args, kind: &str, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(String, PathBuf)>> {
     let only: Option<BTreeMap<String, Vec<String>>> = args
         .split

@@ -1,7 +1,8 @@
-//! Mean IoU over pictures with instance masks.
+//! The mean IoU over pictures with instance masks.
 //!
-//! The first click is at the instance's innermost point, later ones at the innermost point of the larger wrong region,
-//! with the logits so far as mask prompt. Three masks are asked for and the one of the highest predicted score is taken.
+//! The first click is at the instance's innermost point. Each later click is at the innermost point of the larger wrong
+//! region, and the logits of the last prediction are the mask prompt. Of three masks, the one with the highest predicted
+//! score is measured.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +18,10 @@ use crate::load;
 use crate::output::{note, say};
 use crate::picture::Picture;
 
-/// Instances of a picture that are answered together.
+/// The number of a picture's instances that are predicted in one batch.
 const BATCH: usize = 16;
 
-/// What is given for each instance.
+/// The prompt for each instance.
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 #[value(rename_all = "lower")]
 pub enum PromptKind {
@@ -44,7 +45,7 @@ impl PromptKind {
         }
     }
 
-    /// Rounds of prompting.
+    /// The number of predictions for each instance.
     fn rounds(self) -> usize {
         match self {
             Self::Click | Self::Box => 1,
@@ -68,8 +69,10 @@ struct SourceReport {
     iou: f64,
 }
 
+/// Measures the mean IoU of pictures.
+///
 /// # Errors
-/// A file cannot be read, or is not what it should be.
+/// A file cannot be read or does not have the expected contents.
 pub fn run(args: &Args) -> Result<()> {
     let pictures = files(args, "images", |path| {
         path.extension().is_some_and(|e| e == "jpg")
@@ -204,7 +207,7 @@ fn first_prompt(labels: &GrayImage, label: u8, kind: PromptKind) -> Prompt {
     prompt
 }
 
-/// A click where the mask is most wrong: 1 where something is missing, 0 where there is too much.
+/// A click in the larger wrong region of the mask: with label 1 where it misses pixels, with 0 where it has too many.
 fn correction(mask: &Mask, labels: &GrayImage, label: u8) -> PointPrompt {
     let wrong = |wanted: bool| {
         region(labels, |x, y| {
@@ -215,7 +218,7 @@ fn correction(mask: &Mask, labels: &GrayImage, label: u8) -> PointPrompt {
     let area = |region: &GrayImage| region.pixels().filter(|pixel| pixel.0[0] > 0).count();
     let (missing, extra) = (wrong(true), wrong(false));
     match (area(&missing), area(&extra)) {
-        // Nothing is wrong: confirm it.
+        // The mask is right, so the click confirms it.
         (0, 0) => click_at(
             innermost(&region(labels, |x, y| labels.get_pixel(x, y).0[0] == label)),
             1,

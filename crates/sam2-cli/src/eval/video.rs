@@ -1,8 +1,8 @@
-//! Mean J over clips: an object is followed from its mask on the first frame, and from one click at that mask's
+//! The mean J over clips. An object is tracked from its mask on the first frame, and again from one click at that mask's
 //! innermost point.
 //!
-//! J is the IoU on a later frame, 1 where the object is neither there nor found; an object's is the mean over the
-//! clip's frames but the first, and all figures are means over objects.
+//! J is the IoU on a later frame, or 1 if the object is neither visible nor found. An object's J is the mean over the
+//! clip's frames except the first, and all results are means over objects.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,10 @@ enum First {
     Click,
 }
 
+/// Measures the mean J of clips.
+///
 /// # Errors
-/// A file cannot be read, or is not what it should be.
+/// A file cannot be read or does not have the expected contents.
 pub fn run(args: &Args) -> Result<()> {
     let clips = files(args, "video", Path::is_dir)?;
     ensure!(
@@ -52,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     );
     let model = Arc::new(load::video_model(&args.model)?);
 
-    // Each object's J, by mask and by click.
+    // The J of each object, prompted by mask and by click.
     let mut found: BTreeMap<&str, [Vec<f64>; 2]> = BTreeMap::new();
     for (i, (source, folder)) in clips.iter().enumerate() {
         let clip = Clip::open(folder)?;
@@ -103,12 +105,12 @@ pub fn run(args: &Args) -> Result<()> {
     write(args, &report)
 }
 
-/// A clip's frames; their masks lie beside them.
+/// The frames of a clip. Their masks are in the same folder.
 struct Clip {
     frames: Vec<PathBuf>,
-    /// The first frame's.
+    /// The instance masks of the first frame.
     labels: GrayImage,
-    /// To follow.
+    /// The labels of the objects to track.
     objects: Vec<u8>,
 }
 
@@ -138,7 +140,7 @@ fn follow(model: &Arc<VideoModel>, clip: &Clip, kind: First) -> Result<Vec<f64>>
     if clip.objects.is_empty() {
         return Ok(Vec::new());
     }
-    // As the official predictor on a CPU: it fills holes on GPUs only.
+    // The official predictor fills no holes on a CPU, only on GPUs.
     let options = VideoOptions {
         fill_hole_area: 0,
         ..VideoOptions::default()
@@ -181,7 +183,7 @@ fn follow(model: &Arc<VideoModel>, clip: &Clip, kind: First) -> Result<Vec<f64>>
     Ok(js.iter().map(|js| mean(js)).collect())
 }
 
-/// Says which object it is, on the first frame.
+/// Prompts the object on the first frame.
 fn prompt(session: &mut VideoSession, labels: &GrayImage, object: u8, kind: First) -> Result<()> {
     let inside = region(labels, |x, y| labels.get_pixel(x, y).0[0] == object);
     let id = u32::from(object);

@@ -1,4 +1,4 @@
-//! How a kernel is launched on the buffers of burn's tensors.
+//! Launches kernels on the buffers of burn's tensors.
 
 use burn::backend::Cube;
 use burn::tensor::{DType, Shape, Tensor};
@@ -13,12 +13,12 @@ use burn_cubecl::tensor::CubeTensor;
 
 use crate::{GROUP, Kernel};
 
-/// The buffer of a tensor of f32, its values in the order of its dimensions.
+/// The buffer of an f32 tensor, made contiguous.
 pub(super) fn raw<const D: usize>(x: Tensor<D>) -> CubeTensor {
     raw_of(x, &[DType::F32])
 }
 
-/// The same of a tensor of one of `dtypes`.
+/// The same for a tensor of one of `dtypes`.
 pub(super) fn raw_of<const D: usize>(x: Tensor<D>, dtypes: &[DType]) -> CubeTensor {
     let x = x.try_into_primitive::<Cube>().expect("a tensor on a GPU");
     assert!(
@@ -29,19 +29,19 @@ pub(super) fn raw_of<const D: usize>(x: Tensor<D>, dtypes: &[DType]) -> CubeTens
     into_contiguous(x)
 }
 
-/// The kernel's output, a tensor of f32 of the shape `dims`.
+/// Launches a kernel and returns its output, an f32 tensor of the shape `dims`.
 pub(super) fn launch<const D: usize>(kernel: Kernel, inputs: Vec<CubeTensor>, dims: [usize; D]) -> Tensor<D> {
     Tensor::from_primitive::<Cube>(launch_raw(kernel, inputs, dims.into()))
 }
 
-/// The same as its buffer.
+/// The same, but returns the output's buffer.
 pub(super) fn launch_raw(kernel: Kernel, inputs: Vec<CubeTensor>, shape: Shape) -> CubeTensor {
     let out = unwritten(&inputs[0], shape);
     launch_into(kernel, inputs, &out);
     out
 }
 
-/// A tensor of f32 on the device of `like` whose values are yet to be written.
+/// An f32 tensor on the device of `like`, whose values have not been written yet.
 pub(super) fn unwritten(like: &CubeTensor, shape: Shape) -> CubeTensor {
     let (client, device) = (like.client.clone(), like.device.clone());
     let length = shape.num_elements();
@@ -52,7 +52,7 @@ pub(super) fn unwritten(like: &CubeTensor, shape: Shape) -> CubeTensor {
     CubeTensor::new_contiguous(client, device, shape, handle, DType::F32)
 }
 
-/// Lets the kernel write to `out`.
+/// Launches a kernel that writes to `out`.
 pub(super) fn launch_into(kernel: Kernel, inputs: Vec<CubeTensor>, out: &CubeTensor) {
     let client = out.client.clone();
     let [x, y] = kernel.groups();
@@ -72,7 +72,7 @@ pub(super) fn launch_into(kernel: Kernel, inputs: Vec<CubeTensor>, out: &CubeTen
     client.launch(Box::new(Source(kernel)), CubeCount::Static(x, y, 1), arguments);
 }
 
-/// A kernel as cubecl takes one whose text is finished.
+/// A kernel for cubecl whose text is complete.
 struct Source(Kernel);
 
 impl KernelMetadata for Source {
@@ -81,7 +81,7 @@ impl KernelMetadata for Source {
     }
 
     fn id(&self) -> KernelId {
-        // The kernels bound their own loops and accesses.
+        // Loops and accesses need no checks, because the kernels check their own bounds.
         KernelId::new::<Self>()
             .info(self.0.key.clone())
             .mode(ExecutionMode::Unchecked)
@@ -93,7 +93,7 @@ impl KernelMetadata for Source {
 }
 
 impl CubeKernel for Source {
-    /// Nothing, as there is text instead.
+    /// Not needed, because the text is given.
     fn define(&self) -> KernelDefinition {
         let settings = KernelSettings::new(
             CubeDim::new_1d(GROUP).into(),
@@ -109,7 +109,7 @@ impl CubeKernel for Source {
 
     fn source(&self) -> Option<PrecompiledSource> {
         Some(PrecompiledSource {
-            // In the browser each tensor has a buffer of its own. Natively several may lie in one.
+            // In the browser, each tensor has a buffer of its own. Natively, several tensors may share one.
             source: self.0.text(!cfg!(target_family = "wasm")),
             entrypoint_name: "main".into(),
             lang: "wgsl",
@@ -117,15 +117,15 @@ impl CubeKernel for Source {
     }
 }
 
-/// What outputs hold before they are written, under test: values that nobody takes for zeros, or for what an earlier
-/// kernel left there.
+/// The contents of outputs before they are written, under test. They can be taken neither for zeros nor for the output of an
+/// earlier kernel.
 #[cfg(feature = "poison")]
 mod poison {
-    /// Not a number, and numbers of both signs that a maximum or an activation cannot hide. There are three, so that each
-    /// comes to each channel: channels are multiples of four.
+    /// NaN, and numbers of both signs that a maximum or an activation cannot hide. Since there are three, and the number of
+    /// channels is a multiple of four, every channel gets different ones in different rows.
     const NOISE: [f32; 3] = [f32::NAN, 3e30, -3e30];
 
-    /// The bytes of so many values.
+    /// The bytes of `length` values.
     pub fn noise(length: usize) -> Vec<u8> {
         let mut bytes = NOISE
             .map(f32::to_le_bytes)
@@ -142,7 +142,7 @@ mod poison {
         use super::super::{launch, raw};
         use super::NOISE;
 
-        /// What comes of a maximum over 2x2 that makes so many invocations, of the 256 that it takes.
+        /// The output of a 2x2 maximum that needs 256 invocations, but is launched with this many.
         fn pooled(invocations: usize) -> Vec<f32> {
             let dims = [1, 32, 32, 4];
             let device = Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
@@ -164,7 +164,7 @@ mod poison {
                 })
                 .collect();
             assert_eq!(pooled(256), wanted);
-            // One workgroup of four, as if the kernel's author had counted wrongly.
+            // One workgroup of the four that are needed, as if the kernel's author had made a mistake.
             let short = pooled(64);
             assert_eq!(short[..256], wanted[..256]);
             for (i, value) in short.iter().enumerate().skip(256) {

@@ -1,9 +1,9 @@
-//! Attention among a few tokens, and between them and a picture.
+//! Attention among a few tokens, and between these tokens and a picture.
 
 use burn::tensor::Tensor;
 
 use super::Products;
-use super::cross_attention::{Pixels, is_short_way, pixels_to_tokens, tokens_to_pixels};
+use super::cross_attention::{Pixels, is_faster_back, pixels_to_tokens, tokens_to_pixels};
 use super::linear::Linear;
 use super::packed::PackedLinear;
 use super::softmax_attention::attention;
@@ -19,8 +19,8 @@ pub struct Attention {
     num_heads: usize,
 }
 
-/// The layers of an attention that goes the short way.
-struct ShortWay<'a> {
+/// The layers of an attention that projects tokens back instead of projecting the picture ([`super::cross_attention`]).
+struct BackProjection<'a> {
     q_proj: &'a PackedLinear,
     k_proj: &'a PackedLinear,
     v_proj: &'a PackedLinear,
@@ -40,12 +40,11 @@ impl Attention {
         }
     }
 
-    /// Projected queries `[b or 1, n, internal]` to keys and values `[b or 1, m, internal]`: `[b, n, dim]`. A single one
-    /// meets all of the other side's.
+    /// Attention of projected queries `[b or 1, n, internal]` to keys and values `[b or 1, m, internal]`: `[b, n, dim]`.
     fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
         let ([queries, n, c], keys) = (q.dims(), k.dims()[0]);
         let batch = queries.max(keys);
-        // The same keys for all: as if all queries were one's.
+        // If all prompts share the keys, their queries are treated like those of one prompt.
         let q = if keys < batch {
             q.reshape([1, batch * n, c])
         } else {
@@ -59,16 +58,17 @@ impl Attention {
         self.out_proj.forward(x.swap_dims(1, 2).reshape([batch, n, c]))
     }
 
-    /// The way to go where `n` tokens meet each picture, if they are so few that they are projected instead of its pixels.
-    fn short_way(&self, n: usize) -> Option<ShortWay<'_>> {
-        let layers = ShortWay {
+    /// The layers, if the `n` tokens of each picture are so few that projecting them back is faster than projecting the
+    /// picture.
+    fn back_projection(&self, n: usize) -> Option<BackProjection<'_>> {
+        let layers = BackProjection {
             q_proj: self.q_proj.packed()?,
             k_proj: self.k_proj.packed()?,
             v_proj: self.v_proj.packed()?,
             out_proj: self.out_proj.packed()?,
         };
         let internal = layers.out_proj.weight.shape()[0];
-        is_short_way(n, self.num_heads, internal).then_some(layers)
+        is_faster_back(n, self.num_heads, internal).then_some(layers)
     }
 }
 
@@ -124,10 +124,10 @@ impl AttentionOperation for Attention {
         if let Some(ahead) = &picture.projections {
             return tokens + self.attend(q, ahead.keys.clone(), ahead.values.clone());
         }
-        // All tokens that meet one picture count.
+        // The tokens of all prompts on one picture count.
         let ([batch, n, internal], pictures) = (q.dims(), picture.tokens.dims()[0]);
         let each = batch * n / pictures;
-        let Some(layers) = self.short_way(each) else {
+        let Some(layers) = self.back_projection(each) else {
             let (k, v) = self.project_keys(picture);
             return tokens + self.attend(q, k, v);
         };
@@ -150,7 +150,7 @@ impl AttentionOperation for Attention {
     ) -> Tensor<3> {
         let k = self.k_proj.forward(tokens.clone() + positions);
         let v = self.v_proj.forward(tokens);
-        let Some(layers) = self.short_way(k.dims()[1]) else {
+        let Some(layers) = self.back_projection(k.dims()[1]) else {
             let q = self.queries_of(picture);
             return norm.forward(picture.tokens.clone() + self.attend(q, k, v));
         };

@@ -1,6 +1,6 @@
-//! Attention between a few tokens and a picture's many pixels by packed products: the tokens go back through the pixels'
-//! projections, q·(x W) = (q Wᵀ)·x, and the pixels never go forward through them. What was many small products,
-//! head by head, are then two large ones; with no more than `internal / heads` tokens they are also less work.
+//! Attention between a few tokens and the many pixels of a picture, by packed products. Instead of projecting the pixels, it
+//! multiplies the tokens with the transposed projection: q·(x W) = (q Wᵀ)·x. Many small products, head by head, become two
+//! large ones. With no more than `internal / heads` tokens, they are also fewer operations.
 
 use burn::tensor::{Tensor, TensorData};
 use sam2_matmul::{Bias, PANEL, Packed, Rows, multiply_into};
@@ -10,24 +10,24 @@ use super::packed::{PackedLinear, Tokens, View};
 use super::packed_attention::scaled_attention;
 use crate::LayerNorm;
 
-/// Pixels that are worked on at once.
+/// The number of pixels that are processed at once.
 const PIXELS: usize = 64;
 
-/// Whether this is worth it for `n` tokens, and written for heads such as these.
-pub fn is_short_way(n: usize, heads: usize, internal: usize) -> bool {
+/// Whether this is faster for `n` tokens, and supported for heads of this number and width.
+pub fn is_faster_back(n: usize, heads: usize, internal: usize) -> bool {
     heads == LANES && (internal / heads).is_multiple_of(PANEL) && n * heads <= 2 * internal
 }
 
-/// What a picture's pixels ask with.
+/// The queries of a picture's pixels.
 pub enum Pixels {
-    /// Queries, `[b or 1, m, internal]`.
+    /// Projected queries, `[b or 1, m, internal]`.
     Projected(Tensor<3>),
-    /// What they would be projected from, `[b, m, dim]`.
+    /// The pixels from which the queries would be projected, `[b, m, dim]`.
     Plain(Tensor<3>),
 }
 
-/// Queries `[b, n, internal]` to the pixels whose keys would be made of `keys` and values of `values`, both
-/// `[b, m, dim]`: `[b, n, internal]`, before the output's projection.
+/// Attention of queries `[b, n, internal]` to pixels, whose keys would be projected from `keys` and whose values from
+/// `values`, both `[b, m, dim]`. The result is `[b, n, internal]`, before the output's projection.
 pub fn tokens_to_pixels(
     q: Tensor<3>,
     keys: Tensor<3>,
@@ -45,7 +45,7 @@ pub fn tokens_to_pixels(
         let q = Rows::new(&q.values()[batch * n * internal + head..], [n, d], internal);
         multiply_into(q, back.part(head..head + d, 0..dim), None, false, queries, dim);
     }
-    // The keys' bias gives all of a query's scores the same, which a softmax does not see.
+    // The bias of the keys adds the same number to all scores of a query, which does not change their softmax.
     let queries = Tensor::<4>::from_data(TensorData::new(queries, [b, 1, heads * n, dim]), &device);
     let scale = 1.0 / (d as f32).sqrt();
     let means = scaled_attention(queries, keys.unsqueeze_dim(1), values.unsqueeze_dim(1), scale);
@@ -69,8 +69,8 @@ pub fn tokens_to_pixels(
     Tensor::from_data(TensorData::new(out, [b, n, internal]), &device)
 }
 
-/// The pixels' attention to keys and values `[b, n, internal]`, projected, added to `image` `[b or 1, m, dim]` and
-/// normalised: `[b, m, dim]`.
+/// Attention of pixels to keys and values `[b, n, internal]`. The result is projected, added to `image` `[b or 1, m, dim]`
+/// and normalised: `[b, m, dim]`.
 pub fn pixels_to_tokens(
     pixels: Pixels,
     [k, v]: [Tensor<3>; 2],

@@ -1,5 +1,4 @@
-//! A convolution of each channel alone. burn's CPU backend wants channels first, and the picture copied on the way in and
-//! out.
+//! Depthwise convolutions. burn's CPU backend would need channels first, and so a copy of the picture before and after.
 
 use burn::tensor::{Tensor, TensorData};
 #[cfg(feature = "rayon")]
@@ -49,7 +48,7 @@ impl DepthwiseConvOperation for DepthwiseConv {
     }
 }
 
-// The type says for which processor it is compiled.
+// The type parameter selects the processor for which the function is compiled.
 #[allow(clippy::extra_unused_type_parameters)]
 #[macerator::with_simd]
 fn convolve_row<S: macerator::Simd>(x: &[f32], row: &mut [f32], y: usize, taps: &[f32], bias: &[f32]) {

@@ -1,11 +1,12 @@
-//! Work on tensors' values where they lie, and on several rows at once where there are threads.
+//! Work on the values of tensors in place, and on several rows in parallel if there are threads.
 
 use burn::tensor::{Tensor, TensorData};
 
 use super::math::{gelu_values, larger};
 use crate::{Activation, portable};
 
-/// `work` on a tensor's values where they lie, if nobody else holds them; it gets whole rows of `row` numbers.
+/// Applies `work` to the values of a tensor, in whole rows of `row` numbers. The values are changed in place unless they are
+/// shared.
 pub fn in_place<const D: usize>(
     x: Tensor<D>,
     row: usize,
@@ -17,7 +18,7 @@ pub fn in_place<const D: usize>(
     #[cfg(feature = "rayon")]
     {
         use rayon::prelude::*;
-        /// Values a task: enough to be worth handing over.
+        /// The number of values of a task, which is large enough to be worth the overhead of a task.
         const TASK: usize = 1 << 15;
         values
             .par_chunks_mut((row * TASK.div_ceil(row)).max(1))
@@ -31,7 +32,7 @@ pub fn in_place<const D: usize>(
     Tensor::from_data(data, &device)
 }
 
-/// `activation` of each value.
+/// Applies `activation` to each value.
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
     match activation {
         Some(Activation::Gelu) => in_place(x, 1, gelu_values),
@@ -39,7 +40,7 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activation>) ->
     }
 }
 
-/// 2x2 maximum over channels-last pictures of even height and width: `[b, h, w, c]` to `[b, h/2, w/2, c]`.
+/// The 2x2 maximum of channels-last pictures of even height and width: `[b, h, w, c]` to `[b, h/2, w/2, c]`.
 pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     let device = x.device();
@@ -59,8 +60,8 @@ pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     Tensor::from_data(TensorData::new(out, [b, h / 2, w / 2, c]), &device)
 }
 
-/// `x` with `work`'s answers added, which gets the numbers of some rows' first and of the row after them: `rows` at a time.
-/// An answer has as many rows, of the same width.
+/// Adds the results of `work` to `x`. `work` is called with the index of a first row and of the row after the last one, for
+/// `rows` rows at a time, and returns as many rows of the width of `x`.
 pub fn add_by_rows(
     x: Tensor<2>,
     rows: usize,
@@ -81,12 +82,12 @@ pub fn add_by_rows(
     Tensor::from_data(data, &device)
 }
 
-/// The numbers of a tensor.
+/// The values of a tensor.
 pub fn floats(data: &TensorData) -> &[f32] {
     data.as_slice().expect("networks compute in f32")
 }
 
-/// The same, to be changed.
+/// The values of a tensor, mutable.
 pub fn floats_mut(data: &mut TensorData) -> &mut [f32] {
     data.as_mut_slice().expect("networks compute in f32")
 }

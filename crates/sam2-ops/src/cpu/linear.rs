@@ -10,9 +10,9 @@ use super::packed::PackedLinear;
 use crate::portable::{add_residual, add_rows};
 use crate::{LinearOperation, LinearOptions, LinearParameters};
 
-/// A linear layer as one of the [`Products`] reads it.
+/// A linear layer, prepared for one of the [`Products`].
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // A few hundred layers are made once and stay where they are.
+#[allow(clippy::large_enum_variant)] // There are only a few hundred layers, which are never moved.
 pub enum Linear {
     #[cfg(not(target_arch = "wasm32"))]
     Burn {
@@ -29,7 +29,7 @@ impl Linear {
         Self::from_parts(products, weight, parameters.bias.into_value())
     }
 
-    /// `weight` `[input, output]`, `bias` `[output]`.
+    /// A layer of `weight` `[input, output]` and `bias` `[output]`.
     pub fn from_parts(products: Products, weight: Tensor<2>, bias: Tensor<1>) -> Self {
         match products {
             #[cfg(not(target_arch = "wasm32"))]
@@ -43,7 +43,7 @@ impl Linear {
         match self {
             #[cfg(not(target_arch = "wasm32"))]
             Self::Burn { weight, bias } => {
-                // As one matrix: of a batch of them burn would multiply each alone, and copy the weight first.
+                // burn would multiply each matrix of a batch separately, and copy the weight first, so they are merged.
                 let mut dims = x.dims();
                 let rows = crate::linear::rows(x);
                 dims[D - 1] = bias.dims()[0];
@@ -53,7 +53,7 @@ impl Linear {
         }
     }
 
-    /// Where it is multiplied by our own products.
+    /// The packed layer; `None` for burn's products.
     pub fn packed(&self) -> Option<&PackedLinear> {
         match self {
             Self::Packed(layer) => Some(layer),

@@ -1,5 +1,5 @@
-//! The memory encoder's way from a mask to the features' grid, strip by strip, so that the finest pictures, with 256 times
-//! the grid's pixels, never exist as a whole.
+//! The convolutions that bring a mask to the grid of the features. They are computed in strips, so that the finest tensors,
+//! with 256 times the grid's pixels, never exist as a whole.
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 
@@ -11,7 +11,7 @@ use crate::{
     Activation, MaskDownSamplerOperation, MaskDownSamplerParameters, MaskForMemory, StridedConvParameters,
 };
 
-/// Rows of the features' grid at a time.
+/// The number of rows of the grid in a strip.
 const ROWS: usize = 8;
 
 #[derive(Debug)]
@@ -28,16 +28,16 @@ impl MaskDownSampler {
         }
     }
 
-    /// Of the mask `[1, 16h, 16w]` what becomes `rows` of the `h` rows from `first` on: `[rows * w, dim]`.
+    /// Computes `rows` of the `h` rows of the result, from `first` on, from the mask `[1, 16h, 16w]`: `[rows * w, dim]`.
     fn strip(&self, mask: &Tensor<3>, first: usize, rows: usize) -> Tensor<2> {
         let scale = 1 << self.convs.len();
-        // Each convolution looks one row up.
+        // Each convolution reads one row above.
         let start = (first * scale).saturating_sub(scale - 1);
         let mask = mask.clone().narrow(1, start, (first + rows) * scale - start);
         let mut x = mask.unsqueeze_dim::<4>(1);
         for conv in &self.convs {
-            // The picture's edges are padded, that above only where there is nothing: at the top rows are an even number,
-            // elsewhere one more, which lies above.
+            // The top is only padded in the first strip, which has an even number of rows. The other strips have one more
+            // row instead, from above.
             let options = ConvOptions::new([2, 2], [usize::from(first == 0), 1], [1, 1], 1);
             let convolved = module::conv2d(x, conv.weight.value(), Some(conv.bias.value()), options);
             let normed = conv

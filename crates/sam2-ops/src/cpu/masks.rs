@@ -1,5 +1,5 @@
-//! The decoder's upscaling and masks by packed products: one row of the picture goes through all layers before the
-//! next comes, so that the finest pixels, sixteen times the picture's, never leave the cache.
+//! The decoder's upscaling and masks, by packed products. One row of the picture after another goes through all layers, so
+//! that the finest pixels, of which there are sixteen for each pixel of the picture, stay in the cache.
 
 use burn::tensor::{Tensor, TensorData};
 use sam2_matmul::{Packed, Rows, multiply_into};
@@ -8,8 +8,8 @@ use super::math::{gelu_values, layer_norm_rows};
 use super::packed::{PackedLinear, Tokens, View};
 use crate::LayerNorm;
 
-/// `source` `[b, h, w, d]` through both convolutions, to which the picture's `finer` levels `[1, 2h, 2w, d/4]` and
-/// `[1, 4h, 4w, d/8]` are added, times `hypers` `[b, n, d/8]`: logits `[b, n, 16hw]`.
+/// Applies both convolutions to `source` `[b, h, w, d]`, adds the picture's `finer` levels `[1, 2h, 2w, d/4]` and
+/// `[1, 4h, 4w, d/8]` after them, and multiplies with `hypers` `[b, n, d/8]`: logits `[b, n, 16hw]`.
 pub fn masks_by_rows(
     (conv1, norm, conv2): (&PackedLinear, &LayerNorm, &PackedLinear),
     source: Tensor<4>,
@@ -64,7 +64,7 @@ pub fn masks_by_rows(
     Tensor::from_data(TensorData::new(out, [batch, count, 16 * h * w]), &device)
 }
 
-/// Of patches of two halves, each `length` numbers, the first halves or the second, and `finer` added.
+/// Takes the first or the second halves of patches, each half having `length` numbers, and adds `finer`.
 fn gather(patches: &[f32], half: usize, finer: &[f32], out: &mut [f32], length: usize) {
     let halves = patches[half * length..].chunks(length).step_by(2);
     let finer = finer.chunks_exact(length);

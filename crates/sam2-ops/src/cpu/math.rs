@@ -1,8 +1,7 @@
-//! Functions of numbers and of rows of them, in loops that become SIMD.
-//!
-//! burn's CPU backend calls a scalar `exp` or `erf` for every number.
+//! Functions of numbers and of rows, in loops that become SIMD. burn's CPU backend would call a scalar `exp` or `erf` for
+//! every number.
 
-/// `nn.GELU` of each number, the exact form by the error function.
+/// `nn.GELU` of each number, in the exact form with the error function.
 pub fn gelu_values(values: &mut [f32]) {
     for x in values {
         *x = 0.5 * *x * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2));
@@ -31,7 +30,7 @@ pub fn layer_norm_rows(values: &mut [f32], weight: &[f32], bias: &[f32], eps: f3
     }
 }
 
-/// The sum of `value` of each of a row's numbers.
+/// The sum of `value` over the numbers of a row.
 #[inline(always)]
 fn sum_of(row: &[f32], value: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = row.as_chunks::<LANES>();
@@ -45,11 +44,11 @@ fn sum_of(row: &[f32], value: impl Fn(f32) -> f32) -> f32 {
     sums.into_iter().chain(rest).sum()
 }
 
-/// Lanes of a row's sums: a sum in order could not be vectorised.
+/// The number of partial sums of a row. A sum in order could not be vectorised.
 pub const LANES: usize = 8;
 
-/// Each row of `scores` times `scale` to weights that sum to 1.
-// A function of its own: inlined into a large one, its loops do not all become SIMD.
+/// The softmax of each row of `scores`, multiplied by `scale` first.
+// It is never inlined, because its loops do not all become SIMD inside a large function.
 #[inline(never)]
 pub fn softmax(scores: &mut [f32], row: usize, scale: f32) {
     for row in scores.chunks_exact_mut(row) {
@@ -84,8 +83,8 @@ pub fn softmax(scores: &mut [f32], row: usize, scale: f32) {
     }
 }
 
-/// The same where a row has scores of `LANES` heads with the first token, then with the second: a softmax over the tokens
-/// for each head.
+/// The same for rows that have the scores of `LANES` heads for the first token, then for the second token, and so on. The
+/// softmax is over the tokens, for each head.
 pub fn softmax_of_heads(scores: &mut [f32], row: usize, scale: f32) {
     for row in scores.chunks_exact_mut(row) {
         let (tokens, _) = row.as_chunks_mut::<LANES>();
@@ -111,20 +110,21 @@ pub fn softmax_of_heads(scores: &mut [f32], row: usize, scale: f32) {
     }
 }
 
-/// The larger of two numbers, in a form that is one instruction.
+/// The larger of two numbers, in a form that compiles to one instruction.
 #[inline(always)]
 pub fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// e to the power of `x` ≤ 0 as a softmax's weight. None becomes smaller than 1e-26, which no sum of numbers near 1 sees:
-/// products with smaller ones may be subnormal, and take some processors a hundred times as long.
+/// e to the power of `x` ≤ 0, as a weight of a softmax. The result is at least 1e-26, which does not change a sum of numbers
+/// near 1. Products with smaller weights could be subnormal, which some processors take a hundred times as long for.
 #[inline(always)]
 pub fn weight(x: f32) -> f32 {
     exp(larger(x, -60.0))
 }
 
-/// e to the power of `x` ≤ 0, within 1e-7 of its size; 0 becomes at least 1e-38. Cephes' `expf` without branches.
+/// e to the power of `x` ≤ 0, with a relative error below 1e-7. The result is at least 1e-38. This is `expf` of the Cephes
+/// library, without branches.
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // The constants as they were published.
 pub fn exp(x: f32) -> f32 {
@@ -148,7 +148,7 @@ pub fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// The error function, within 5e-7: the rational approximation of Eigen's `erf`.
+/// The error function, by the rational approximation of Eigen's `erf`, with an error below 5e-7.
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // The constants as they were published.
 fn erf(x: f32) -> f32 {

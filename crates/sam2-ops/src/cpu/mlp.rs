@@ -9,16 +9,17 @@ use super::packed::{PackedLinear, chain};
 use crate::portable::add_residual;
 use crate::{Activation, LinearOptions, LinearParameters, MlpOperation, MlpParameters, Parameter, Residual};
 
-/// From so many hidden values on, 16 MB, rows go through the layers in parts, so that the peak of memory is lower.
+/// The most hidden values that are computed at once, 16 MB. With more, the layers are applied to parts of the rows, which
+/// needs less memory.
 const HIDDEN: usize = 1 << 22;
-/// Rows of a part: of 2048 values, they are 2 MB.
+/// The number of rows of a part. With 2048 hidden values, these are 2 MB.
 const ROWS: usize = 256;
 
 #[derive(Debug)]
 pub struct Mlp {
     layers: Vec<Linear>,
     activation: Activation,
-    /// Widest output of the layers but the last.
+    /// The widest output of the layers except the last.
     widest: usize,
     output: usize,
 }
@@ -64,7 +65,7 @@ impl Mlp {
     }
 }
 
-/// The layer, each of its outputs times its own one of `factors` `[output]`.
+/// The layer with each output multiplied by one of `factors` `[output]`.
 fn scaled(layer: LinearParameters, factors: Parameter<1>) -> LinearParameters {
     let factors = factors.into_value();
     LinearParameters {

@@ -1,5 +1,5 @@
-//! On the memory of burn's CPU backend: in place, by loops that become SIMD, and by products of its own where they are
-//! quicker. It takes from the portable implementation what takes no time.
+//! The implementation for CPUs. It works in place on the memory of burn's CPU backend, with loops that become SIMD, and with
+//! the products of `sam2-matmul` where these are faster. Operations that take hardly any time are the portable ones.
 
 mod attention;
 mod cross_attention;
@@ -29,18 +29,18 @@ use burn::tensor::{Device, Tensor, module};
 use crate::portable;
 use crate::*;
 
-/// Prompts of a batch at once.
+/// The number of prompts that are decoded at once.
 const PROMPTS: usize = 8;
 
-/// Who multiplies matrices on the CPU.
+/// The library that multiplies matrices on the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
-    /// burn, with the widest SIMD and, where it may, several threads: quicker natively. WebAssembly does without it, which
-    /// makes the file smaller.
+    /// burn, with the widest SIMD of the processor and, if enabled, several threads. It is faster natively. WebAssembly does
+    /// not have it, which makes the file smaller.
     #[cfg(not(target_arch = "wasm32"))]
     Burn,
-    /// `sam2-matmul`, with weights packed once, and bias and activation while a block of rows is in the cache: quicker in
-    /// the browser.
+    /// `sam2-matmul`, with weights that are packed once, and with bias and activation computed while a block of rows is in
+    /// the cache. It is faster in a browser.
     Packed,
 }
 
@@ -54,7 +54,7 @@ impl Default for Products {
     }
 }
 
-/// On the CPU.
+/// The implementation for CPUs.
 #[derive(Debug)]
 pub(crate) struct Cpu {
     pub products: Products,

@@ -1,7 +1,7 @@
-//! Attention to keys that come block by block: the softmax is kept up as they come, so that neither all
-//! scores nor all keys ever exist at once.
+//! Attention to keys that are given in blocks. The softmax is updated with each block, so that neither all scores nor all
+//! keys exist at once.
 //!
-//! The backend's own attention computes one exponential at a time, which takes longer than its products.
+//! The attention of burn's CPU backend computes one exponential at a time, which takes longer than its products.
 
 use burn::tensor::{Tensor, TensorData};
 #[cfg(feature = "rayon")]
@@ -11,35 +11,36 @@ use super::Products;
 use super::math::{exp, weight};
 use super::packed_attention::PackedBlock;
 
-/// Queries whose scores with a block of keys exist at once: with 512 keys half a megabyte, which stays in the cache.
+/// The number of queries whose scores with a block of keys exist at once. With 512 keys, these are half a megabyte, which
+/// stays in the cache.
 const QUERIES: usize = 256;
-/// Rows that a thread takes at a time.
+/// The number of rows of a thread's task.
 #[cfg(feature = "rayon")]
 const ROWS: usize = 64;
 
-/// What is known of each query's answer so far.
+/// The state of each query's softmax.
 #[derive(Clone, Copy)]
 struct Row {
-    /// Of its scores.
+    /// The maximum of the scores so far.
     max: f32,
-    /// Of the scores' exponentials, all relative to `max`.
+    /// The sum of the scores' exponentials, relative to `max`.
     sum: f32,
-    /// What earlier sums are to be multiplied with since the last block.
+    /// The factor by which earlier sums have to be multiplied since the last block.
     correction: f32,
 }
 
-/// Queries on their way past blocks of keys and values.
+/// The attention of queries to blocks of keys and values.
 pub struct OnlineSoftmax {
     /// Parts of `[n, d]`.
     queries: Vec<Tensor<2>>,
     rows: Vec<Row>,
     products: Products,
-    /// Row by row, once there has been a block.
+    /// The sums of values, row by row; empty before the first block.
     output: Vec<f32>,
 }
 
 impl OnlineSoftmax {
-    /// For queries `[n, d]` that are already scaled.
+    /// Attention of queries `[n, d]`, which are already scaled.
     pub fn new(products: Products, queries: &Tensor<2>) -> Self {
         let [n, _] = queries.dims();
         let part = |start: usize| queries.clone().narrow(0, start, QUERIES.min(n - start));
@@ -56,7 +57,7 @@ impl OnlineSoftmax {
         }
     }
 
-    /// A block of keys `[m, d]` and their values `[m, v]`.
+    /// Adds a block of keys `[m, d]` and their values `[m, v]`.
     pub fn add(&mut self, keys: Tensor<2>, values: Tensor<2>) {
         let [m, width] = values.dims();
         self.output.resize(self.rows.len() * width, 0.0);
@@ -70,17 +71,17 @@ impl OnlineSoftmax {
             accumulate(output, update.as_slice().expect("f32 numbers"), rows);
         };
         let parts = self.queries.iter().zip(parts);
-        // Whole parts are worth more to threads than a share of each product.
+        // Threads are faster with whole parts than with a share of each product.
         #[cfg(feature = "rayon")]
         parts.collect::<Vec<_>>().into_par_iter().for_each(work);
         #[cfg(not(feature = "rayon"))]
         parts.for_each(work);
     }
 
-    /// The queries' answers `[n, v]`.
+    /// The result, `[n, v]`.
     ///
     /// # Panics
-    /// If no block was ever added.
+    /// If no block was added.
     pub fn finish(mut self) -> Tensor<2> {
         let n = self.rows.len();
         let width = self.output.len() / n;
@@ -92,10 +93,10 @@ impl OnlineSoftmax {
     }
 }
 
-/// Keys and values, as the products take them.
-#[allow(clippy::large_enum_variant)] // There is one at a time.
+/// Keys and values, prepared for the products.
+#[allow(clippy::large_enum_variant)] // Only one exists at a time.
 enum Block {
-    /// `[d, m]` and `[m, v]`.
+    /// Keys `[d, m]` and values `[m, v]`.
     #[cfg(not(target_arch = "wasm32"))]
     Burn(Tensor<2>, Tensor<2>),
     Packed(PackedBlock),
@@ -110,7 +111,7 @@ impl Block {
         }
     }
 
-    /// Queries `[n, d]` times all keys: `[n, m]`.
+    /// The products of queries `[n, d]` with all keys: `[n, m]`.
     fn scores(&self, queries: &Tensor<2>) -> TensorData {
         match self {
             #[cfg(not(target_arch = "wasm32"))]
@@ -119,7 +120,7 @@ impl Block {
         }
     }
 
-    /// `[n, m]` weights times the values: `[n, v]`.
+    /// The product of weights `[n, m]` with the values: `[n, v]`.
     fn sums(&self, weights: TensorData) -> TensorData {
         match self {
             #[cfg(not(target_arch = "wasm32"))]
@@ -132,7 +133,7 @@ impl Block {
     }
 }
 
-/// Rows of `m` scores to their exponentials.
+/// Replaces rows of `m` scores by their exponentials.
 fn soften(scores: &mut [f32], m: usize, rows: &mut [Row]) {
     #[cfg(feature = "rayon")]
     scores
@@ -143,7 +144,7 @@ fn soften(scores: &mut [f32], m: usize, rows: &mut [Row]) {
     soften_rows(scores, m, rows);
 }
 
-// The type says for which processor it is compiled.
+// The type parameter selects the processor for which the function is compiled.
 #[allow(clippy::extra_unused_type_parameters)]
 #[macerator::with_simd]
 fn soften_rows<S: macerator::Simd>(scores: &mut [f32], m: usize, rows: &mut [Row]) {
@@ -170,7 +171,7 @@ fn fold(values: &[f32], start: f32, join: impl Fn(f32, f32) -> f32) -> f32 {
     lanes.fold(start, join)
 }
 
-/// Corrects the sums so far and adds a block's.
+/// Multiplies the sums so far by their corrections, and adds those of a block.
 fn accumulate(output: &mut [f32], update: &[f32], rows: &[Row]) {
     let width = output.len() / rows.len();
     for ((output, update), row) in output

@@ -30,7 +30,7 @@ impl OutputUpscaling {
     }
 }
 
-/// `[b, h, w, c]` to four times the pixels by a layer that gives four for each.
+/// Applies a layer that computes four pixels for each pixel of `[b, h, w, c]`.
 fn expand(layer: &Linear, x: Tensor<4>) -> Tensor<4> {
     let [b, h, w, _] = x.dims();
     gather_pixels(layer.forward(crate::linear::rows(x)), [b, h, w])

@@ -1,5 +1,5 @@
-//! Linear layers by `sam2-matmul`, right on the tensors' memory: weights are packed once, bias and activation come while a
-//! block of rows is in the cache, and views are never copied.
+//! Linear layers by `sam2-matmul`, directly on the memory of tensors. Weights are packed once, bias and activation are
+//! computed while a block of rows is in the cache, and views are not copied.
 
 use std::sync::OnceLock;
 
@@ -10,21 +10,21 @@ use sam2_matmul::{Bias, Packed, Rows, multiply, multiply_into};
 use super::math::{gelu_values, sigmoid_values};
 use crate::Activation;
 
-/// The memory behind a tensor.
+/// The tensor of burn's CPU backend.
 pub fn memory<const D: usize>(x: Tensor<D>) -> FlexTensor {
     x.try_into_primitive::<Flex>()
         .expect("asked only of the CPU's tensors")
 }
 
-/// A tensor's values from its first one on, and its strides.
+/// The values of a tensor from its first one on, and its strides.
 pub struct View {
     tensor: FlexTensor,
-    /// In values.
+    /// The strides, in values.
     pub strides: Vec<usize>,
 }
 
 impl View {
-    /// Of any tensor whose last dimension lies together; what does not is copied.
+    /// The view of a tensor. It is copied if its last dimension is not contiguous.
     pub fn new<const D: usize>(x: Tensor<D>) -> Self {
         let mut tensor = memory(x);
         if tensor.layout().strides()[D - 1] != 1 || !tensor.layout().has_positive_strides() {
@@ -37,7 +37,7 @@ impl View {
         }
     }
 
-    /// All values in order; copied where they do not lie so.
+    /// The view of a contiguous tensor. Other tensors are copied.
     pub fn contiguous<const D: usize>(x: Tensor<D>) -> Self {
         let tensor = memory(x).to_contiguous();
         let strides = tensor.layout().strides().iter().map(|&stride| stride as usize);
@@ -51,7 +51,7 @@ impl View {
         &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
     }
 
-    /// Of its dimensions but the last two, where the matrix of that number begins.
+    /// The values from the beginning of matrix `number` on. The last two dimensions are matrices, which the others count.
     pub fn matrix(&self, mut number: usize) -> &[f32] {
         let leading = self.strides.len() - 2;
         let mut start = 0;
@@ -85,7 +85,7 @@ impl PackedLinear {
         let shape = weight.dims();
         let weight = memory(weight);
         let weight = match weight.layout().strides() {
-            // What PyTorch keeps is `[output, input]`.
+            // PyTorch's weights are `[output, input]`, so this is a transposed view.
             &[1, along] if along > 0 => Packed::new(
                 &weight.storage()[weight.layout().start_offset()..],
                 shape,
@@ -102,7 +102,7 @@ impl PackedLinear {
         }
     }
 
-    /// The weight as `[output, input]`, packed when it is first asked for.
+    /// The weight as `[output, input]`. It is packed on the first call.
     pub fn transposed(&self) -> &Packed {
         self.transposed.get_or_init(|| {
             let [input, output] = self.weight.shape();
@@ -119,7 +119,7 @@ impl PackedLinear {
         Tensor::from_data(TensorData::new(out, dims), &self.device)
     }
 
-    /// Some rows.
+    /// Applies the layer to `rows`, then `activation`, into `out`.
     pub fn rows(&self, rows: Rows, activation: Option<Activation>, out: &mut [f32]) {
         let relu = activation == Some(Activation::Relu);
         let output = self.weight.shape()[1];
@@ -132,10 +132,10 @@ impl PackedLinear {
     }
 }
 
-/// Layers with an activation between them: some rows go through all of them before the next come, so that what lies
-/// between the layers stays in the cache.
+/// Applies layers with an activation between them. A few rows at a time go through all layers, so that the values between
+/// the layers stay in the cache.
 pub fn chain<const D: usize>(layers: &[&PackedLinear], activation: Activation, x: Tensor<D>) -> Tensor<D> {
-    /// At a time.
+    /// The number of rows at a time.
     const ROWS: usize = 96;
     let mut dims = x.dims();
     let (device, x) = (x.device(), Tokens::new(x));
@@ -167,17 +167,17 @@ pub fn chain<const D: usize>(layers: &[&PackedLinear], activation: Activation, x
     Tensor::from_data(TensorData::new(out, dims), &device)
 }
 
-/// A tensor as rows of its last dimension.
+/// A tensor as rows, which are its last dimension.
 pub struct Tokens {
     view: View,
-    /// How many.
+    /// The number of rows.
     pub rows: usize,
     width: usize,
     stride: usize,
 }
 
 impl Tokens {
-    /// Rows that are not at one distance from each other are copied.
+    /// The rows of a tensor. It is copied if they are not equally spaced.
     pub fn new<const D: usize>(x: Tensor<D>) -> Self {
         let dims = x.dims();
         let (rows, width) = (dims[..D - 1].iter().product(), dims[D - 1]);

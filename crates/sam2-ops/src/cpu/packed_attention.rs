@@ -6,18 +6,19 @@ use sam2_matmul::{Columns, Packed, Rows, multiply, multiply_into};
 use super::math::softmax;
 use super::packed::{Tokens, View};
 
-/// Scores that exist at once, in values: 256 kB, so that they stay in the cache between the two products.
+/// The number of scores that exist at once. These are 256 kB, which stay in the cache between the two products.
 const SCORES: usize = 1 << 16;
-/// From so many queries on, values are packed as well.
+/// The number of queries from which values are packed too.
 const FEW: usize = 16;
 
-/// As [`super::softmax_attention::attention`]. The answer is a view of `[..., n, heads, d]`, so that joining the heads costs nothing.
+/// The same as [`super::softmax_attention::attention`]. The result is a view of `[..., n, heads, d]`, so that joining the
+/// heads needs no copy.
 pub fn attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>) -> Tensor<D> {
     let scale = 1.0 / (q.dims()[D - 1] as f32).sqrt();
     scaled_attention(q, k, v, scale)
 }
 
-/// The same with another factor of the scores.
+/// The same with the factor `scale` of the scores.
 pub fn scaled_attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>, scale: f32) -> Tensor<D> {
     let device = q.device();
     let mut dims = q.dims();
@@ -62,7 +63,7 @@ pub fn scaled_attention<const D: usize>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>
     out.swap_dims(D - 3, D - 2)
 }
 
-/// A block of keys and values that many queries go past.
+/// A block of keys and values for many queries.
 pub struct PackedBlock {
     /// `[d, m]`.
     keys: Packed,
@@ -71,7 +72,7 @@ pub struct PackedBlock {
 }
 
 impl PackedBlock {
-    /// Keys `[m, d]` and values `[m, v]`.
+    /// Packs keys `[m, d]` and values `[m, v]`.
     pub fn new(keys: Tensor<2>, values: Tensor<2>) -> Self {
         let ([m, d], [_, v]) = (keys.dims(), values.dims());
         let (keys, values) = (View::new(keys), View::new(values));
@@ -81,14 +82,14 @@ impl PackedBlock {
         }
     }
 
-    /// Queries `[n, d]` times all keys: `[n, m]`.
+    /// The products of queries `[n, d]` with all keys: `[n, m]`.
     pub fn scores(&self, queries: Tensor<2>) -> TensorData {
         let queries = Tokens::new(queries);
         let scores = multiply(queries.rows(), self.keys.columns(), None);
         TensorData::new(scores, [queries.rows, self.keys.shape()[1]])
     }
 
-    /// `[n, m]` weights times the values: `[n, v]`.
+    /// The product of weights `[n, m]` with the values: `[n, v]`.
     pub fn sums(&self, weights: &TensorData) -> TensorData {
         let [m, v] = self.values.shape();
         let weights = weights.as_slice().expect("f32 numbers");

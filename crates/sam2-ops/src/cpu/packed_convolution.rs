@@ -1,11 +1,12 @@
-//! A convolution as a product.
+//! Convolutions as matrix products.
 
 use burn::tensor::{Tensor, TensorData};
 use sam2_matmul::Rows;
 
 use super::packed::{PackedLinear, View};
 
-/// A square convolution of planes to channels-last pictures, as a product with one row of patches at a time.
+/// A convolution with a square kernel from planes to channels-last pictures, as a matrix product with one row of patches at a
+/// time.
 #[derive(Debug)]
 pub struct PackedConvolution {
     kernel: usize,
@@ -47,7 +48,7 @@ impl PackedConvolution {
         )
     }
 
-    /// The patches of the answer's row `row`, each plane by plane and row by row.
+    /// The patches of the output's row `row`. The values of a patch are in the order of planes, then rows.
     fn gather(&self, picture: &[f32], [h, w]: [usize; 2], row: usize, patches: &mut [f32]) {
         let kernel = self.kernel;
         let length = picture.len() / (h * w) * kernel * kernel;

@@ -7,7 +7,7 @@ use super::linear::Linear;
 use super::packed_convolution::PackedConvolution;
 use crate::{PatchEmbedOperation, PatchEmbedParameters, PatchMergeOperation, PatchMergeParameters};
 
-/// By packed products; burn's own convolution is the portable one.
+/// A patch embedding by packed products. (With burn's products it is the portable one.)
 #[derive(Debug)]
 pub struct PatchEmbed {
     convolution: PackedConvolution,

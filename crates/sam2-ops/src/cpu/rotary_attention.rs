@@ -12,42 +12,42 @@ use crate::{
     KeyGroup, Keys, LinearParameters, Parameter, RotaryAttentionOperation, RotaryAttentionParameters,
 };
 
-/// Queries that attend at a time. More would take more memory, fewer project the keys more often.
+/// The number of queries at a time. More would need more memory, and with fewer the keys would be projected more often.
 const QUERIES: usize = 512;
-/// Keys that are projected and attended to at once.
+/// The number of keys that are projected and attended to at once.
 const KEYS: usize = 512;
 
-/// Values are attended to as they come, and projected afterwards: the sum of projected values is the projected sum, and
-/// memories come in a quarter as wide as they are projected to. That projection and the output's are then one.
+/// Values are projected after attention instead of before, since the sum of projected values is the projected sum, and
+/// memories have only a quarter of the width to which they are projected. This projection and that of the output are merged.
 #[derive(Debug)]
 pub struct RotaryAttention {
     products: Products,
-    /// With the scale of the scores in it.
+    /// `q_proj`, which includes the scale of the scores.
     q_proj: Linear,
     k_proj: Linear,
-    /// `v_proj`, then `out_proj`.
+    /// `v_proj` and `out_proj` as one layer.
     out_proj: Linear,
-    /// `[side², dim]`: of each position a cosine and a sine for each two neighbouring channels.
+    /// `[side², dim]`: for each position, a cosine and a sine for every two neighbouring channels.
     table: Tensor<2>,
 }
 
-/// Some of the keys.
+/// A part of the keys.
 struct Part<'a> {
     /// `[m, kv_dim]`.
     values: Tensor<2>,
     keys: PartKeys<'a>,
 }
 
-#[allow(clippy::large_enum_variant)] // There are a few at a time.
+#[allow(clippy::large_enum_variant)] // Only a few exist at a time.
 enum PartKeys<'a> {
-    /// `[m, kv_dim]`, all of them; they are not rotated.
+    /// All keys of the part, `[m, kv_dim]`, which are not rotated.
     Whole(Tensor<2>),
-    /// Made block by block: a part of whole pictures in its group, whose keys are rotated.
+    /// The keys of a part of its group, which are computed in blocks and rotated. The part consists of whole pictures.
     Rotated(&'a KeyGroup, usize),
 }
 
 impl PartKeys<'_> {
-    /// `length` of `values` from `start` on, with their positions.
+    /// `length` of the `values` from `start` on, with their positions added.
     fn block(&self, values: Tensor<2>, start: usize, length: usize) -> Tensor<2> {
         let (group, number) = match self {
             Self::Whole(keys) => return keys.clone().narrow(0, start, length),
@@ -83,14 +83,14 @@ impl RotaryAttention {
         }
     }
 
-    /// The means of values before they are projected, for queries `[n, dim]`.
+    /// The weighted means of values before their projection, for queries `[n, dim]`.
     fn attend(&self, q: &Tensor<2>, parts: &[Part]) -> Tensor<2> {
         let positions = self.table.dims()[0];
         let mut attention = OnlineSoftmax::new(self.products, q);
         for Part { values, keys } in parts {
             let count = values.dims()[0];
             let is_rotated = matches!(keys, PartKeys::Rotated(..));
-            // No block goes over a picture's end.
+            // No block extends beyond the end of a picture.
             let picture = if is_rotated { positions } else { count };
             let mut start = 0;
             while start < count {
@@ -108,8 +108,8 @@ impl RotaryAttention {
         attention.finish()
     }
 
-    /// Rotates positions of a picture from `first` on: `[n, dim]`, whose channels are the pairs' first members, then their
-    /// second.
+    /// Rotates the tokens `[n, dim]` of a picture's positions from `first` on. Their channels are the first members of all
+    /// pairs, then the second members.
     fn rotate(&self, x: Tensor<2>, first: usize) -> Tensor<2> {
         let (device, [_, dim]) = (x.device(), x.dims());
         let table = View::contiguous(self.table.clone());
@@ -126,8 +126,9 @@ impl RotaryAttention {
     }
 }
 
-/// The projection with its even channels first and its odd ones last, `scale` times as large. The official code rotates
-/// neighbouring channels; in this order the pairs are two halves, and scores do not depend on the channels' order.
+/// The projection with its even channels first and its odd ones last, multiplied by `scale`. The official code rotates pairs
+/// of neighbouring channels. In this order, the pairs are in two halves. The order of the channels does not change the
+/// scores.
 fn halves(parameters: LinearParameters, scale: f64) -> LinearParameters {
     let (weight, bias) = (parameters.weight.into_value(), parameters.bias.into_value());
     let [output, input] = weight.dims();
@@ -139,7 +140,7 @@ fn halves(parameters: LinearParameters, scale: f64) -> LinearParameters {
     }
 }
 
-/// All keys. Those that are not rotated are few: they are put together, as parts of a few tokens would be slow.
+/// All keys, in parts. The few keys that are not rotated are joined, because parts of a few tokens would be slow.
 fn parts(keys: &Keys) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     for group in &keys.groups {

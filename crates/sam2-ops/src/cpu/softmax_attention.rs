@@ -4,12 +4,12 @@ use burn::tensor::Tensor;
 
 use super::{Products, packed_attention};
 
-/// Scores that exist at once, in values: 8 MB, so that large pictures keep them in a cache.
+/// The number of scores that exist at once. These are 8 MB, so that they stay in a cache for large pictures too.
 #[cfg(not(target_arch = "wasm32"))]
 const SCORES: usize = 2 << 20;
 
 /// softmax(q kᵀ / √d) v over the last two dimensions: `q` `[a, b, n, d]`, `k` and `v` `[a, b, m, d]` to `[a, b, n, d]`. The
-/// tensors may be views: nothing is copied.
+/// tensors may be views, which are not copied.
 pub fn attention(products: Products, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
     match products {
         #[cfg(not(target_arch = "wasm32"))]

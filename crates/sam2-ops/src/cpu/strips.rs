@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::portable::{partition, unpartition};
 
-/// Tokens of a strip, about.
+/// The approximate number of tokens of a strip.
 const TOKENS: usize = 1024;
 
 /// [`crate::by_windows`].
@@ -14,7 +14,7 @@ pub fn by_windows(x: Tensor<4>, window: usize, work: &(dyn Fn(Tensor<4>) -> Tens
     if !h.is_multiple_of(window) || !w.is_multiple_of(window) {
         return by_strips(x, windows * window, work);
     }
-    // Each window is a picture of its own, so that attention cuts nothing out of queries, keys and values.
+    // Each window becomes a separate picture, so that attention need not copy windows out of queries, keys and values.
     by_strips(x, windows * window, &|strip: Tensor<4>| {
         let [b, h, w, _] = strip.dims();
         let answers = work(partition(strip, [window, window]));
@@ -22,8 +22,8 @@ pub fn by_windows(x: Tensor<4>, window: usize, work: &(dyn Fn(Tensor<4>) -> Tens
     })
 }
 
-/// [`crate::by_rows`]. A picture that is little larger than a strip, such as a strip of [`by_windows`], goes through in one
-/// piece.
+/// [`crate::by_rows`]. A picture that is only a little larger than a strip, such as a strip of [`by_windows`], is not
+/// divided.
 pub fn by_rows(x: Tensor<4>, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
     let [_, h, w, _] = x.dims();
     if h * w <= 2 * TOKENS {
@@ -32,7 +32,7 @@ pub fn by_rows(x: Tensor<4>, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> 
     by_strips(x, TOKENS.div_ceil(w), work)
 }
 
-/// `work` gets `rows` rows at a time, and several such strips at once where there are threads.
+/// Applies `work` to `rows` rows at a time, and to several such strips in parallel if there are threads.
 fn by_strips(x: Tensor<4>, rows: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync)) -> Tensor<4> {
     let [_, h, _, _] = x.dims();
     if rows >= h {

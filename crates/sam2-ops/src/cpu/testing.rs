@@ -1,12 +1,12 @@
-//! What the tests of several modules share.
+//! Helpers that the tests of several modules share.
 
 use std::cell::Cell;
 
 use burn::tensor::{Device, ElementConversion, Tensor, TensorData, module};
 
-/// Numbers of a normal distribution around 0; other ones at each call, and the same in each run of a test.
+/// Normally distributed random numbers with mean 0. They are different in each call, and the same in each run of a test.
 pub fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    // A test is a thread of its own.
+    // Each test runs in a separate thread.
     thread_local! {
         static STATE: Cell<u64> = const { Cell::new(1) };
     }
@@ -23,13 +23,13 @@ pub fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(numbers, shape), &Device::flex())
 }
 
-/// Greatest difference between two tensors.
+/// The greatest difference between two tensors.
 pub fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
     assert_eq!(a.dims(), b.dims());
     (a - b).abs().max().into_scalar::<f32>().elem()
 }
 
-/// burn's own attention by heads.
+/// burn's attention, for each head.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
     module::attention(q, k, v, None, None, Default::default())
 }

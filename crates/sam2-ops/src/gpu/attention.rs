@@ -1,4 +1,4 @@
-//! Attention by heads, which a kernel reads where they lie.
+//! Attention by heads. The kernel reads them from the output of the projections.
 
 use burn::tensor::Tensor;
 use sam2_kernels::{
@@ -33,8 +33,8 @@ impl Attention {
         }
     }
 
-    /// Queries `[b or 1, n, internal]` to keys and values `[b or 1, m, internal]`, a single one's being all of the other
-    /// side's, added to `residual` `[b or 1, n, dim]`: `[b, n, dim]`.
+    /// Attention of queries `[b or 1, n, internal]` to keys and values `[b or 1, m, internal]`, added to `residual`
+    /// `[b or 1, n, dim]`: `[b, n, dim]`.
     fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
         let ([queries, n, c], [keys, m, _]) = (q.dims(), k.dims());
         let batch = queries.max(keys);
@@ -53,7 +53,7 @@ impl Attention {
     }
 }
 
-/// `x` `[b, n, input]`, to which `positions` `[b or 1, n, input]` are added, to `[b, n, output]`.
+/// Applies `layer` to `x` `[b, n, input]`, to which `positions` `[b or 1, n, input]` are added first: `[b, n, output]`.
 fn project(layer: &Linear, x: Tensor<3>, positions: Option<Tensor<3>>) -> Tensor<3> {
     let [b, n, _] = x.dims();
     let options = LinearOptions {

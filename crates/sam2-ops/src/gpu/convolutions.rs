@@ -18,7 +18,7 @@ pub struct PatchEmbed {
 }
 
 impl PatchEmbed {
-    /// Whether there is a kernel for pictures of these positions.
+    /// Whether the kernel supports pictures of this size.
     pub fn supports(parameters: &PatchEmbedParameters) -> bool {
         let [_, h, w, c] = parameters.positions.value().dims();
         let stride = crate::PatchEmbed::STRIDE;
@@ -46,7 +46,7 @@ impl PatchEmbedOperation for PatchEmbed {
 pub struct PatchMerge(Linear);
 
 impl PatchMerge {
-    /// Whether the widths are multiples of four.
+    /// Whether the widths are multiples of 4.
     pub fn supports(parameters: &PatchMergeParameters) -> bool {
         let [output, input, _, _] = parameters.weight.value().dims();
         tensors::supports_linear(&[output, input])
@@ -55,7 +55,7 @@ impl PatchMerge {
     pub fn new(adapter: Adapter, parameters: PatchMergeParameters) -> Self {
         let weight = parameters.weight.into_value();
         let [output, input, _, _] = weight.dims();
-        // Rows in the order in which the kernel takes a patch's values: row, column, channel.
+        // The kernel reads the values of a patch in the order row, column, channel.
         let weight = weight.permute([2, 3, 1, 0]).reshape([4 * input, output]);
         Self(Linear::from_matrix(adapter, weight, parameters.bias.into_value()))
     }

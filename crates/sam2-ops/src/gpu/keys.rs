@@ -1,11 +1,11 @@
-//! Matrices below each other, and a memory bank as one matrix of keys and one of values.
+//! Concatenation of matrices, and of a memory bank to one matrix of keys and one of values.
 
 use burn::tensor::Tensor;
 use sam2_kernels::tensors::{self, Joined, Positions};
 
 use crate::{KeyGroup, Keys};
 
-/// All parts, each `[rows, c]`, one after another.
+/// Concatenates the parts, each `[rows, c]`.
 pub fn stack(parts: Vec<(Tensor<2>, Option<usize>)>) -> Tensor<2> {
     tensors::join(&[Joined {
         parts,

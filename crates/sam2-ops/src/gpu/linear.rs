@@ -1,4 +1,4 @@
-//! Linear layers and perceptrons, with all that a kernel computes together with the product.
+//! Linear layers and MLPs, with everything that a kernel computes together with the product.
 
 use burn::tensor::{FloatDType, Tensor, module};
 use sam2_kernels::{Adapter, tensors};
@@ -10,13 +10,13 @@ use crate::{
     MlpParameters, Parameter, Residual,
 };
 
-/// A linear layer as the kernels read it.
+/// A linear layer, prepared for the kernels.
 #[derive(Debug)]
 pub struct Linear {
     adapter: Adapter,
-    /// `[input, output]`, its values in that order, of f32 or f16; of several layers below each other.
+    /// `[input, output]`, contiguous, f32 or f16. The weights of grouped layers are concatenated along the rows.
     weight: Tensor<2>,
-    /// `[output]`, which attention may need as well.
+    /// `[output]`, which attention may need too.
     pub bias: Tensor<1>,
 }
 
@@ -26,7 +26,7 @@ impl Linear {
         Self::from_matrix(adapter, weight, parameters.bias.into_value())
     }
 
-    /// From a weight that is laid out as `[input, output]`.
+    /// From a contiguous weight `[input, output]`.
     pub fn from_matrix(adapter: Adapter, weight: Tensor<2>, bias: Tensor<1>) -> Self {
         Self {
             adapter,
@@ -35,12 +35,12 @@ impl Linear {
         }
     }
 
-    /// By a kernel, with all that it can do besides. Both widths are multiples of four.
+    /// Launches the kernel. Both widths must be multiples of 4.
     pub fn launch<const D: usize>(&self, x: Tensor<D>, options: tensors::LinearOptions) -> Tensor<2> {
         tensors::linear(self.adapter, x, &self.weight, &self.bias, options)
     }
 
-    /// By a kernel, or by burn for other widths.
+    /// Launches the kernel, or uses burn if the kernel does not support the widths.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, options: LinearOptions) -> Tensor<2> {
         if tensors::supports_linear(&self.weight.dims()) {
             return self.launch(x, kernel_options(options));
@@ -54,7 +54,7 @@ impl Linear {
         activate(add_residual(x, options.residual), options.activation)
     }
 
-    /// Added to `residual` `[m, output]`, row i modulo m.
+    /// The same with row i modulo m of `residual` `[m, output]` added to row i.
     pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<2>>) -> Tensor<2> {
         let options = LinearOptions {
             residual: residual.map(Residual::Rows),
@@ -82,7 +82,7 @@ fn kernel_options(options: LinearOptions) -> tensors::LinearOptions {
     }
 }
 
-/// A layer whose outputs are multiplied each by its own factor, all of f32.
+/// The layer with each output multiplied by one of `factors` `[output]`, in f32.
 pub fn scaled(layer: LinearParameters, factors: Tensor<1>) -> LinearParameters {
     let weight = |weight: Tensor<2>| weight.cast(FloatDType::F32) * factors.clone().unsqueeze_dim(1);
     LinearParameters {
@@ -91,7 +91,7 @@ pub fn scaled(layer: LinearParameters, factors: Tensor<1>) -> LinearParameters {
     }
 }
 
-/// With outputs of zeros behind, up to the next multiple of four.
+/// The layer with outputs of zeros appended, up to the next multiple of 4.
 fn padded(layer: LinearParameters) -> LinearParameters {
     let (weight, bias) = (layer.weight.into_value(), layer.bias.into_value());
     let ([output, input], device) = (weight.dims(), weight.device());
@@ -105,15 +105,15 @@ fn padded(layer: LinearParameters) -> LinearParameters {
     }
 }
 
-/// Activations are computed in the layers' kernels.
+/// An MLP, whose activations are computed in the kernels of its layers.
 #[derive(Debug)]
 pub struct Mlp {
     hidden: Vec<Linear>,
-    /// The output's factors are in it. It is padded where the output's width, such as that of a score, is no multiple of
-    /// four.
+    /// The last layer, multiplied by the output's factors. It is padded if the output's width, such as the 1 of a score, is not
+    /// a multiple of 4.
     last: Linear,
     activation: Activation,
-    /// The output's width, where it is padded.
+    /// The output's width, if it is padded.
     width: Option<usize>,
 }
 
@@ -139,7 +139,7 @@ impl Mlp {
     }
 }
 
-/// The layers, the factors being in the last one.
+/// The layers, with the last one multiplied by the factors.
 fn official_layers(parameters: MlpParameters) -> Vec<LinearParameters> {
     let mut layers = parameters.layers;
     if let Some(scale) = parameters.scale {
@@ -176,17 +176,17 @@ impl MlpOperation for Mlp {
     }
 }
 
-/// Each layer of all perceptrons is one kernel, which takes a row's group by its number.
+/// Grouped MLPs. Each layer of all MLPs is one kernel, which finds a row's group by the row's number.
 #[derive(Debug)]
 pub struct GroupedMlp {
-    /// All groups' matrices below each other.
+    /// The layers, with the matrices of all groups concatenated.
     layers: Vec<Linear>,
     groups: usize,
     activation: Activation,
 }
 
 impl GroupedMlp {
-    /// Whether all widths are multiples of four.
+    /// Whether all widths are multiples of 4.
     pub fn supports(groups: &[MlpParameters]) -> bool {
         let mut layers = groups.iter().flat_map(|group| &group.layers);
         layers.all(|layer| tensors::supports_linear(&layer.weight.value().dims()))

@@ -1,4 +1,4 @@
-//! The memory encoder's way from a mask to the features' grid.
+//! The convolutions that bring a mask to the grid of the features.
 
 use burn::tensor::Tensor;
 use sam2_kernels::{Adapter, MaskScale, Patches, tensors};
@@ -14,12 +14,12 @@ use crate::{
 pub struct MaskDownSampler {
     adapter: Adapter,
     first: FirstConv,
-    /// Linear layers over the patches around every second pixel, and the normalisations after them.
+    /// The other strided convolutions as linear layers of patches, and the normalisations after them.
     convs: Vec<(Linear, LayerNorm)>,
     out: Linear,
 }
 
-/// The convolution that also stretches and scales the mask's logits, with its normalisation.
+/// The first convolution, which also resizes and scales the mask's logits, and its normalisation.
 #[derive(Debug)]
 struct FirstConv {
     /// `[9, 4]`.
@@ -29,8 +29,8 @@ struct FirstConv {
     eps: f64,
 }
 
-/// `[output, input, 3, 3]` to `[9 * input, output]`, in the order in which the kernels take the pixels: row, column,
-/// channel.
+/// `[output, input, 3, 3]` to `[9 * input, output]`, with the rows in the order in which the kernels read a patch: row,
+/// column, channel.
 fn matrix(weight: Tensor<4>) -> Tensor<2> {
     let [output, input, _, _] = weight.dims();
     weight.permute([2, 3, 1, 0]).reshape([9 * input, output])

@@ -1,5 +1,6 @@
-//! The kernels of `sam2-kernels`, on the tensors of burn's WebGPU backend. Every width is a multiple of four, which they
-//! read at a time; what networks have of other widths, a score's single value, is padded or left to burn.
+//! The implementation for GPUs: the kernels of `sam2-kernels`, on the tensors of burn's WebGPU backend. The kernels read four
+//! values at a time, so every width is a multiple of 4. Other widths, such as the single value of a score, are padded or
+//! computed by burn.
 
 mod attention;
 mod convolutions;
@@ -19,9 +20,9 @@ use sam2_kernels::{
 use crate::portable::{self, Portable};
 use crate::*;
 
-/// Prompts of a batch at once.
+/// The number of prompts that are decoded at once.
 const PROMPTS: usize = 64;
-/// As many masks of a prompt as the kernels make, and choose from.
+/// The number of masks of a prompt that the kernels support.
 const MASKS: usize = 4;
 
 /// Kernels for `adapter` on `device`, which is one of burn's WebGPU backend.
@@ -32,7 +33,7 @@ pub(crate) struct Gpu {
 }
 
 impl Gpu {
-    /// For what there are no kernels.
+    /// The implementation of operations without kernels.
     fn portable(&self) -> Portable {
         Portable {
             device: self.device.clone(),
@@ -40,7 +41,7 @@ impl Gpu {
     }
 }
 
-/// The kernels' name of it.
+/// The kernels' type of an activation.
 fn activation(activation: Option<Activation>) -> sam2_kernels::Activation {
     match activation {
         None => sam2_kernels::Activation::None,
@@ -184,7 +185,7 @@ impl Operations for Gpu {
             let _nothing_runs = DryRun::new();
             work();
         }
-        // Buffers of these sizes would not all be used again.
+        // Frees the buffers, because not all of these sizes are needed again.
         self.device.memory_cleanup();
     }
 

@@ -32,7 +32,8 @@ impl OutputUpscaling {
     }
 }
 
-/// `x` `[b, h, w, input]` with each pixel made four, `finer` `[1, 2h, 2w, output]` being added: `[b, 2h, 2w, output]`.
+/// Applies a layer that computes four pixels for each pixel of `x` `[b, h, w, input]`, and adds `finer`
+/// `[1, 2h, 2w, output]`: `[b, 2h, 2w, output]`.
 fn expand(layer: &Linear, x: Tensor<4>, finer: Tensor<4>, then: Option<Activation>) -> Tensor<4> {
     let ([b, h, w, _], c) = (x.dims(), finer.dims()[3]);
     let options = tensors::LinearOptions {

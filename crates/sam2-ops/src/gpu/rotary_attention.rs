@@ -10,15 +10,15 @@ use super::linear::{Linear, scaled};
 use crate::portable::join_projections;
 use crate::{Keys, RotaryAttentionOperation, RotaryAttentionParameters};
 
-/// Values are attended to as they come and projected afterwards: the sum of projected values is the projected sum, and
-/// memories come in a quarter as wide as they are projected to.
+/// Values are projected after attention instead of before, since the sum of projected values is the projected sum, and
+/// memories have only a quarter of the width to which they are projected.
 #[derive(Debug)]
 pub struct RotaryAttention {
     adapter: Adapter,
-    /// With the scale of the scores in it.
+    /// `q_proj`, which includes the scale of the scores.
     q_proj: Linear,
     k_proj: Linear,
-    /// `v_proj`, then `out_proj`.
+    /// `v_proj` and `out_proj` as one layer.
     out_proj: Linear,
     /// `[side², dim]`.
     table: Tensor<2>,
@@ -39,7 +39,7 @@ impl RotaryAttention {
         }
     }
 
-    /// `x` by `layer`, of which the first `rows` rows are rotated by their positions.
+    /// Applies `layer` to `x`, and rotates the first `rows` rows by their positions.
     fn project_rotated(&self, layer: &Linear, x: Tensor<2>, rows: usize) -> Tensor<2> {
         let options = tensors::LinearOptions {
             rotary: Some(Rotary {

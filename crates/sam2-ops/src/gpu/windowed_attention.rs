@@ -1,4 +1,4 @@
-//! Attention in windows, which the kernel finds by arithmetic: nothing is cut out or put back.
+//! Attention inside windows. The kernel computes the positions of a window's tokens, so that windows are not copied.
 
 use burn::tensor::Tensor;
 use sam2_kernels::{

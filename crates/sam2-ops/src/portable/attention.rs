@@ -30,7 +30,7 @@ impl Attention {
         }
     }
 
-    /// Queries `[b or 1, n, internal]` to keys and values `[b or 1, m, internal]`: `[b, n, dim]`.
+    /// Attention of queries `[b or 1, n, internal]` to keys and values `[b or 1, m, internal]`: `[b, n, dim]`.
     fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
         let batch = q.dims()[0].max(k.dims()[0]);
         let [q, k, v] = [q, k, v].map(|x| {
@@ -46,7 +46,7 @@ impl Attention {
     }
 }
 
-/// `[b, n, input]` to `[b, n, output]`.
+/// Applies `layer` to `[b, n, input]`: `[b, n, output]`.
 fn project(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
     let [b, n, input] = x.dims();
     let x = layer.forward(x.reshape([b * n, input]), LinearOptions::default());

@@ -1,4 +1,4 @@
-//! Linear layers and perceptrons.
+//! Linear layers and MLPs.
 
 use burn::tensor::{Tensor, module};
 
@@ -8,7 +8,7 @@ use crate::{
     Residual,
 };
 
-/// `x` `[n, c]` and the rows of `rows` `[m, c]`, row i modulo m for row i.
+/// Adds row i modulo m of `rows` `[m, c]` to row i of `x` `[n, c]`.
 pub(crate) fn add_rows(x: Tensor<2>, rows: Tensor<2>) -> Tensor<2> {
     let ([n, c], m) = (x.dims(), rows.dims()[0]);
     match m == n {
@@ -17,7 +17,7 @@ pub(crate) fn add_rows(x: Tensor<2>, rows: Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// `x` `[n, c]` and what is added to a layer's output.
+/// Adds `residual` to `x` `[n, c]`.
 pub(crate) fn add_residual(x: Tensor<2>, residual: Option<Residual>) -> Tensor<2> {
     match residual {
         None => x,
@@ -89,7 +89,7 @@ impl MlpOperation for Mlp {
     }
 }
 
-/// One perceptron after another.
+/// Grouped MLPs, which are computed one after another.
 #[derive(Debug)]
 pub(crate) struct GroupedMlp(pub Vec<Box<dyn MlpOperation>>);
 

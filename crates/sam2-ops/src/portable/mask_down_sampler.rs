@@ -1,4 +1,4 @@
-//! The memory encoder's way from a mask to the features' grid.
+//! The convolutions that bring a mask to the grid of the features.
 
 use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::ConvOptions};
 use sam2_resample::{Filter, Kernel};
@@ -9,8 +9,8 @@ use crate::{
     MaskForMemory, Residual,
 };
 
-/// `[output, input]`: what bilinear stretching (`F.interpolate(mode="bilinear", align_corners=False)`) does along an axis.
-/// Where it enlarges, this is the triangle.
+/// The matrix `[output, input]` that resizes an axis bilinearly (`F.interpolate(mode="bilinear", align_corners=False)`). For
+/// an axis that grows, this is the triangle filter.
 fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
     let filter = Filter::new(Kernel::Triangle, input, output);
     let mut matrix = vec![0f32; output * input];
@@ -22,7 +22,7 @@ fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(matrix, [output, input]), device)
 }
 
-/// The mask that is sampled down: `[1, image_size, image_size]`.
+/// The mask that the convolutions read: `[1, image_size, image_size]`.
 pub(crate) fn mask_for_memory(mask: &MaskForMemory) -> Tensor<3> {
     let logits = mask.low_res_masks.clone();
     let matrix = bilinear_matrix(logits.dims()[1], mask.image_size, &logits.device());

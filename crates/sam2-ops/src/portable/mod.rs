@@ -1,5 +1,5 @@
-//! Plain burn: differentiable, and right on every backend. The other implementations are tested against this one, and
-//! take from it what they do not do better.
+//! The portable implementation in plain burn, which is differentiable and runs on every backend. The other implementations
+//! are tested against it, and use it for operations that they do not make faster.
 
 mod attention;
 mod convolutions;
@@ -32,16 +32,16 @@ pub(crate) use windowed_attention::windowed_attention;
 #[cfg(feature = "cpu")]
 pub(crate) use windowed_attention::{partition, unpartition};
 
-/// Prompts of a batch at once.
+/// The number of prompts that are decoded at once.
 const PROMPTS: usize = 64;
 
-/// Plain burn on `device`.
+/// The portable implementation on `device`.
 #[derive(Debug)]
 pub(crate) struct Portable {
     pub device: Device,
 }
 
-/// `activation` of each value.
+/// Applies `activation` to each value.
 pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
     match activation {
         None => x,
@@ -51,7 +51,7 @@ pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activati
     }
 }
 
-/// 2x2 maximum: `[b, h, w, c]` to `[b, h/2, w/2, c]`.
+/// The 2x2 maximum: `[b, h, w, c]` to `[b, h/2, w/2, c]`.
 pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     // `[n, 2, c]` to `[n, c]`.
@@ -60,11 +60,11 @@ pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
     pair_max(columns.reshape([b * h / 2, 2, w / 2 * c])).reshape([b, h / 2, w / 2, c])
 }
 
-/// To the nearest number with the 8 significant bits of bfloat16, still as f32: the official video predictor keeps
-/// memories so even where it computes in f32.
+/// Rounds to bfloat16, which has 8 significant bits; the result is f32. The official video predictor keeps memories in
+/// bfloat16 even if it computes in f32.
 ///
-/// By Dekker's splitting, since not every device has the type. A compiler that reorders f32 sums would leave the numbers
-/// unrounded, which is harmless.
+/// This uses Dekker's splitting, since not every device supports bfloat16. A compiler that reorders f32 sums would leave the
+/// numbers unrounded, which is harmless.
 fn round_to_bf16(x: Tensor<2>) -> Tensor<2> {
     const SPLIT: f32 = 65_537.0;
     let scaled = x.clone() * SPLIT;

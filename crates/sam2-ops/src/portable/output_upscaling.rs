@@ -5,15 +5,15 @@ use burn::tensor::{Tensor, module};
 use super::activate;
 use crate::{Activation, OutputUpscalingOperation, OutputUpscalingParameters};
 
-/// A transposed convolution's weight `[input, output, 2, 2]` and bias `[output]` as a linear layer's `[input, 4 output]`
-/// and `[4 output]`: the upper left pixel, the upper right, the lower left, the lower right.
+/// Converts a transposed convolution's weight `[input, output, 2, 2]` and bias `[output]` to those of a linear layer,
+/// `[input, 4 output]` and `[4 output]`. Its outputs are the upper left, upper right, lower left and lower right pixel.
 pub(crate) fn expand_weight(weight: Tensor<4>, bias: Tensor<1>) -> (Tensor<2>, Tensor<1>) {
     let [input, output, _, _] = weight.dims();
     let weight = weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]);
     (weight, bias.repeat(&[4]))
 }
 
-/// Each pixel's four, `[b h w, 4c]`, as the picture `[b, 2h, 2w, c]`.
+/// Arranges the four pixels of each pixel, `[b h w, 4c]`, as a picture `[b, 2h, 2w, c]`.
 pub(crate) fn gather_pixels(x: Tensor<2>, [b, h, w]: [usize; 3]) -> Tensor<4> {
     let c = x.dims()[1] / 4;
     let patches: Tensor<6> = x.reshape([b, h, w, 2, 2, c]).swap_dims(2, 3);

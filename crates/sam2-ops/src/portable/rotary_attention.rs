@@ -8,12 +8,11 @@ use crate::{
     RotaryAttentionParameters,
 };
 
-/// Queries whose scores exist at once where the backend does not tile the keys itself: with a full bank of 28,700 keys
-/// they are 59 MB.
+/// The number of queries whose scores exist at once, for backends that do not divide the keys themselves. With a full bank of
+/// 28,700 keys, the scores are 59 MB.
 const QUERIES: usize = 512;
 
-/// `first` and then `second` as one layer `[second's output, first's input]`: the sum of projected values is the
-/// projected sum of values.
+/// Merges `first` and then `second` into one layer `[second's output, first's input]`.
 pub(crate) fn join_projections(first: LinearParameters, second: LinearParameters) -> LinearParameters {
     use burn::tensor::FloatDType;
     let [first_weight, second_weight] =
@@ -33,7 +32,7 @@ pub struct RotaryAttention {
     k_proj: Linear,
     v_proj: Linear,
     out_proj: Linear,
-    /// `[1, side², dim / 2]` both.
+    /// The cosines, `[1, side², dim / 2]`, like the sines.
     cos: Tensor<3>,
     sin: Tensor<3>,
 }
@@ -54,7 +53,7 @@ impl RotaryAttention {
         }
     }
 
-    /// Rotates each two neighbouring channels of whole pictures, one after another: `[pictures * side², dim]`.
+    /// Rotates every two neighbouring channels of the tokens `[pictures * side², dim]` of whole pictures.
     fn rotate(&self, x: Tensor<2>) -> Tensor<2> {
         let [n, dim] = x.dims();
         let positions = self.cos.dims()[1];

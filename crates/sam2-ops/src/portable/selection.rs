@@ -1,4 +1,4 @@
-//! Which mask answers.
+//! The choice among the decoder's masks.
 
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -20,12 +20,12 @@ pub fn choose(masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -
     }
 }
 
-/// `[b, pixels]` to `[b, 1]`. A mask without a pixel above `-delta` counts as stable.
+/// Whether masks `[b, pixels]` are stable, `[b, 1]`. A mask without a pixel above `-delta` is stable.
 fn is_stable(logits: Tensor<2>, stability: Stability) -> Tensor<2, Bool> {
     let area = |threshold: f32| logits.clone().greater_elem(threshold).float().sum_dim(1);
     let inside = area(stability.delta);
     let union = area(-stability.delta);
-    // As a product, so that an empty union needs no case of its own: 0 >= 0.
+    // A product instead of a quotient makes an empty union stable (0 >= 0) without a case of its own.
     inside.greater_equal(union * stability.threshold)
 }
 

@@ -1,11 +1,11 @@
-//! Attention in windows, which are cut out and put back.
+//! Attention inside windows, which are copied out of the picture and back.
 
 use burn::tensor::Tensor;
 
 use crate::WindowedAttention;
 
-/// [`crate::windowed_attention`] with heads attended to by `attend`, which takes `[windows, heads, n, width]`, and queries
-/// pooled by `max_pool`.
+/// [`crate::windowed_attention`], with `attend` for the attention of tensors `[windows, heads, n, width]`, and `max_pool` for
+/// the pooling of queries.
 pub(crate) fn windowed_attention(
     qkv: Tensor<4>,
     padding: Tensor<1>,
@@ -24,7 +24,7 @@ pub(crate) fn windowed_attention(
     let windows = partition(padded, [window_h, window_w]);
     let count = b * rows * columns;
 
-    // `[count, heads, n, width]`, and views of it, so that nothing is copied.
+    // `[count, heads, n, width]`, as views, so that nothing is copied.
     let split = |x: Tensor<4>| {
         let [_, h, w, c] = x.dims();
         x.reshape([count, h * w, heads, c / heads]).swap_dims(1, 2)
@@ -49,7 +49,7 @@ pub(crate) fn windowed_attention(
     }
 }
 
-/// `[b, h, w, c]` with rows of `padding` `[c]` below and on the right up to these sides.
+/// Pads `[b, h, w, c]` with tokens `padding` `[c]` at the bottom and the right, up to these sides.
 fn pad(x: Tensor<4>, padding: Tensor<1>, sides: [usize; 2]) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     if [h, w] == sides {
@@ -66,7 +66,7 @@ fn pad(x: Tensor<4>, padding: Tensor<1>, sides: [usize; 2]) -> Tensor<4> {
     x
 }
 
-/// Cuts `[b, rows * h, columns * w, c]` into `[b * rows * columns, h, w, c]`.
+/// Divides `[b, rows * h, columns * w, c]` into windows `[b * rows * columns, h, w, c]`.
 pub(crate) fn partition(x: Tensor<4>, [window_h, window_w]: [usize; 2]) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     let (rows, columns) = (h / window_h, w / window_w);
@@ -79,7 +79,7 @@ pub(crate) fn partition(x: Tensor<4>, [window_h, window_w]: [usize; 2]) -> Tenso
     windows.reshape([b * rows * columns, window_h, window_w, c])
 }
 
-/// Undoes [`partition`].
+/// The inverse of [`partition`].
 pub(crate) fn unpartition(x: Tensor<4>, [b, rows, columns]: [usize; 3]) -> Tensor<4> {
     let [_, h, w, c] = x.dims();
     if columns == 1 {
