@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Products;
-use super::cross_attention::{Pixels, is_faster_back, pixels_to_tokens, tokens_to_pixels};
+use super::cross_attention::{Pixels, is_back_projection_faster, pixels_to_tokens, tokens_to_pixels};
 use super::linear::Linear;
 use super::packed::PackedLinear;
 use super::softmax_attention::attention;
@@ -68,7 +68,7 @@ impl Attention {
             out_proj: self.out_proj.packed()?,
         };
         let internal = layers.out_proj.weight.shape()[0];
-        is_faster_back(n, self.num_heads, internal).then_some(layers)
+        is_back_projection_faster(n, self.num_heads, internal).then_some(layers)
     }
 }
 

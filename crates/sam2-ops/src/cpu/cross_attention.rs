@@ -14,7 +14,7 @@ use crate::LayerNorm;
 const PIXELS: usize = 64;
 
 /// Whether this is faster for `n` tokens, and supported for heads of this number and width.
-pub fn is_faster_back(n: usize, heads: usize, internal: usize) -> bool {
+pub fn is_back_projection_faster(n: usize, heads: usize, internal: usize) -> bool {
     heads == LANES && (internal / heads).is_multiple_of(PANEL) && n * heads <= 2 * internal
 }
 

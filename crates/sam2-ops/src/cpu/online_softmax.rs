@@ -157,7 +157,7 @@ fn soften_rows<S: macerator::Simd>(scores: &mut [f32], m: usize, rows: &mut [Row
     }
 }
 
-/// Sixteen at a time, so that they fit SIMD registers.
+/// Joins all values, sixteen at a time, so that they fit SIMD registers.
 #[inline(always)]
 fn fold(values: &[f32], start: f32, join: impl Fn(f32, f32) -> f32) -> f32 {
     let (chunks, rest) = values.as_chunks::<16>();
