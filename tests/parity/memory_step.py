@@ -42,13 +42,13 @@ def main():
     frame, position = torch.randn(4096, 1, 256), torch.randn(4096, 1, 256)
     # Seven frames, and 16 object pointers of four tokens each.
     bank = torch.randn(7 * 4096 + 64, 1, 64)
-    places = torch.randn_like(bank)
+    positions = torch.randn_like(bank)
     embedding, mask = torch.randn(1, 256, 64, 64), torch.randn(1, 1, 1024, 1024)
     with torch.inference_mode():
         for _ in range(args.rounds):
             measured(
                 "memory attention",
-                lambda: model.memory_attention(curr=[frame], curr_pos=[position], memory=bank, memory_pos=places, num_obj_ptr_tokens=64),
+                lambda: model.memory_attention(curr=[frame], curr_pos=[position], memory=bank, memory_pos=positions, num_obj_ptr_tokens=64),
             )
             measured("memory encoder", lambda: model.memory_encoder(embedding, mask, skip_mask_sigmoid=True))
 

@@ -73,8 +73,8 @@ impl TensorFile {
         match sniff(&bytes)? {
             Kind::Safetensors => safetensors::read(bytes, false),
             Kind::Zip => Err(FileError::Unsupported {
-                what: "a ZIP file tells nothing before its end".into(),
-                advice: "Wait for the whole of it".into(),
+                what: "a ZIP file cannot be read before it is complete".into(),
+                advice: "Wait for the whole file".into(),
             }),
         }
     }
@@ -88,7 +88,7 @@ impl TensorFile {
         if let Some(name) = other.tensors.keys().find(|name| self.tensors.contains_key(*name)) {
             return Err(FileError::Unsupported {
                 what: format!("two of the files have a tensor `{name}`"),
-                advice: "Give the parts of one checkpoint only".into(),
+                advice: "Give only the parts of one checkpoint".into(),
             });
         }
         self.parts.extend(other.parts);

@@ -42,8 +42,8 @@ pub(crate) fn read(bytes: Vec<u8>, whole: bool) -> Result<TensorFile, FileError>
             )));
         }
         let (start, end) = info.data_offsets;
-        let place = data.checked_add(end).filter(|end| !whole || *end <= bytes.len());
-        let Some(end) = place else {
+        let end_in_file = data.checked_add(end).filter(|end| !whole || *end <= bytes.len());
+        let Some(end) = end_in_file else {
             let (needed, available) = ((data as u64).saturating_add(end as u64), bytes.len() as u64);
             return Err(FileError::Truncated {
                 name,

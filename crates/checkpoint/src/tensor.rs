@@ -19,7 +19,7 @@ pub struct StoredTensor {
     /// The index of the file that contains it, if several were joined.
     part: usize,
     /// The bytes from the first element to the end of the last; empty if the format is not read.
-    place: Range<usize>,
+    range: Range<usize>,
     group: usize,
 }
 
@@ -54,7 +54,7 @@ impl StoredTensor {
                 shape,
                 strides,
                 part: 0,
-                place: region.start..region.start,
+                range: region.start..region.start,
                 group: 0,
             });
         };
@@ -76,7 +76,7 @@ impl StoredTensor {
             dtype,
             strides,
             part: 0,
-            place: region.start + first..region.start + needed,
+            range: region.start + first..region.start + needed,
             group: 0,
             shape,
         })
@@ -123,17 +123,17 @@ impl StoredTensor {
         if index >= rows || columns == 0 {
             return None;
         }
-        let place = match self.dtype.size() {
+        let range = match self.dtype.size() {
             Some(size) => {
-                let start = self.place.start + index * row_stride * size;
+                let start = self.range.start + index * row_stride * size;
                 start..start + ((columns - 1) * stride + 1) * size
             }
-            None => self.place.clone(),
+            None => self.range.clone(),
         };
         Some(Self {
             shape: vec![1, columns],
             strides: vec![columns, stride],
-            place,
+            range,
             ..self.clone()
         })
     }
@@ -163,7 +163,7 @@ impl StoredTensor {
     pub(crate) fn row_major<'a>(&self, parts: &'a [Vec<u8>]) -> Option<std::borrow::Cow<'a, [u8]>> {
         let size = self.dtype.size()?;
         // The bytes are missing if `parts` belong to another file.
-        let bytes = parts.get(self.part)?.get(self.place.clone())?;
+        let bytes = parts.get(self.part)?.get(self.range.clone())?;
         if self.numel() == 0 || self.strides == contiguous(&self.shape) {
             return Some(bytes.into());
         }

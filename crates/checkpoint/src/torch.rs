@@ -64,7 +64,7 @@ impl Storages<'_> {
     fn get(&self, name: &str) -> Result<Option<Range<usize>>, FileError> {
         let path = format!("{}{name}", self.folder);
         match self.entries.get(&path) {
-            Some(Some(place)) => Ok(Some(place.clone())),
+            Some(Some(range)) => Ok(Some(range.clone())),
             Some(None) => Err(FileError::Unsupported {
                 what: format!("`{}` in it is compressed", short(&path)),
                 advice: "PyTorch never compresses: use the file as torch.save wrote it".into(),
@@ -75,19 +75,19 @@ impl Storages<'_> {
 
     fn stored(&self, name: &str, tensor: &Tensor) -> Result<StoredTensor, FileError> {
         let key = tensor.storage.key;
-        let place = match key.len() <= MAX_NAME {
+        let range = match key.len() <= MAX_NAME {
             true => self.get(&format!("data/{key}"))?,
             false => None,
         };
-        let place =
-            place.ok_or_else(|| FileError::corrupt(format!("the data of tensor `{name}` are not in it")))?;
+        let range =
+            range.ok_or_else(|| FileError::corrupt(format!("the data of tensor `{name}` are not in it")))?;
         StoredTensor::new(
             name,
             dtype(tensor.storage.kind),
             tensor.shape.clone(),
             tensor.strides.clone(),
             tensor.offset,
-            place,
+            range,
         )
     }
 }
@@ -172,9 +172,9 @@ impl<'a> Walk<'a> {
                     class: crate::pickle::full_name(object.module, object.name),
                     holds_tensors: false,
                 });
-                let place = self.objects.len() - 1;
+                let index = self.objects.len() - 1;
                 self.nodes.push(node);
-                self.objects[place].path = self.path(number, None).unwrap_or_default();
+                self.objects[index].path = self.path(number, None).unwrap_or_default();
             } else {
                 self.nodes.push(node);
             }
@@ -238,7 +238,7 @@ impl<'a> Walk<'a> {
         if self.tensors.len() >= MAX_TENSORS {
             return Err(FileError::Unsupported {
                 what: format!("it has more than {MAX_TENSORS} tensors"),
-                advice: "Save model.state_dict() alone".into(),
+                advice: "Save only model.state_dict()".into(),
             });
         }
         let stored = self.storages.stored(&name, tensor)?.in_group(node);

@@ -110,7 +110,7 @@ fn indexed(index: &Path) -> Result<Vec<PathBuf>> {
     let folder = index.parent().unwrap_or(Path::new(""));
     let beside = files.into_iter().map(|file| {
         let plain = Path::new(file).file_name().is_some_and(|name| name == file);
-        anyhow::ensure!(plain, "{}: `{file}` is no file beside it", name());
+        anyhow::ensure!(plain, "{}: `{file}` is not the name of a file beside it", name());
         Ok(folder.join(file))
     });
     beside.collect()

@@ -279,9 +279,9 @@ fn read_prompts(path: &Path, frames: &Frames) -> Result<Vec<Entry>> {
             entry_name(),
             count - 1
         );
-        let places = !entry.points.is_empty() || entry.box_.is_some();
+        let has_points_or_box = !entry.points.is_empty() || entry.box_.is_some();
         ensure!(
-            places != entry.mask.is_some(),
+            has_points_or_box != entry.mask.is_some(),
             "{}: give points, a box or both, or else a mask",
             entry_name()
         );

@@ -175,8 +175,8 @@ impl Packed {
     /// The matrix before it was packed, row by row.
     pub fn unpack(&self) -> Vec<f32> {
         let value = |i: usize, j: usize| self.panels[j / PANEL * PANEL * self.rows + i * PANEL + j % PANEL];
-        let places = (0..self.rows).flat_map(|i| (0..self.columns).map(move |j| (i, j)));
-        places.map(|(i, j)| value(i, j)).collect()
+        let positions = (0..self.rows).flat_map(|i| (0..self.columns).map(move |j| (i, j)));
+        positions.map(|(i, j)| value(i, j)).collect()
     }
 }
 
@@ -411,10 +411,10 @@ mod tests {
         );
 
         // By the other order of strides: a transposed matrix.
-        let turned: Vec<f32> = (0..n * 45)
+        let transposed: Vec<f32> = (0..n * 45)
             .map(|at| right.get(at % 45 * 45 + at / 45).copied().unwrap_or(0.0))
             .collect();
-        let packed = Packed::new(&turned, [k, n], [1, 45]);
+        let packed = Packed::new(&transposed, [k, n], [1, 45]);
         close(&multiply(rows, packed.columns(), None), &wanted, k);
 
         let mut out = vec![7.0; m * 23];

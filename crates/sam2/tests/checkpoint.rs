@@ -462,7 +462,7 @@ fn an_average_is_taken_only_where_there_is_nothing_else() {
     assert_eq!(remarks, [wanted]);
     assert_eq!(
         remarks[0].to_string(),
-        "the network is in the file more than once: `model` was taken, and not `ema.module`"
+        "the file contains the network more than once: `model` was chosen, and not `ema.module`"
     );
     let checkpoint = Checkpoint::from_bytes(safetensors(&[], &prefixed("ema.", &config))).unwrap();
     assert_eq!(checkpoint.check(&config).unwrap(), []);
@@ -475,7 +475,7 @@ fn an_average_is_taken_only_where_there_is_nothing_else() {
     let remarks = checkpoint.check(&config).unwrap();
     assert_eq!(
         remarks[0].to_string(),
-        "the network is in the file more than once: what has no prefix was taken, and not `ema`"
+        "the file contains the network more than once: the one without a prefix was chosen, and not `ema`"
     );
     assert_eq!(remarks.len(), 1);
 }
@@ -493,12 +493,12 @@ fn tensors_of_an_own_head_are_passed_over_and_named() {
         (
             "",
             vec!["my_classifier.weight", "image_encoder.trunk.num_batches_tracked"],
-            "tensors that are no part of SAM 2 were passed over: image_encoder.trunk.num_batches_tracked, my_classifier.weight",
+            "tensors that do not belong to SAM 2 were ignored: image_encoder.trunk.num_batches_tracked, my_classifier.weight",
         ),
         (
             "model.",
             vec!["head.weight"],
-            "a tensor that is no part of SAM 2 was passed over: head.weight",
+            "a tensor that does not belong to SAM 2 was ignored: head.weight",
         ),
     ] {
         let mut all = prefixed(prefix, &config);
@@ -524,7 +524,7 @@ fn tensors_of_an_own_head_are_passed_over_and_named() {
         "{error}"
     );
     let many: Vec<String> = (0..25).map(|i| format!("head.{i}")).collect();
-    let text = Remark::PassedOver { names: many }.to_string();
+    let text = Remark::Ignored { names: many }.to_string();
     assert!(text.ends_with("head.19 and 5 more"), "{text}");
 }
 

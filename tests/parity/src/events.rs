@@ -97,9 +97,9 @@ pub fn prompt(args: &Value) -> Prompt {
     Prompt {
         points: points
             .zip(numbers(&args["labels"]))
-            .map(|(place, label)| PointPrompt {
-                x: numbers(place)[0],
-                y: numbers(place)[1],
+            .map(|(position, label)| PointPrompt {
+                x: numbers(position)[0],
+                y: numbers(position)[1],
                 label: label as i32,
             })
             .collect(),

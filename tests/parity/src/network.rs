@@ -139,11 +139,11 @@ impl Fixture {
     /// If they are not stored whole.
     pub fn points(&self, coords: &str, labels: &str) -> Vec<Vec<Point>> {
         let n = self.shape(labels)[1];
-        let places = self.floats(coords).chunks(2).zip(self.integers(labels));
-        let points: Vec<Point> = places
-            .map(|(place, label)| Point {
-                x: place[0],
-                y: place[1],
+        let positions = self.floats(coords).chunks(2).zip(self.integers(labels));
+        let points: Vec<Point> = positions
+            .map(|(position, label)| Point {
+                x: position[0],
+                y: position[1],
                 label: match label {
                     -1 => PointLabel::Padding,
                     0 => PointLabel::Negative,

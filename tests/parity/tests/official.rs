@@ -1,4 +1,4 @@
-//! The official weights, where they are at hand, against values that Hugging Face transformers publishes for them
+//! The official weights, if they are on this machine, against values that Hugging Face transformers publishes for them
 //! (`tests/models/sam2/test_modeling_sam2.py`, facebook/sam2.1-hiera-tiny). Their pictures come through another
 //! resizing filter and ran on a GPU, so this is a smoke test: predicted IoUs within 0.02.
 //!

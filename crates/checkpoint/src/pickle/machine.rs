@@ -210,7 +210,7 @@ impl<'a> Machine<'a> {
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?);
                     let (Value::Str(name), Value::Str(module)) = (self.get(name), self.get(module)) else {
-                        return Err(unexpected("a name that is no text"));
+                        return Err(unexpected("a name that is not a text"));
                     };
                     let (module, name) = (*module, *name);
                     self.global(module, name)?;
@@ -288,7 +288,7 @@ impl<'a> Machine<'a> {
     fn memo_key(&mut self) -> Step<u32> {
         self.line()?
             .parse()
-            .map_err(|_| unexpected("a memo's number that is none"))
+            .map_err(|_| unexpected("a memo index that is not a number"))
     }
 
     fn text(&mut self, length: usize) -> Step<()> {
@@ -377,7 +377,7 @@ impl<'a> Machine<'a> {
         let id = self
             .memo
             .get(&key)
-            .ok_or_else(|| FileError::corrupt("its pickle recalls what it never stored"))?;
+            .ok_or_else(|| FileError::corrupt("its pickle reads a memo entry that it never stored"))?;
         self.push_id(*id)
     }
 
@@ -388,7 +388,7 @@ impl<'a> Machine<'a> {
         match &mut self.arena[top as usize] {
             Value::List(list) => list.extend(items),
             Value::Object(_) => {}
-            _ => return Err(unexpected("an append to what is no list")),
+            _ => return Err(unexpected("an append to something other than a list")),
         }
         Ok(())
     }
@@ -401,7 +401,7 @@ impl<'a> Machine<'a> {
         let entries = match &mut self.arena[top as usize] {
             Value::Dict(entries) => entries,
             Value::Object(object) => &mut object.entries,
-            _ => return Err(unexpected("an item set in what is no dict")),
+            _ => return Err(unexpected("an item set in something other than a dict")),
         };
         entries.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
         Ok(())
@@ -434,7 +434,7 @@ impl<'a> Machine<'a> {
             }))),
             Value::Function(Function::Dict) => self.push(Value::Dict(Vec::new())),
             Value::Function(Function::List) => self.push(Value::List(Vec::new())),
-            _ => Err(not_safe("an object of what is no class")),
+            _ => Err(not_safe("an object of something other than a class")),
         }
     }
 
@@ -486,7 +486,7 @@ impl<'a> Machine<'a> {
                 })));
             }
             Value::Name { module, name } => return Err(not_safe(&full_name(module, name))),
-            _ => return Err(not_safe("a call of what is no function")),
+            _ => return Err(not_safe("a call of something other than a function")),
         };
         if arguments.len() > MAX_ARGUMENTS {
             return Err(unexpected("a call with very many arguments"));
@@ -529,7 +529,7 @@ impl<'a> Machine<'a> {
 
     fn sizes(&self, value: &Value) -> Step<Vec<usize>> {
         let Value::List(items) = value else {
-            return Err(unexpected("sizes that are no tuple"));
+            return Err(unexpected("sizes that are not a tuple"));
         };
         if items.len() > MAX_DIMENSIONS {
             return Err(unexpected("a tensor of more than eight dimensions"));
@@ -538,7 +538,7 @@ impl<'a> Machine<'a> {
             .iter()
             .map(|id| match self.get(*id) {
                 Value::Int(n) => size(*n),
-                _ => Err(unexpected("a size that is no number")),
+                _ => Err(unexpected("a size that is not a number")),
             })
             .collect()
     }
@@ -567,7 +567,7 @@ fn not_safe(global: &str) -> FileError {
 fn too_much() -> FileError {
     FileError::Unsupported {
         what: "beside its tensors it holds very much other data".into(),
-        advice: "Save model.state_dict() alone".into(),
+        advice: "Save only model.state_dict()".into(),
     }
 }
 
@@ -576,7 +576,7 @@ fn cut_short() -> FileError {
 }
 
 fn underflow() -> FileError {
-    FileError::corrupt("its pickle takes more from the stack than is there")
+    FileError::corrupt("its pickle pops more values from the stack than there are")
 }
 
 fn unexpected(what: &str) -> FileError {

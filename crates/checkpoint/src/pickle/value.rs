@@ -81,7 +81,7 @@ impl<'a> Pickle<'a> {
                     "beside its tensors it holds {} bytes of other data, and at most {MAX_PICKLE} are read",
                     bytes.len()
                 ),
-                advice: "Save model.state_dict() alone".into(),
+                advice: "Save only model.state_dict()".into(),
             });
         }
         Machine::new(bytes).run()

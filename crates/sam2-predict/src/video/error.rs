@@ -10,7 +10,7 @@ pub enum VideoError {
     #[error(transparent)]
     Predict(#[from] PredictError),
     /// The frame is not the current one, whose picture was set last.
-    #[error("frame {frame} is not at hand: give its picture with `set_frame` first")]
+    #[error("frame {frame} is not the current frame: give its picture with `set_frame` first")]
     FrameNotSet {
         /// The frame that was asked for.
         frame: usize,

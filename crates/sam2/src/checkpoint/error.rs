@@ -20,7 +20,7 @@ pub enum CheckpointError {
     },
     /// The file contains a pickled module, with its code, instead of its tensors.
     #[error(
-        "the file holds a whole Python object (`{class}`) instead of its tensors, and its code is not run: in Python, with the code that made it, save model.state_dict() alone (torch.save(model.state_dict(), \"weights.pt\"))"
+        "the file contains a Python object (`{class}`) instead of its tensors, and its code is not run: in Python, with the code of that class, save only model.state_dict() (torch.save(model.state_dict(), \"weights.pt\"))"
     )]
     WholeModule {
         /// The object's class.
@@ -28,7 +28,7 @@ pub enum CheckpointError {
     },
     /// Whole modules of the network are missing.
     #[error(
-        "the file has only a part of the network: {missing} is missing, and it has {found}. Give a checkpoint of the whole model; what was trained alone has to be put into it first"
+        "the file has only a part of the network: {missing} is missing, and it has {found}. Give a checkpoint of the whole model, into which a part that was trained alone has to be merged first"
     )]
     Incomplete {
         /// The official names of the missing modules.
@@ -52,7 +52,7 @@ pub enum CheckpointError {
     Mismatch(#[from] WeightsError),
     /// The file contains a tensor of SAM 2 that the configuration does not need.
     #[error(
-        "the weights have a tensor `{name}` (shape {shape:?}) that the configuration has no place for: the file is of another variant than the configuration"
+        "the weights have a tensor `{name}` (shape {shape:?}) that the configuration does not have: the file is of another variant than the configuration"
     )]
     Surplus {
         /// The tensor's official name, or its name in the file if there is no official one.

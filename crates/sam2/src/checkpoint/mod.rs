@@ -103,7 +103,7 @@ impl Checkpoint {
             return Err(corrupt(format!("has {} bytes, more than {MAX_CONFIG}", text.len())).into());
         }
         let tree: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| corrupt(format!("is no JSON: {error}")))?;
+            serde_json::from_str(text).map_err(|error| corrupt(format!("is not JSON: {error}")))?;
         let mut config = Sam2Config::from_official(&tree)?;
         if let (Some(name), "custom") = (metadata.get("name"), config.name.as_str()) {
             config.name = name.chars().filter(|c| !c.is_control()).take(64).collect();
@@ -161,8 +161,8 @@ impl Checkpoint {
         }
         let surplus = surplus.into_iter().map(|(name, _)| name.clone());
         let names: Vec<String> = surplus.chain(self.beside.iter().cloned()).collect();
-        let passed_over = (!names.is_empty()).then_some(Remark::PassedOver { names });
-        Ok(self.chosen.iter().cloned().chain(passed_over).collect())
+        let ignored = (!names.is_empty()).then_some(Remark::Ignored { names });
+        Ok(self.chosen.iter().cloned().chain(ignored).collect())
     }
 
     /// Checks that the file has at least one tensor of each module that pictures need.

@@ -201,7 +201,7 @@ fn rank(prefix: &str) -> usize {
 /// A prefix as a message shows it.
 fn shown(prefix: &str) -> String {
     match prefix.trim_end_matches('.') {
-        "" => "what has no prefix".into(),
+        "" => "the one without a prefix".into(),
         prefix => format!("`{prefix}`"),
     }
 }
@@ -222,7 +222,7 @@ fn nothing(file: &TensorFile) -> CheckpointError {
             "they look like the first SAM's".into()
         }
         Some(first) => format!("the first is `{first}`"),
-        None => "there is no tensor at all".into(),
+        None => "there are no tensors".into(),
     };
     CheckpointError::UnknownNames { found }
 }

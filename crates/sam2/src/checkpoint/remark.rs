@@ -14,7 +14,7 @@ pub enum Remark {
         others: Vec<String>,
     },
     /// Tensors that do not belong to SAM 2, such as those of a custom head, were ignored.
-    PassedOver {
+    Ignored {
         /// Their names in the file.
         names: Vec<String>,
     },
@@ -25,15 +25,15 @@ impl std::fmt::Display for Remark {
         match self {
             Remark::Chosen { chosen, others } => write!(
                 f,
-                "the network is in the file more than once: {chosen} was taken, and not {}",
+                "the file contains the network more than once: {chosen} was chosen, and not {}",
                 list(others)
             ),
-            Remark::PassedOver { names } => {
-                let (is, was) = match names.len() {
-                    1 => ("a tensor that is", "was"),
-                    _ => ("tensors that are", "were"),
+            Remark::Ignored { names } => {
+                let (tensors, were) = match names.len() {
+                    1 => ("a tensor that does", "was"),
+                    _ => ("tensors that do", "were"),
                 };
-                write!(f, "{is} no part of SAM 2 {was} passed over: {}", list(names))
+                write!(f, "{tensors} not belong to SAM 2 {were} ignored: {}", list(names))
             }
         }
     }

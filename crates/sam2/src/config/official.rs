@@ -45,7 +45,9 @@ pub enum ConfigError {
         found: String,
     },
     /// The name is not that of an official variant.
-    #[error("`{name}` is no official variant: expected tiny, small, base_plus or large, or give a YAML file")]
+    #[error(
+        "`{name}` is not an official variant: expected tiny, small, base_plus or large, or give a YAML file"
+    )]
     Variant {
         /// The name that was given.
         name: String,
