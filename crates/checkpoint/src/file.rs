@@ -35,8 +35,8 @@ pub struct PickledObject {
 
 /// The tensors of one file, or of several that were joined, by name.
 ///
-/// The bytes are kept as they are. A tensor is converted to numbers only when it is asked for, so the memory needed is that
-/// of the file and of what the caller keeps.
+/// The bytes are kept as they are. A tensor is converted to numbers only when it is asked for, so the memory needed is
+/// that of the file and of what the caller keeps.
 ///
 /// In a pickle of nested dicts and lists, the keys that lead to a tensor, joined by dots, are its name:
 /// `{"model": {"head.weight": …}, "optimizer": {"state": {0: {"exp_avg": …}}}}` contains `model.head.weight` and
@@ -63,8 +63,8 @@ impl TensorFile {
         }
     }
 
-    /// Finds the tensors of a safetensors file by its beginning, at least up to the end of its header. Names, shapes, formats
-    /// and metadata are then known, but no values.
+    /// Finds the tensors of a safetensors file by its beginning, at least up to the end of its header. Names, shapes,
+    /// formats and metadata are then known, but no values.
     ///
     /// # Errors
     /// [`FileError`] for any other file, and for an incomplete header.

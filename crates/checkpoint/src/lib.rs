@@ -1,7 +1,7 @@
 //! Reads and writes files of tensors. The crate works for any network and gives the tensors' names no meaning.
 //!
-//! Everything works on bytes, so the same code runs in a browser and on the command line. A file's format is recognised by
-//! its content, not by its name, and no code in a file is ever executed.
+//! Everything works on bytes, so the same code runs in a browser and on the command line. A file's format is recognised
+//! by its content, not by its name, and no code in a file is ever executed.
 //!
 //! | format | read by |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! Finds the tensors of a PyTorch file, which is a ZIP with `NAME/data.pkl` and the storages `NAME/data/0`, `NAME/data/1`, …
+//! Finds the tensors of a PyTorch file, which is a ZIP with `NAME/data.pkl` and the storages `NAME/data/0`,
+//! `NAME/data/1`, …
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
@@ -242,7 +243,8 @@ impl<'a> Walk<'a> {
             });
         }
         let stored = self.storages.stored(&name, tensor)?.in_group(node);
-        // As in Python, a later entry of a dict replaces an earlier one. Of two dicts, the one nearer to the root is kept.
+        // As in Python, a later entry of a dict replaces an earlier one. Of two dicts, the one nearer to the root is
+        // kept.
         match self.tensors.get(&name) {
             Some(earlier) if earlier.group() != node => {}
             _ => drop(self.tensors.insert(name, stored)),
@@ -250,8 +252,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The keys that lead to a node, and to `last` in it, joined by dots. `None` if a key is neither a text nor a number, or
-    /// if the path is longer than [`MAX_NAME`].
+    /// The keys that lead to a node, and to `last` in it, joined by dots. `None` if a key is neither a text nor a
+    /// number, or if the path is longer than [`MAX_NAME`].
     fn path(&self, node: usize, last: Option<Key>) -> Option<String> {
         let mut keys: Vec<Key> = last.into_iter().collect();
         let mut at = node;

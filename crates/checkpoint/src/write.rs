@@ -18,8 +18,8 @@ pub enum PackedDtype {
 
 /// Writes a safetensors file of `tensors` (name and shape), in that order, with the text `metadata`.
 ///
-/// `values` returns the values of a tensor, row-major. It is called when the tensor is written, so the memory needed is that
-/// of the result and of one tensor.
+/// `values` returns the values of a tensor, row-major. It is called when the tensor is written, so the memory needed is
+/// that of the result and of one tensor.
 ///
 /// # Errors
 /// The errors of `values`, [`FileError::Corrupt`] if the number of values does not match the shape, and

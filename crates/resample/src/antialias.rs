@@ -1,5 +1,5 @@
-//! Antialiased resizing, in which every source pixel contributes to the output. Source rows are read one after another from
-//! the top, so that the memory needed depends on the output's size and on the width of one row.
+//! Antialiased resizing, in which every source pixel contributes to the output. Source rows are read one after another
+//! from the top, so that the memory needed depends on the output's size and on the width of one row.
 
 use std::ops::{AddAssign, Range};
 
@@ -32,9 +32,9 @@ pub fn antialiased<const C: usize, P: Copy + Into<f32>>(
     resize::<Float, C>(Kernel::Triangle, from, to, pixel)
 }
 
-/// Resizes from `from` to `to`, both `[height, width]`, with Pillow's bicubic filter for bytes. The result is bit for bit
-/// Pillow's: weights are fixed-point numbers, and values are rounded to bytes after each axis, horizontally first. (Pillow
-/// 13 and later resize a picture whose height shrinks and whose width grows vertically first.)
+/// Resizes from `from` to `to`, both `[height, width]`, with Pillow's bicubic filter for bytes. The result is bit for
+/// bit Pillow's: weights are fixed-point numbers, and values are rounded to bytes after each axis, horizontally first.
+/// (Pillow 13 and later resize a picture whose height shrinks and whose width grows vertically first.)
 ///
 /// `pixel(y, x)` returns the `C` channels of a source pixel. The result is `[C, height, width]`.
 pub fn pillow_bicubic<const C: usize>(

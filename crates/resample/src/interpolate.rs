@@ -20,8 +20,8 @@ pub fn bilinear(values: &[f32], channels: usize, from: [usize; 2], to: [usize; 2
     resized
 }
 
-/// The same as [`bilinear`] for one channel, but calls `visit` with the number of each output row and its values, from the
-/// top.
+/// The same as [`bilinear`] for one channel, but calls `visit` with the number of each output row and its values, from
+/// the top.
 pub fn bilinear_rows(values: &[f32], from: [usize; 2], to: [usize; 2], visit: impl FnMut(usize, &[f32])) {
     interpolate(values, 1, from, to, bilinear_taps, visit);
 }

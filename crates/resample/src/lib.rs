@@ -1,6 +1,6 @@
-//! Resizes pictures, masks and feature maps with the results of PyTorch and Pillow. Every function resizes one axis after
-//! the other, an output pixel reads only the source pixels under its filter, and no function allocates memory in proportion
-//! to the source's area.
+//! Resizes pictures, masks and feature maps with the results of PyTorch and Pillow. Every function resizes one axis
+//! after the other, an output pixel reads only the source pixels under its filter, and no function allocates memory in
+//! proportion to the source's area.
 //!
 //! | function | equivalent |
 //! |---|---|

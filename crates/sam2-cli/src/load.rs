@@ -30,8 +30,8 @@ pub struct ConfigArgs {
     /// tiny, small, base_plus, large, or an official YAML file; found from the weights by default
     #[arg(long, value_name = "NAME|FILE.yaml")]
     config: Option<String>,
-    /// Side in pixels of the square to which pictures are resized, such as 512: a smaller one is faster and less accurate;
-    /// the configuration's by default
+    /// Side in pixels of the square to which pictures are resized, such as 512: a smaller one is faster and less
+    /// accurate; the configuration's by default
     #[arg(long, value_name = "PIXELS")]
     image_size: Option<usize>,
 }

@@ -1,5 +1,5 @@
-//! A safetensors file of low-resolution logits that is written frame by frame. The number and the shapes of the tensors are
-//! known from the start, so the header is written first and no logits are kept in memory.
+//! A safetensors file of low-resolution logits that is written frame by frame. The number and the shapes of the tensors
+//! are known from the start, so the header is written first and no logits are kept in memory.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};

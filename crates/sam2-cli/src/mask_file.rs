@@ -45,8 +45,8 @@ fn object(bytes: &[u8]) -> Result<GrayImage> {
     Ok(object.into_luma8())
 }
 
-/// The indices of a PNG whose palette gives objects different colours; `None` for any other picture. If the palette is grey
-/// or has transparent entries, the colours themselves are the mask.
+/// The indices of a PNG whose palette gives objects different colours; `None` for any other picture. If the palette is
+/// grey or has transparent entries, the colours themselves are the mask.
 fn palette_labels(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::IDENTITY);

@@ -1,5 +1,5 @@
-//! Reads pictures as a viewer shows them: the first frame of an animation, rotated by the EXIF orientation, and with values
-//! of more than 8 bits stretched to the range that they use.
+//! Reads pictures as a viewer shows them: the first frame of an animation, rotated by the EXIF orientation, and with
+//! values of more than 8 bits stretched to the range that they use.
 
 use std::fs;
 use std::io::Cursor;
@@ -259,8 +259,8 @@ fn colours<T: Copy>(samples: &[T], channels: usize) -> impl Iterator<Item = T> {
 }
 
 impl Range {
-    /// The range from 0 to the largest number with the bits of the largest value, because cameras and microscopes write 12
-    /// bits into 16.
+    /// The range from 0 to the largest number with the bits of the largest value, because cameras and microscopes write
+    /// 12 bits into 16.
     fn of_u16(samples: &[u16], channels: usize) -> Self {
         let largest = colours(samples, channels).max().unwrap_or(0);
         let bits = (u16::BITS - largest.leading_zeros()).max(8);

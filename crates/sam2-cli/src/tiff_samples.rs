@@ -1,4 +1,5 @@
-//! Reads TIFF files with values of more than 8 bits, including floats, as microscopes, satellites and scanners write them.
+//! Reads TIFF files with values of more than 8 bits, including floats, as microscopes, satellites and scanners write
+//! them.
 
 use std::io::Cursor;
 
@@ -12,8 +13,8 @@ use tiff::tags::Tag;
 use crate::output::note;
 use crate::picture::{Raw, Samples};
 
-/// The first page; `None` if it has 8 bits or fewer, or colours that need conversion. Prints a remark on standard error if
-/// there are more pages.
+/// The first page; `None` if it has 8 bits or fewer, or colours that need conversion. Prints a remark on standard error
+/// if there are more pages.
 ///
 /// # Errors
 /// The file is cut short or damaged, or the picture is too large.

@@ -1,7 +1,7 @@
 //! `sam2 track` tracks objects through a folder of frames, which are read one at a time.
 //!
-//! Prompts are given in the order of their file. Then all objects are tracked from the first prompted frame to the end, and
-//! from that frame back to the beginning, so that every frame has masks.
+//! Prompts are given in the order of their file. Then all objects are tracked from the first prompted frame to the end,
+//! and from that frame back to the beginning, so that every frame has masks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,11 +31,11 @@ pub struct Args {
     /// The values of black and white in frames of more than 8 bits; found from the first prompted frame by default
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, allow_hyphen_values = true)]
     range: Option<Range>,
-    /// A JSON list of prompts, in their order: [{"frame": 0, "object": 1, "points": [[x, y, label]], "box": [x0, y0, x1, y1]}],
-    /// or "mask": "file.png" (beside the list) instead of points and box: the object is where a value is at least half
-    /// of the file's largest, alpha counts as the shape where it has one, and in a palette of colours every index but 0
-    /// is the object. "keep_points" adds to the frame's earlier points; "correction" first tracks up to the frame, and then
-    /// corrects the masks there
+    /// A JSON list of prompts, in their order: [{"frame": 0, "object": 1, "points": [[x, y, label]], "box": [x0, y0,
+    /// x1, y1]}], or "mask": "file.png" (beside the list) instead of points and box: the object is where a value is at
+    /// least half of the file's largest, alpha counts as the shape where it has one, and in a palette of colours every
+    /// index but 0 is the object. "keep_points" adds to the frame's earlier points; "correction" first tracks up to the
+    /// frame, and then corrects the masks there
     #[arg(long, value_name = "FILE.json", verbatim_doc_comment)]
     prompts: PathBuf,
     /// Use the options of the official predictor: corrections are lost when a frame is tracked again, and holes are kept

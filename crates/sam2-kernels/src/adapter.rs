@@ -3,8 +3,8 @@
 /// The class of an adapter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AdapterClass {
-    /// A GPU that is emulated on a CPU, such as SwiftShader or lavapipe. Barriers and workgroup memory cost it more than they
-    /// save. Its kernels also run well on a real GPU, so this is the class of an unknown adapter.
+    /// A GPU that is emulated on a CPU, such as SwiftShader or lavapipe. Barriers and workgroup memory cost it more
+    /// than they save. Its kernels also run well on a real GPU, so this is the class of an unknown adapter.
     #[default]
     Software,
     /// A real GPU, with fast workgroup memory.
@@ -18,15 +18,15 @@ pub struct Adapter {
     pub class: AdapterClass,
     /// Whether kernels may read f16 numbers: the device was opened with WebGPU's feature `shader-f16`.
     pub f16: bool,
-    /// Whether matrices should be multiplied in f16 if the adapter can do so: products of four values are summed in f16, and
-    /// these sums in f32. This costs about three decimal digits of accuracy. [`Adapter::multiplies_in_f16`] says whether it
-    /// is done.
+    /// Whether matrices should be multiplied in f16 if the adapter can do so: products of four values are summed in
+    /// f16, and these sums in f32. This costs about three decimal digits of accuracy. [`Adapter::multiplies_in_f16`]
+    /// says whether it is done.
     pub f16_products: bool,
 }
 
 impl Adapter {
-    /// Whether matrices are multiplied in f16. This needs [`Self::f16_products`], a device with f16, and a real GPU, since a
-    /// software adapter would not be faster.
+    /// Whether matrices are multiplied in f16. This needs [`Self::f16_products`], a device with f16, and a real GPU,
+    /// since a software adapter would not be faster.
     pub fn multiplies_in_f16(self) -> bool {
         self.f16_products && self.f16 && self.class == AdapterClass::Hardware
     }

@@ -1,9 +1,9 @@
-//! softmax(q kᵀ / √d) v of several heads, without storing all scores. Each invocation goes through the keys of a few queries
-//! of one head, and keeps a running maximum, sum and mean. This is the attention of
+//! softmax(q kᵀ / √d) v of several heads, without storing all scores. Each invocation goes through the keys of a few
+//! queries of one head, and keeps a running maximum, sum and mean. This is the attention of
 //! `sam2.modeling.backbones.hieradet.MultiScaleAttention` and `sam2.modeling.sam.transformer.Attention`.
 //!
-//! Queries, keys and values are read from the projections' output. The positions of a window's tokens are computed, so that
-//! nothing is copied into windows and back.
+//! Queries, keys and values are read from the projections' output. The positions of a window's tokens are computed, so
+//! that nothing is copied into windows and back.
 
 use std::fmt::Write;
 
@@ -17,8 +17,8 @@ use crate::shared_attention::{shared_attention, supports_shared_attention};
 const KEYS: usize = 4;
 
 /// `q`, `k` and `v`, whose rows are tokens, to `[batch * queries, heads * width]`. If windows extend beyond an edge
-/// ([`AttentionShape::pads`]), there is a fourth input: the row of every padding token, with keys and values at the offsets
-/// that they have in the rows of `k` and `v`. All widths and offsets are multiples of 4.
+/// ([`AttentionShape::pads`]), there is a fourth input: the row of every padding token, with keys and values at the
+/// offsets that they have in the rows of `k` and `v`. All widths and offsets are multiples of 4.
 pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: AdapterClass) -> Kernel {
     let AttentionShape {
         batch,
@@ -103,8 +103,8 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
     }
 }
 
-/// The number of queries of an invocation: as many as fit its registers. A software adapter's registers are cached memory, so
-/// more fit.
+/// The number of queries of an invocation: as many as fit its registers. A software adapter's registers are cached
+/// memory, so more fit.
 fn queries_at_once(width: usize, queries: usize, class: AdapterClass) -> usize {
     let room = match class {
         AdapterClass::Software => 192,
@@ -193,7 +193,8 @@ impl Variant {
             }
         }
         if padded {
-            // All padding tokens have the same key and value, so they are one token whose weight is multiplied by their number.
+            // All padding tokens have the same key and value, so they are one token whose weight is multiplied by their
+            // number.
             line(format_args!(
                 "  let pads = f32(info.window_h * info.window_w - (bottom - top) * (right - left));
   if (pads > 0.0) {{

@@ -24,8 +24,8 @@ pub struct AttentionShape {
     pub queries: [usize; 2],
     /// Height and width of a grid of keys.
     pub keys: [usize; 2],
-    /// Height and width of a window, in keys. If windows extend beyond the grid's bottom or right edge, the positions beyond
-    /// are padding tokens, which are attended to.
+    /// Height and width of a window, in keys. If windows extend beyond the grid's bottom or right edge, the positions
+    /// beyond are padding tokens, which are attended to.
     pub window: [usize; 2],
     /// Whether queries are pooled, by the maximum of each 2x2. There are then as many queries as keys before pooling, and
     /// `queries` is half of `keys`.

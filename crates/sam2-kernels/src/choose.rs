@@ -8,8 +8,8 @@ use crate::kernel::{Input, Kernel, entry, info, vec4};
 /// The number of partial sums that [`areas`] makes of a mask's pixels.
 pub const SUMS: usize = 64;
 
-/// The areas of the stability score. For the first of the `masks` `[b, count, pixels]` of each prompt, it counts the logits
-/// above `delta` and those above `-delta`, as [`SUMS`] partial sums of both: `[b, 64, 2]`.
+/// The areas of the stability score. For the first of the `masks` `[b, count, pixels]` of each prompt, it counts the
+/// logits above `delta` and those above `-delta`, as [`SUMS`] partial sums of both: `[b, 64, 2]`.
 pub fn areas(b: usize, count: usize, pixels: usize, delta: f32) -> Kernel {
     Kernel {
         key: format!("areas {delta:e}"),
@@ -81,8 +81,8 @@ pub fn choose(b: usize, threshold: Option<f32>) -> Kernel {
 pub struct Picked {
     /// Whether `choices` `[b, 2]`, the result of [`choose`], say which values are taken. If not, the first ones are.
     pub chosen: bool,
-    /// The length of `hidden`, whose value `i` modulo this length replaces value `i` of prompts whose `scores` `[b]` are not
-    /// positive. 0 if there is no such input.
+    /// The length of `hidden`, whose value `i` modulo this length replaces value `i` of prompts whose `scores` `[b]`
+    /// are not positive. 0 if there is no such input.
     pub hidden: usize,
 }
 

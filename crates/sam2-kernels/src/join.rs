@@ -21,8 +21,8 @@ pub struct Part {
 /// Copies the rows of up to [`JOINED`] buffers, `c` wide, one after another into the output, from its row `first` on. The
 /// other rows of the output do not change. Every missing buffer is bound to a placeholder, which is not read.
 ///
-/// `positions` is the number of rows of the input `spatial`. With it, row `i` modulo this number is added to row `i` of each
-/// part, and the row of `temporal` that [`Part::time`] names is added to the whole part. `c` is a multiple of 4.
+/// `positions` is the number of rows of the input `spatial`. With it, row `i` modulo this number is added to row `i` of
+/// each part, and the row of `temporal` that [`Part::time`] names is added to the whole part. `c` is a multiple of 4.
 pub fn join(parts: &[Part], c: usize, first: usize, positions: Option<usize>) -> Kernel {
     assert!(
         c.is_multiple_of(4) && (1..=JOINED).contains(&parts.len()),

@@ -35,8 +35,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The whole text. With `shared_buffers`, inputs and the output may be parts of one buffer, which WebGPU only allows if
-    /// all are bound as `read_write`.
+    /// The whole text. With `shared_buffers`, inputs and the output may be parts of one buffer, which WebGPU only
+    /// allows if all are bound as `read_write`.
     pub fn text(&self, shared_buffers: bool) -> String {
         let access = if shared_buffers { "read_write" } else { "read" };
         let body = (self.body)();

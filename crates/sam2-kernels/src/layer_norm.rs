@@ -8,8 +8,8 @@ use crate::kernel::{GROUP, Kernel, entry, group_entry, info, vec4};
 /// The number of invocations that share a row on a real GPU, so that neighbouring invocations read neighbouring values.
 const LANES: usize = 8;
 
-/// activation((x - mean) / √(variance + eps) · weight + bias): `x` `[rows, c]`, `weight` and `bias` `[c]`, to `[rows, c]`.
-/// `c` is a multiple of 4.
+/// activation((x - mean) / √(variance + eps) · weight + bias): `x` `[rows, c]`, `weight` and `bias` `[c]`, to `[rows,
+/// c]`. `c` is a multiple of 4.
 pub fn layer_norm(rows: usize, c: usize, eps: f64, activation: Activation, class: AdapterClass) -> Kernel {
     assert!(c.is_multiple_of(4), "{c} channels, which 4 must divide");
     let shared = class == AdapterClass::Hardware;

@@ -1,9 +1,10 @@
-//! The operations of SAM 2 as GPU kernels. Each kernel does more than an operation of a general library, so fewer are needed.
+//! The operations of SAM 2 as GPU kernels. Each kernel does more than an operation of a general library, so fewer are
+//! needed.
 //!
 //! Kernels are WGSL text that is generated for each variant. Loops over a tile are unrolled, so that its values stay in
-//! registers. Sizes are passed in a uniform, so that pictures and batches of other sizes need no new pipeline. Everything is
-//! computed in f32, unless [`Adapter::f16_products`] is set. Matrices may be f16 if the device supports it. No kernel needs
-//! subgroups or more than WebGPU's default limits.
+//! registers. Sizes are passed in a uniform, so that pictures and batches of other sizes need no new pipeline.
+//! Everything is computed in f32, unless [`Adapter::f16_products`] is set. Matrices may be f16 if the device supports
+//! it. No kernel needs subgroups or more than WebGPU's default limits.
 //!
 //! Tensors are row-major, and pictures have their channels last. Values are read four at a time, so most widths must be
 //! multiples of 4.

@@ -1,8 +1,9 @@
 //! A linear layer, fused with the operations around it: tensors that are added before and after, the activation, a rotary
 //! position encoding, and the gathering or scattering of patches, which makes it a strided or a transposed convolution.
 //!
-//! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU, the 64 tiles of a workgroup read
-//! their rows and columns from workgroup memory, and may multiply them in f16. On a software adapter there are no barriers.
+//! Each invocation computes a tile of 8 rows and 8 columns in registers. On a real GPU, the 64 tiles of a workgroup
+//! read their rows and columns from workgroup memory, and may multiply them in f16. On a software adapter there are no
+//! barriers.
 
 use std::fmt::Write;
 
@@ -174,8 +175,8 @@ impl Tile {
         if self.f16_products { "f16" } else { "f32" }
     }
 
-    /// The position of an invocation's tile, and the beginning of its loop over `k`, which reads a vector of each row and four
-    /// vectors of each column. The invocations work independently.
+    /// The position of an invocation's tile, and the beginning of its loop over `k`, which reads a vector of each row
+    /// and four vectors of each column. The invocations work independently.
     fn begin(self, text: &mut String) {
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
         line(format_args!(
@@ -229,8 +230,8 @@ impl Tile {
         }
     }
 
-    /// The same for a workgroup whose invocations share what they read: four vectors of each row, and the matching values of
-    /// each column, are copied to workgroup memory, and the inner loop reads these.
+    /// The same for a workgroup whose invocations share what they read: four vectors of each row, and the matching
+    /// values of each column, are copied to workgroup memory, and the inner loop reads these.
     fn begin_shared(self, text: &mut String) {
         let (rows, columns, number) = (SHARED * ROWS, SHARED * self.columns, self.number());
         let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
@@ -344,8 +345,8 @@ var<workgroup> ws: array<vec4<{number}>, {}>;
         }
     }
 
-    /// The vector `i` of a row, at the index `at`. `edges` are those of the row, which matter if patches extend beyond the
-    /// picture's edges.
+    /// The vector `i` of a row, at the index `at`. `edges` are those of the row, which matter if patches extend beyond
+    /// the picture's edges.
     fn read(self, at: &str, i: &str, edges: &str) -> String {
         match (self.layout, self.plus) {
             (Layout::Around, _) => format!("around({at}, {i}, {edges})"),
@@ -439,8 +440,8 @@ fn rotate(v: vec4<f32>, to: u32) -> vec4<f32> {
 }
 ";
 
-/// The 3x3 pixels around every second pixel of every second line never extend beyond the bottom and the right edge. `edges`
-/// says whether they extend beyond the top and the left edge.
+/// The 3x3 pixels around every second pixel of every second line never extend beyond the bottom and the right edge.
+/// `edges` says whether they extend beyond the top and the left edge.
 const AROUND: &str = "
 fn edges(row: u32) -> vec2<bool> {
   return vec2<bool>(row / info.patch_width % info.patch_height == 0u, row % info.patch_width == 0u);

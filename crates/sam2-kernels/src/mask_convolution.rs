@@ -1,7 +1,7 @@
-//! The first step of the memory encoder. A mask's logits are resized to the network's picture, converted to probabilities or
-//! bits, and scaled (`sam2.modeling.sam2_base.SAM2Base._encode_new_memory`). Then follow a 3x3 convolution of stride 2 to
-//! four channels, layer normalisation and GELU (the first layers of `sam2.modeling.memory_encoder.MaskDownSampler`). No
-//! tensor of the picture's size is ever written.
+//! The first step of the memory encoder. A mask's logits are resized to the network's picture, converted to
+//! probabilities or bits, and scaled (`sam2.modeling.sam2_base.SAM2Base._encode_new_memory`). Then follow a 3x3
+//! convolution of stride 2 to four channels, layer normalisation and GELU (the first layers of
+//! `sam2.modeling.memory_encoder.MaskDownSampler`). No tensor of the picture's size is ever written.
 
 use crate::activation::Activation;
 use crate::kernel::{Input, Kernel, entry, info, vec4};
@@ -17,9 +17,9 @@ pub struct MaskScale {
     pub bias: f32,
 }
 
-/// `logits` `[side, side]`, resized to `[size, size]` (bilinear, corners not aligned), `weight` `[3, 3, 4]` and `affine`
-/// `[3, 4]`, to `[size / 2, size / 2, 4]`. The rows of `affine` are the convolution's bias, and the weight and bias of the
-/// normalisation over the four channels, whose epsilon is `eps`. `size` is even.
+/// `logits` `[side, side]`, resized to `[size, size]` (bilinear, corners not aligned), `weight` `[3, 3, 4]` and
+/// `affine` `[3, 4]`, to `[size / 2, size / 2, 4]`. The rows of `affine` are the convolution's bias, and the weight and
+/// bias of the normalisation over the four channels, whose epsilon is `eps`. `size` is even.
 pub fn mask_convolution(side: usize, size: usize, mask: MaskScale, eps: f64) -> Kernel {
     assert!(size.is_multiple_of(2), "{size} pixels, which must be even");
     let count = size * size / 4;

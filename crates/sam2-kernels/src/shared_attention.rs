@@ -1,5 +1,5 @@
-//! Attention of a few tokens to very many on a real GPU, most of which would be idle with one invocation for each token and
-//! head. So the invocations of a workgroup divide the keys among them, and their results are combined.
+//! Attention of a few tokens to very many on a real GPU, most of which would be idle with one invocation for each token
+//! and head. So the invocations of a workgroup divide the keys among them, and their results are combined.
 
 use std::fmt::Write;
 
@@ -16,8 +16,8 @@ const LEAST_KEYS: usize = 4 * GROUP as usize;
 /// The widest head that fits workgroup memory, in values.
 const WIDEST: usize = 48;
 
-/// Whether [`shared_attention`] supports this shape and is faster than [`attention`](crate::attention()): all tokens attend
-/// to all keys, and there are few tokens and many keys.
+/// Whether [`shared_attention`] supports this shape and is faster than [`attention`](crate::attention()): all tokens
+/// attend to all keys, and there are few tokens and many keys.
 pub fn supports_shared_attention(shape: &AttentionShape) -> bool {
     let [queries, keys] = [shape.queries, shape.keys].map(|[h, w]| h * w);
     let whole = shape.window == shape.keys && !shape.pools;

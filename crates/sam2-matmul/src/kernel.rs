@@ -1,7 +1,8 @@
 //! The innermost loops: a product of rows with a packed matrix, by tiles whose sums stay in registers.
 //!
-//! For browsers it is compiled twice: as a part of the crate, and by `build.rs` as a separate module with relaxed SIMD. So it
-//! uses only `core`, and neither static data nor a stack in memory, because the second module has no memory of its own.
+//! For browsers it is compiled twice: as a part of the crate, and by `build.rs` as a separate module with relaxed SIMD.
+//! So it uses only `core`, and neither static data nor a stack in memory, because the second module has no memory of
+//! its own.
 
 /// The number of columns of a packed panel, which fit two registers of four numbers.
 pub const PANEL: usize = 8;
@@ -136,8 +137,8 @@ const ROWS: usize = if cfg!(target_feature = "relaxed-simd") {
 /// multiplications in flight, and has to wait for them. So eight rows are two such tiles, not one of six and a slow one.
 const REST: usize = 4;
 
-/// An unrolled loop of at most six iterations. Arrays with constant indices become registers, while a loop over them might
-/// keep them in memory, of which the second module has none.
+/// An unrolled loop of at most six iterations. Arrays with constant indices become registers, while a loop over them
+/// might keep them in memory, of which the second module has none.
 macro_rules! unrolled {
     ($i:ident < $n:ident $body:block) => {
         unrolled!($i $n $body 0 1 2 3 4 5)
@@ -150,8 +151,8 @@ macro_rules! unrolled {
     };
 }
 
-/// The arguments of a call. Strides are in numbers. It is passed to the second module by its address, since both modules share
-/// one memory.
+/// The arguments of a call. Strides are in numbers. It is passed to the second module by its address, since both
+/// modules share one memory.
 #[repr(C)]
 pub struct Product {
     /// The left side: `m` rows of `k` numbers.
@@ -221,8 +222,8 @@ unsafe fn rows<const C: usize>(product: &Product, column: usize) {
     }
 }
 
-/// Multiplies the rows that are left, from `a` and `out` on. It is a separate function so that browsers optimise the one above
-/// sooner. Until then, a module's first products take several times as long.
+/// Multiplies the rows that are left, from `a` and `out` on. It is a separate function so that browsers optimise the
+/// one above sooner. Until then, a module's first products take several times as long.
 #[inline(never)]
 unsafe fn last_rows<const C: usize>(
     product: &Product,
@@ -271,8 +272,8 @@ unsafe fn tile<const R: usize, const C: usize>(
         rows[r] = a.wrapping_add(r * product.a_stride);
     });
     let mut b = product.b.wrapping_add(column / PANEL * product.b_panel);
-    // One row of the panel in each iteration. In a longer iteration, compilers would move all loads to the front, where they
-    // need more registers than there are.
+    // One row of the panel in each iteration. In a longer iteration, compilers would move all loads to the front, where
+    // they need more registers than there are.
     for _ in 0..product.k {
         // SAFETY: the rows and the panel have the length `k`.
         unsafe {

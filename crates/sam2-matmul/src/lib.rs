@@ -1,13 +1,13 @@
 //! Matrix products of f32 on one thread with SIMD, for the CPU in a browser.
 //!
-//! WebAssembly's SIMD has no fused multiply-add. Relaxed SIMD has one, but not every browser accepts a module that uses it.
-//! So the innermost loops are compiled twice: into the module that uses this crate, and into a second module of a few
-//! kilobytes, which is included as bytes. If the browser accepts the second module, it is instantiated on the same memory
-//! and called instead.
+//! WebAssembly's SIMD has no fused multiply-add. Relaxed SIMD has one, but not every browser accepts a module that uses
+//! it. So the innermost loops are compiled twice: into the module that uses this crate, and into a second module of a
+//! few kilobytes, which is included as bytes. If the browser accepts the second module, it is instantiated on the same
+//! memory and called instead.
 //!
-//! This crate contains `unsafe` code: the loops work on pointers, because bounds checks would make them several times slower,
-//! and because a second module cannot be passed slices. The public interface is safe, and checks sizes once for each
-//! product.
+//! This crate contains `unsafe` code: the loops work on pointers, because bounds checks would make them several times
+//! slower, and because a second module cannot be passed slices. The public interface is safe, and checks sizes once for
+//! each product.
 
 mod kernel;
 #[cfg(target_arch = "wasm32")]
@@ -62,8 +62,8 @@ pub struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// A matrix that is not packed: `rows` rows of `columns` numbers each, which begin `stride` numbers apart. `columns` is a
-    /// multiple of 4.
+    /// A matrix that is not packed: `rows` rows of `columns` numbers each, which begin `stride` numbers apart.
+    /// `columns` is a multiple of 4.
     ///
     /// # Panics
     /// If `values` has fewer numbers, or `columns` is not a multiple of 4.
@@ -219,8 +219,8 @@ pub fn multiply(left: Rows, right: Columns, bias: Option<&Bias>) -> Vec<f32> {
     out
 }
 
-/// Computes `left` times `right`, plus `bias`, into rows of `out` that begin `stride` numbers apart. The numbers between the
-/// rows do not change. With `relu`, negative results become zero.
+/// Computes `left` times `right`, plus `bias`, into rows of `out` that begin `stride` numbers apart. The numbers
+/// between the rows do not change. With `relu`, negative results become zero.
 ///
 /// # Panics
 /// If the sizes do not match.
@@ -307,9 +307,10 @@ fn product(
         if second_module::multiply(&product) {
             continue;
         }
-        // SAFETY: the constructors of `Rows`, `Columns` and `Packed` have checked their sizes, and the size of `out` was
-        // checked above. A bias is as long as its columns, rounded up to a multiple of 8, and the part from `start` to `end`
-        // is inside `k`. The number of columns that are not packed is a multiple of 4, and packed panels have 8 columns.
+        // SAFETY: the constructors of `Rows`, `Columns` and `Packed` have checked their sizes, and the size of `out`
+        // was checked above. A bias is as long as its columns, rounded up to a multiple of 8, and the part from `start`
+        // to `end` is inside `k`. The number of columns that are not packed is a multiple of 4, and packed panels have
+        // 8 columns.
         unsafe { kernel::multiply(&product) };
     }
 }

@@ -143,8 +143,8 @@ impl Attention {
         })
     }
 
-    /// Attention of tokens `[b, n, dim]` to each other. Queries and keys are projected from `tokens + positions`, values from
-    /// `tokens`. The result is added to `residual` `[b, n, dim]`.
+    /// Attention of tokens `[b, n, dim]` to each other. Queries and keys are projected from `tokens + positions`,
+    /// values from `tokens`. The result is added to `residual` `[b, n, dim]`.
     pub fn among_tokens(
         &self,
         tokens: Tensor<3>,
@@ -154,9 +154,9 @@ impl Attention {
         self.operation.among_tokens(tokens, positions, residual)
     }
 
-    /// Attention of tokens `[b, n, dim]` to a picture. Queries are projected from `tokens + positions`, keys from the picture
-    /// plus its positions, values from the picture. The result is added to `tokens`. An implementation may compute only the
-    /// first `wanted` of the `n` tokens: `[b, wanted or n, dim]`.
+    /// Attention of tokens `[b, n, dim]` to a picture. Queries are projected from `tokens + positions`, keys from the
+    /// picture plus its positions, values from the picture. The result is added to `tokens`. An implementation may
+    /// compute only the first `wanted` of the `n` tokens: `[b, wanted or n, dim]`.
     pub fn to_picture(
         &self,
         tokens: Tensor<3>,
@@ -167,8 +167,9 @@ impl Attention {
         self.operation.to_picture(tokens, positions, picture, wanted)
     }
 
-    /// Attention of a picture to tokens `[b, n, dim]`. Queries are projected from the picture plus its positions, keys from
-    /// `tokens + positions`, values from `tokens`. The result is added to the picture and normalised: `[b, m, dim]`.
+    /// Attention of a picture to tokens `[b, n, dim]`. Queries are projected from the picture plus its positions, keys
+    /// from `tokens + positions`, values from `tokens`. The result is added to the picture and normalised: `[b, m,
+    /// dim]`.
     pub fn of_picture(
         &self,
         picture: &Picture,
@@ -179,7 +180,8 @@ impl Attention {
         self.operation.of_picture(picture, tokens, positions, norm)
     }
 
-    /// The keys and values of a picture for [`Self::to_picture`], both `[b or 1, m, internal]`, to be shared by many prompts.
+    /// The keys and values of a picture for [`Self::to_picture`], both `[b or 1, m, internal]`, to be shared by many
+    /// prompts.
     pub fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>) {
         self.operation.project_keys(picture)
     }

@@ -37,8 +37,8 @@ pub struct Hidden {
 }
 
 /// Chooses one of `masks` `[b, n, pixels]` for each prompt. With `stability`, this is the first mask if it is stable
-/// (`MaskDecoder._dynamic_multimask_via_stability`); otherwise, it is the one of the other masks with the highest predicted
-/// IoU in `ious` `[b, n]`.
+/// (`MaskDecoder._dynamic_multimask_via_stability`); otherwise, it is the one of the other masks with the highest
+/// predicted IoU in `ious` `[b, n]`.
 pub fn choose(
     implementation: &Implementation,
     masks: Tensor<3>,

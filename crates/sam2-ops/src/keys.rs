@@ -18,7 +18,8 @@ pub struct Keys {
 /// Tokens that share a kind of positions.
 #[derive(Clone, Debug)]
 pub struct KeyGroup {
-    /// Parts of the tokens, each `[rows, kv_dim]`, with the row of [`KeyPositions::temporal`] that is added to get its keys.
+    /// Parts of the tokens, each `[rows, kv_dim]`, with the row of [`KeyPositions::temporal`] that is added to get its
+    /// keys.
     pub parts: Vec<(Tensor<2>, Option<usize>)>,
     /// The positions that are added to the values to get the keys.
     pub positions: Option<KeyPositions>,

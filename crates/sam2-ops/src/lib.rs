@@ -1,13 +1,13 @@
-//! The operations of the networks. Each operation has one public signature, documented with its formula, shapes and source,
-//! and three implementations:
+//! The operations of the networks. Each operation has one public signature, documented with its formula, shapes and
+//! source, and three implementations:
 //!
 //! - *portable*: plain burn, which is differentiable and runs on every backend. The others are tested against it;
-//! - *cpu* (feature `cpu`): in place on the memory of burn's CPU backend, with matrix products by `sam2-matmul` where packed
-//!   weights are faster;
+//! - *cpu* (feature `cpu`): in place on the memory of burn's CPU backend, with matrix products by `sam2-matmul` where
+//!   packed weights are faster;
 //! - *gpu* (feature `gpu`): the kernels of `sam2-kernels`.
 //!
-//! The implementation is a value, [`Implementation`], that is made once when a model is loaded. An operation with parameters
-//! is *prepared* when it is loaded: the implementation arranges the official parameters for its device.
+//! The implementation is a value, [`Implementation`], that is made once when a model is loaded. An operation with
+//! parameters is *prepared* when it is loaded: the implementation arranges the official parameters for its device.
 
 mod activation;
 mod attention;

@@ -104,7 +104,8 @@ impl Linear {
         self.forward_with(x, LinearOptions::default())
     }
 
-    /// `[..., input]` to `[..., output]`, added to `residual` `[..., output]`. The first dimensions of `residual` may be 1.
+    /// `[..., input]` to `[..., output]`, added to `residual` `[..., output]`. The first dimensions of `residual` may
+    /// be 1.
     pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
         let residual = Some(Residual::Rows(rows(residual)));
         self.forward_with(

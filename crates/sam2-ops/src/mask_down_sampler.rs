@@ -43,10 +43,11 @@ pub struct StridedConvParameters {
 pub struct MaskForMemory {
     /// Logits `[1, s, s]`.
     pub low_res_masks: Tensor<3>,
-    /// Side of the network's pictures, to which the logits are resized bilinearly. It is 16 times the side of the features.
+    /// Side of the network's pictures, to which the logits are resized bilinearly. It is 16 times the side of the
+    /// features.
     pub image_size: usize,
-    /// Whether the mask is 1 where the resized logits are positive, and else 0. This is for masks that a user prompted. If
-    /// not, the mask is the sigmoid of the logits.
+    /// Whether the mask is 1 where the resized logits are positive, and else 0. This is for masks that a user prompted.
+    /// If not, the mask is the sigmoid of the logits.
     pub binarize: bool,
     /// `sigmoid_scale_for_mem_enc`, by which the mask is multiplied.
     pub scale: f32,

@@ -28,7 +28,8 @@ pub struct MlpParameters {
 
 /// An [`Mlp`] as an implementation has prepared it.
 pub trait MlpOperation: std::fmt::Debug + Send + Sync {
-    /// `[n, input]` to `[n, output]`. `last` applies to the last layer, after its output has been multiplied by the factors.
+    /// `[n, input]` to `[n, output]`. `last` applies to the last layer, after its output has been multiplied by the
+    /// factors.
     fn forward(&self, x: Tensor<2>, last: LinearOptions) -> Tensor<2>;
 }
 
@@ -157,8 +158,8 @@ pub trait GroupedMlpOperation: std::fmt::Debug + Send + Sync {
 }
 
 impl GroupedMlp {
-    /// Takes `0.layers.0`, `0.layers.1`, … to the last layer of group `count - 1`. `widths` are those of the input, of each
-    /// hidden layer and of the output.
+    /// Takes `0.layers.0`, `0.layers.1`, … to the last layer of group `count - 1`. `widths` are those of the input, of
+    /// each hidden layer and of the output.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.

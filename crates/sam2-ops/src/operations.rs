@@ -64,7 +64,8 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
         padding: Tensor<1>,
         attention: WindowedAttention,
     ) -> Tensor<4>;
-    /// Max pooling of kernel and stride 2 (`nn.MaxPool2d(2)`): `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are even.
+    /// Max pooling of kernel and stride 2 (`nn.MaxPool2d(2)`): `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are
+    /// even.
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4>;
     /// Concatenates two or more matrices `[rows, c]` of the same width along the rows.
     fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
@@ -82,8 +83,9 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     fn pick(&self, values: Tensor<3>, choice: Option<&Choice>, hidden: Option<Hidden>) -> Tensor<2> {
         portable::pick(values, choice, hidden)
     }
-    /// Adds `absent` `[c]` to a memory `[n, c]` if `score` `[1]` is not positive, and rounds the result to bfloat16, in which
-    /// the official predictor keeps memories (`SAM2VideoPredictor._run_single_frame_inference`). The result is f32.
+    /// Adds `absent` `[c]` to a memory `[n, c]` if `score` `[1]` is not positive, and rounds the result to bfloat16, in
+    /// which the official predictor keeps memories (`SAM2VideoPredictor._run_single_frame_inference`). The result is
+    /// f32.
     fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
         portable::finish_memory(memory, absent, score)
     }
@@ -102,8 +104,8 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
         work(x)
     }
 
-    /// Runs `work` in a mode that compiles its kernels but computes nothing. An implementation that compiles no kernels does
-    /// not run `work`.
+    /// Runs `work` in a mode that compiles its kernels but computes nothing. An implementation that compiles no kernels
+    /// does not run `work`.
     fn warm_up(&self, _work: &mut dyn FnMut()) {}
     /// In [`Self::warm_up`]: compiles the kernels for reading back a tensor `[a, b]`.
     fn before_reading_matrix(&self, _x: Tensor<2>) {}

@@ -60,8 +60,8 @@ impl OutputUpscaling {
         })
     }
 
-    /// Computes the masks from `src` `[b, h, w, d]`, the finer levels `feat_s1` `[1, 2h, 2w, d/4]` and `feat_s0` `[1, 4h, 4w, d/8]`,
-    /// and `hyper_in` `[b, n, d/8]`: logits `[b, n, 16 h w]`.
+    /// Computes the masks from `src` `[b, h, w, d]`, the finer levels `feat_s1` `[1, 2h, 2w, d/4]` and `feat_s0` `[1,
+    /// 4h, 4w, d/8]`, and `hyper_in` `[b, n, d/8]`: logits `[b, n, 16 h w]`.
     pub fn masks(
         &self,
         src: Tensor<4>,

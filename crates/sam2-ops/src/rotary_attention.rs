@@ -23,8 +23,8 @@ pub struct RotaryAttentionParameters {
     pub v_proj: LinearParameters,
     /// `[dim, dim]`.
     pub out_proj: LinearParameters,
-    /// `[side², dim]`: for each position, a cosine and a sine for every two neighbouring channels, first for x, then for y
-    /// ([`RotaryPositions::table`]).
+    /// `[side², dim]`: for each position, a cosine and a sine for every two neighbouring channels, first for x, then
+    /// for y ([`RotaryPositions::table`]).
     pub table: Parameter<2>,
 }
 
@@ -51,8 +51,8 @@ impl RotaryPositions {
         weights.table([self.side * self.side, self.dim], || self.table())
     }
 
-    /// The rotation of every position, row by row (`compute_axial_cis`): `[side², dim]`, a cosine and a sine for every two
-    /// channels. There are `dim / 4` frequencies; the first half of the channels rotates by x, the second by y.
+    /// The rotation of every position, row by row (`compute_axial_cis`): `[side², dim]`, a cosine and a sine for every
+    /// two channels. There are `dim / 4` frequencies; the first half of the channels rotates by x, the second by y.
     pub fn table(&self) -> Vec<f32> {
         let Self { side, dim, theta } = *self;
         let quarter = dim / 4;

@@ -126,7 +126,8 @@ impl<T: ?Sized> std::ops::Deref for Prepared<T> {
 pub struct TrackedParameter {
     /// The parameter's official name.
     pub name: String,
-    /// The parameter as it was loaded, flattened: `[n]`. Its gradient is that of the official parameter, in the same order.
+    /// The parameter as it was loaded, flattened: `[n]`. Its gradient is that of the official parameter, in the same
+    /// order.
     pub value: Tensor<1>,
 }
 
@@ -204,8 +205,8 @@ impl<'a> Weights<'a> {
         self.take(name, shape, false)
     }
 
-    /// Takes the matrix `name` of a linear layer, `[output, input]`, or of a convolution, `[output, input, kernel, kernel]`.
-    /// It stays f16 if the source keeps it so and the implementation supports it, which halves the memory.
+    /// Takes the matrix `name` of a linear layer, `[output, input]`, or of a convolution, `[output, input, kernel,
+    /// kernel]`. It stays f16 if the source keeps it so and the implementation supports it, which halves the memory.
     ///
     /// # Errors
     /// The errors of [`TensorSource::take`].
@@ -254,8 +255,8 @@ impl<'a> Weights<'a> {
         Ok(Parameter::new(value.reshape(shape)))
     }
 
-    /// Takes the values of the parameter `name`, row-major, for computations on the host. They are zeros while parameters are
-    /// only listed.
+    /// Takes the values of the parameter `name`, row-major, for computations on the host. They are zeros while
+    /// parameters are only listed.
     ///
     /// # Errors
     /// The errors of [`TensorSource::take`].

@@ -15,10 +15,11 @@ pub struct WindowedAttention {
     pub pools: bool,
 }
 
-/// `softmax(q kᵀ / √(c / heads)) v` for each window and head. `qkv` is `[b, h, w, 3c]`: the queries of all heads, then the
-/// keys, then the values. Windows that extend beyond the bottom or right edge attend to padding there, as in the official
-/// code (`window_partition`). The official code pads with zeros before the projection to `qkv`, so the padding here is the
-/// projection's bias `padding` `[3c]`. The result is `[b, h, w, c]`, or `[b, h/2, w/2, c]` if queries are pooled.
+/// `softmax(q kᵀ / √(c / heads)) v` for each window and head. `qkv` is `[b, h, w, 3c]`: the queries of all heads, then
+/// the keys, then the values. Windows that extend beyond the bottom or right edge attend to padding there, as in the
+/// official code (`window_partition`). The official code pads with zeros before the projection to `qkv`, so the padding
+/// here is the projection's bias `padding` `[3c]`. The result is `[b, h, w, c]`, or `[b, h/2, w/2, c]` if queries are
+/// pooled.
 pub fn windowed_attention(
     implementation: &Implementation,
     qkv: Tensor<4>,

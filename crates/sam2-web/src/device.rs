@@ -1,4 +1,5 @@
-//! The device that computes a model. Each model has its own, so that an error on one device does not affect another model.
+//! The device that computes a model. Each model has its own, so that an error on one device does not affect another
+//! model.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -55,16 +56,16 @@ impl Device {
         self.opened.f16_products()
     }
 
-    /// Compiles a model's kernels while its file is still being downloaded. `beginning` is the file's beginning, up to the
-    /// end of its safetensors header. Resolves to whether kernels were compiled.
+    /// Compiles a model's kernels while its file is still being downloaded. `beginning` is the file's beginning, up to
+    /// the end of its safetensors header. Resolves to whether kernels were compiled.
     #[wasm_bindgen(js_name = warmUp, unchecked_return_type = "Promise<boolean>")]
     pub fn warm_up(&self, beginning: Vec<u8>) -> Promise {
         let opened = self.opened.clone();
         promise(async move { Ok(opened.warm_up(beginning).into()) })
     }
 
-    /// Resolves to an error when the device can no longer compute: `DEVICE_LOST`, or `OUT_OF_MEMORY` if that is the cause.
-    /// Resolves to `undefined` if the device and everything on it is freed before that.
+    /// Resolves to an error when the device can no longer compute: `DEVICE_LOST`, or `OUT_OF_MEMORY` if that is the
+    /// cause. Resolves to `undefined` if the device and everything on it is freed before that.
     #[wasm_bindgen(unchecked_return_type = "Promise<Error | undefined>")]
     pub fn fault(&self) -> Promise {
         let fault = self.opened.fault();
@@ -73,8 +74,8 @@ impl Device {
 }
 
 impl Opened {
-    /// Runs `work` on this device. It fails if the device reports an error meanwhile, which is then taken for the cause of an
-    /// error of `work` too.
+    /// Runs `work` on this device. It fails if the device reports an error meanwhile, which is then taken for the cause
+    /// of an error of `work` too.
     ///
     /// # Errors
     /// The errors of `work`, and `DEVICE_LOST`, `OUT_OF_MEMORY` or `INTERNAL`.
@@ -204,7 +205,8 @@ mod webgpu {
             self.f16_products
         }
 
-        /// Compiles the kernels for the model whose file begins with `beginning`, if the configuration can be read from it.
+        /// Compiles the kernels for the model whose file begins with `beginning`, if the configuration can be read from
+        /// it.
         pub fn warm_up(&self, beginning: Vec<u8>) -> bool {
             let Some((config, dtypes)) = Checkpoint::outline(beginning) else {
                 return false;

@@ -27,8 +27,8 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// Calls `handler(message)` once if the module panics. After that, none of the pending promises will settle, so the caller
-/// must reject them and load the module again.
+/// Calls `handler(message)` once if the module panics. After that, none of the pending promises will settle, so the
+/// caller must reject them and load the module again.
 #[wasm_bindgen(js_name = setPanicHandler)]
 pub fn set_panic_handler(handler: js_sys::Function) {
     /// A function that is `Send + Sync`, as the hook must be. There is only one thread.

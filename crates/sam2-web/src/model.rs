@@ -30,7 +30,8 @@ pub struct Model {
 
 /// The memory, which only video needs.
 enum Memory {
-    /// The tensors as in the file. They are only loaded for the first video, so that a page with pictures only need not wait.
+    /// The tensors as in the file. They are only loaded for the first video, so that a page with pictures only need not
+    /// wait.
     Stored(Checkpoint),
     /// The whole network, which shares the weights of the image model.
     Loaded(Arc<VideoModel>),
@@ -52,10 +53,10 @@ impl Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Loads the bytes of a weights file (safetensors or PyTorch) onto a device, which belongs to the model from then on.
-    /// `config` is the name of a variant or the official configuration as JSON; without it, the configuration comes from
-    /// the file or its tensors. `imageSize` is the side, in pixels, of the square to which pictures are resized, if not the
-    /// configuration's. Resolves to a `Model`.
+    /// Loads the bytes of a weights file (safetensors or PyTorch) onto a device, which belongs to the model from then
+    /// on. `config` is the name of a variant or the official configuration as JSON; without it, the configuration comes
+    /// from the file or its tensors. `imageSize` is the side, in pixels, of the square to which pictures are resized,
+    /// if not the configuration's. Resolves to a `Model`.
     ///
     /// Rejects with `WEIGHTS_…`, `DEVICE_LOST` or `OUT_OF_MEMORY`.
     #[wasm_bindgen(unchecked_return_type = "Promise<Model>")]
@@ -155,8 +156,8 @@ impl Model {
 
     /// Opens a video with frames of this size. The frame count of a stream is `undefined`.
     ///
-    /// Throws `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`, or `WEIGHTS_MISMATCH` if the weights are for pictures
-    /// only.
+    /// Throws `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`, or `WEIGHTS_MISMATCH` if the weights are for
+    /// pictures only.
     #[wasm_bindgen(js_name = openVideo)]
     pub fn open_video(
         &self,
@@ -198,8 +199,8 @@ impl Embedding {
         self.image.height()
     }
 
-    /// Predicts the masks of many prompts, in their order, which is faster than one prompt at a time. The masks' holes and
-    /// islands of at most the given numbers of low-resolution pixels are filled and removed.
+    /// Predicts the masks of many prompts, in their order, which is faster than one prompt at a time. The masks' holes
+    /// and islands of at most the given numbers of low-resolution pixels are filled and removed.
     ///
     /// Rejects with `INVALID_PROMPT`, `DEVICE_LOST` or `OUT_OF_MEMORY`. Nothing is predicted then.
     #[wasm_bindgen(js_name = predictBatch, unchecked_return_type = "Promise<WasmPrediction[]>")]
@@ -230,8 +231,8 @@ impl Embedding {
     }
 }
 
-/// The configuration that was given as the name of a variant or as JSON, or else the file's own, with `image_size` if that
-/// was given.
+/// The configuration that was given as the name of a variant or as JSON, or else the file's own, with `image_size` if
+/// that was given.
 fn configuration(
     checkpoint: &Checkpoint,
     given: Option<&str>,

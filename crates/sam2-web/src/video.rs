@@ -208,7 +208,8 @@ impl Video {
 
     /// Tracks all objects to the current frame. Resolves to their masks.
     ///
-    /// Rejects with `INVALID_PROMPT` if an object has no prompts or if there are no objects, and with the codes of `prompt`.
+    /// Rejects with `INVALID_PROMPT` if an object has no prompts or if there are no objects, and with the codes of
+    /// `prompt`.
     #[wasm_bindgen(unchecked_return_type = "Promise<WasmFrameMasks>")]
     pub fn track(&self, frame: usize, backward: bool) -> Promise {
         self.work(async move |mut session| {

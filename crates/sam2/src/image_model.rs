@@ -29,8 +29,8 @@ impl ImageModel {
     /// Builds the network from the tensors of `source`. It is computed by `implementation`.
     ///
     /// # Errors
-    /// The configuration cannot be run, a tensor is missing or has another shape, or the implementation does not support a
-    /// width of the network.
+    /// The configuration cannot be run, a tensor is missing or has another shape, or the implementation does not
+    /// support a width of the network.
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
@@ -89,8 +89,8 @@ impl ImageModel {
         }
     }
 
-    /// Decodes a batch of prompts on one picture. `sparse` is `[b, n, d]` from [`PromptEncoder::sparse`], and `mask` is mask
-    /// logits `[b, s/4, s/4]`; either may be `None`.
+    /// Decodes a batch of prompts on one picture. `sparse` is `[b, n, d]` from [`PromptEncoder::sparse`], and `mask` is
+    /// mask logits `[b, s/4, s/4]`; either may be `None`.
     pub fn decode(
         &self,
         image: &ImageFeatures,

@@ -38,8 +38,8 @@ pub fn position_embedding_sine(h: usize, w: usize, channels: usize) -> Vec<f32> 
     values
 }
 
-/// `PositionEmbeddingRandom._pe_encoding` of a point: x and y in [0, 1] to `d` values, `d / 2` sines, then as many cosines.
-/// `gaussian` is `positional_encoding_gaussian_matrix`, `[2, d/2]`.
+/// `PositionEmbeddingRandom._pe_encoding` of a point: x and y in [0, 1] to `d` values, `d / 2` sines, then as many
+/// cosines. `gaussian` is `positional_encoding_gaussian_matrix`, `[2, d/2]`.
 pub(crate) fn position_embedding_random([x, y]: [f32; 2], gaussian: &[f32]) -> Vec<f32> {
     let (of_x, of_y) = gaussian.split_at(gaussian.len() / 2);
     let (x, y) = (2.0 * x - 1.0, 2.0 * y - 1.0);

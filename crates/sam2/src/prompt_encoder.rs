@@ -138,7 +138,8 @@ impl PromptEncoder {
         Tensor::from_data(sparse, self.implementation.device())
     }
 
-    /// The dense embedding: `[b, h, w, d]` of mask logits `[b, 4h, 4w]`, or `no_mask_embed` `[1, 1, 1, d]` without a mask.
+    /// The dense embedding: `[b, h, w, d]` of mask logits `[b, 4h, 4w]`, or `no_mask_embed` `[1, 1, 1, d]` without a
+    /// mask.
     pub fn dense(&self, mask: Option<Tensor<3>>) -> Tensor<4> {
         match mask {
             Some(mask) => self.mask_downscaling.forward(mask.unsqueeze_dim(3)),

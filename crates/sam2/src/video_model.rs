@@ -1,6 +1,6 @@
-//! The whole network, with the memory (`sam2.modeling.sam2_base.SAM2Base`): the steps of `track_step` for one object on one
-//! frame. These are conditioning on the memory, the SAM heads, and encoding a new memory. The caller chooses the memories
-//! ([`crate::memory::recall`]).
+//! The whole network, with the memory (`sam2.modeling.sam2_base.SAM2Base`): the steps of `track_step` for one object on
+//! one frame. These are conditioning on the memory, the SAM heads, and encoding a new memory. The caller chooses the
+//! memories ([`crate::memory::recall`]).
 
 use std::sync::Arc;
 
@@ -162,9 +162,9 @@ impl VideoModel {
     }
 
     /// The prompt encoder and the mask decoder (`_forward_sam_heads`). `backbone_features` come from
-    /// [`Self::prepare_memory_conditioned_features`] or [`ImageModel::without_memory`]. `points` are in pixels of the resized
-    /// picture, and there are none on a frame that is only tracked. `mask` are the logits `[1, s/4, s/4]` of an earlier
-    /// prediction.
+    /// [`Self::prepare_memory_conditioned_features`] or [`ImageModel::without_memory`]. `points` are in pixels of the
+    /// resized picture, and there are none on a frame that is only tracked. `mask` are the logits `[1, s/4, s/4]` of an
+    /// earlier prediction.
     pub fn forward_sam_heads(
         &self,
         backbone_features: &ImageFeatures,
@@ -208,8 +208,8 @@ impl VideoModel {
             (low_res_masks.clone().unsqueeze_dim(1), best.ious())
         };
 
-        // Extract object pointer from the SAM output token (with occlusion handling). Without `multimask_output` it is the
-        // single mask's token, even if a candidate replaced that mask.
+        // Extract object pointer from the SAM output token (with occlusion handling). Without `multimask_output` it is
+        // the single mask's token, even if a candidate replaced that mask.
         let best_token = multimask_output.then_some(&best);
         let sam_output_token = pick(implementation, output.mask_tokens_out, best_token, None);
         let obj_ptr = self.obj_ptr_proj.forward(sam_output_token).unsqueeze_dim(1);
@@ -351,8 +351,8 @@ impl VideoModel {
         obj_ptr_tpos_proj.forward(Tensor::from_data(TensorData::new(values, [count, dim]), device))
     }
 
-    /// Encodes a frame and an object's mask into a memory `[1, hw, mem_dim]` (`_encode_new_memory`). `embedding`
-    /// `[1, h, w, d]` is not conditioned on memories, `low_res_masks` are logits `[1, s/4, s/4]`, `object_score_logits` is
+    /// Encodes a frame and an object's mask into a memory `[1, hw, mem_dim]` (`_encode_new_memory`). `embedding` `[1,
+    /// h, w, d]` is not conditioned on memories, `low_res_masks` are logits `[1, s/4, s/4]`, `object_score_logits` is
     /// `[1, 1]`, and `binarize` is for masks that a user prompted.
     pub fn encode_new_memory(
         &self,

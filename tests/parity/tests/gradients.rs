@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 /// In parts of each gradient's greatest value.
 const LIMIT: f64 = 1e-3;
-/// Keys' biases have no gradient, as a softmax does not see them: what there is of them is rounding, and smaller than this
-/// part of the greatest of all gradients.
+/// Keys' biases have no gradient, as a softmax does not see them: what there is of them is rounding, and smaller than
+/// this part of the greatest of all gradients.
 const ROUNDING: f64 = 1e-6;
 /// Of the inputs' streams.
 const SEED: u64 = 11;

@@ -28,7 +28,8 @@ pub struct Args {
     /// video/<source>/<clip>/<frame>.jpg and .png
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// A JSON object of the ids to measure by folder, {"images/<source>": ["<id>", …]}, or by video/<source>; all by default
+    /// A JSON object of the ids to measure by folder, {"images/<source>": ["<id>", …]}, or by video/<source>; all by
+    /// default
     #[arg(long, value_name = "FILE.json")]
     split: Option<PathBuf>,
     /// The prompt for each instance

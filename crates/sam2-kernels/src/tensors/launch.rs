@@ -117,12 +117,12 @@ impl CubeKernel for Source {
     }
 }
 
-/// The contents of outputs before they are written, under test. They can be taken neither for zeros nor for the output of an
-/// earlier kernel.
+/// The contents of outputs before they are written, under test. They can be taken neither for zeros nor for the output
+/// of an earlier kernel.
 #[cfg(feature = "poison")]
 mod poison {
-    /// NaN, and numbers of both signs that a maximum or an activation cannot hide. Since there are three, and the number of
-    /// channels is a multiple of four, every channel gets different ones in different rows.
+    /// NaN, and numbers of both signs that a maximum or an activation cannot hide. Since there are three, and the
+    /// number of channels is a multiple of four, every channel gets different ones in different rows.
     const NOISE: [f32; 3] = [f32::NAN, 3e30, -3e30];
 
     /// The bytes of `length` values.

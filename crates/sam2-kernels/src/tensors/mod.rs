@@ -1,7 +1,7 @@
 //! The kernels as functions of burn's tensors. Other operations that layers need, such as reshaping, are burn's.
 //!
-//! Tensors are f32, unless the documentation says otherwise, and are copied first if they are not contiguous. The [`Adapter`]
-//! is that of the tensors' device, and decides between the variants of a kernel.
+//! Tensors are f32, unless the documentation says otherwise, and are copied first if they are not contiguous. The
+//! [`Adapter`] is that of the tensors' device, and decides between the variants of a kernel.
 //!
 //! # Panics
 //! All of these functions panic if a tensor is not on a `wgpu` device, has another number format, or has a width that the
@@ -30,8 +30,8 @@ pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_primitive::<Cube>(raw_of(x, MATRIX))
 }
 
-/// Launches the kernel that burn launches before it reads back a tensor that is not contiguous. In a [`DryRun`] this compiles
-/// it.
+/// Launches the kernel that burn launches before it reads back a tensor that is not contiguous. In a [`DryRun`] this
+/// compiles it.
 pub fn before_reading<const D: usize>(x: Tensor<D>) {
     into_contiguous_aligned(x.try_into_primitive::<Cube>().expect("a tensor on a GPU"));
 }
@@ -49,8 +49,8 @@ pub enum Residual {
 /// A rotary position encoding of a linear layer's output (Su et al., "RoFormer", 2021).
 #[derive(Clone, Debug)]
 pub struct Rotary {
-    /// `[p, n]`: the cosine and sine of an angle for every two neighbouring values of the output, which are rotated by it like
-    /// a point. Row `i` of the output uses row `i` modulo `p`.
+    /// `[p, n]`: the cosine and sine of an angle for every two neighbouring values of the output, which are rotated by
+    /// it like a point. Row `i` of the output uses row `i` modulo `p`.
     pub table: Tensor<2>,
     /// The number of the output's first rows that are rotated.
     pub rows: usize,
@@ -69,8 +69,8 @@ pub struct LinearOptions {
     pub rotary: Option<Rotary>,
     /// The layout of rows in the input or the output.
     pub patches: Patches,
-    /// The number of matrices and of biases, which are stored one after another. Row `i` uses number `i` modulo this number. 0
-    /// means 1.
+    /// The number of matrices and of biases, which are stored one after another. Row `i` uses number `i` modulo this
+    /// number. 0 means 1.
     pub groups: usize,
 }
 
@@ -135,8 +135,8 @@ pub fn linear<const D: usize>(
     launch(crate::linear(shape, adapter.class), inputs, [rows, n])
 }
 
-/// activation((x - mean) / √(variance + eps) · weight + bias) over the last dimension: `x` `[..., c]`, `weight` and `bias`
-/// `[c]`, to the shape of `x`. `c` is a multiple of 4.
+/// activation((x - mean) / √(variance + eps) · weight + bias) over the last dimension: `x` `[..., c]`, `weight` and
+/// `bias` `[c]`, to the shape of `x`. `c` is a multiple of 4.
 ///
 /// This is `torch.nn.LayerNorm`, or on channels-last pictures `sam2.modeling.sam2_utils.LayerNorm2d`.
 pub fn layer_norm<const D: usize>(
@@ -197,16 +197,16 @@ pub fn attention(
     launch(kernel, inputs, [shape.batch * queries, shape.heads * shape.width])
 }
 
-/// The maximum of each 2x2 pixels (`sam2.modeling.backbones.hieradet.do_pool`): `x` `[b, h, w, c]` to `[b, h/2, w/2, c]`. `h`
-/// and `w` are even, and `c` is a multiple of 4.
+/// The maximum of each 2x2 pixels (`sam2.modeling.backbones.hieradet.do_pool`): `x` `[b, h, w, c]` to `[b, h/2, w/2,
+/// c]`. `h` and `w` are even, and `c` is a multiple of 4.
 pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     let dims = x.dims();
     let [b, h, w, c] = dims;
     launch(crate::max_pool(dims), vec![raw(x)], [b, h / 2, w / 2, c])
 }
 
-/// hyper pixelsᵀ: the product of each mask token's weights `hyper` `[b, 4, c]` with each pixel's features `pixels`
-/// `[b, p, c]`, to logits `[b, 4, p]` (the last product of `sam2.modeling.sam.mask_decoder.MaskDecoder.predict_masks`). `c`
+/// hyper pixelsᵀ: the product of each mask token's weights `hyper` `[b, 4, c]` with each pixel's features `pixels` `[b,
+/// p, c]`, to logits `[b, 4, p]` (the last product of `sam2.modeling.sam.mask_decoder.MaskDecoder.predict_masks`). `c`
 /// is a multiple of 4.
 pub fn mask_product(hyper: Tensor<3>, pixels: Tensor<3>) -> Tensor<3> {
     let [b, p, c] = pixels.dims();
@@ -217,15 +217,15 @@ pub fn mask_product(hyper: Tensor<3>, pixels: Tensor<3>) -> Tensor<3> {
     )
 }
 
-/// Whether [`patch_embed`] supports a picture of this height and width, and `c` channels. The height must be a multiple of 4,
-/// the width of 16, and the channels of 8.
+/// Whether [`patch_embed`] supports a picture of this height and width, and `c` channels. The height must be a multiple
+/// of 4, the width of 16, and the channels of 8.
 pub fn supports_patch_embed([h, w]: [usize; 2], c: usize) -> bool {
     h.is_multiple_of(4) && w.is_multiple_of(16) && c.is_multiple_of(8)
 }
 
-/// A 7x7 convolution of stride 4 and padding 3: pictures `[b, 3, h, w]` by `weight` `[3 * 7 * 7, c]` and `bias` `[c]` to
-/// tokens `[b, h/4, w/4, c]`, to which `position` `[1, h/4, w/4, c]` is added. [`supports_patch_embed`] says which sizes are
-/// supported. This is `sam2.modeling.backbones.utils.PatchEmbed`.
+/// A 7x7 convolution of stride 4 and padding 3: pictures `[b, 3, h, w]` by `weight` `[3 * 7 * 7, c]` and `bias` `[c]`
+/// to tokens `[b, h/4, w/4, c]`, to which `position` `[1, h/4, w/4, c]` is added. [`supports_patch_embed`] says which
+/// sizes are supported. This is `sam2.modeling.backbones.utils.PatchEmbed`.
 pub fn patch_embed(
     picture: Tensor<4>,
     weight: &Tensor<2>,
@@ -243,8 +243,9 @@ pub fn patch_embed(
     launch(crate::patch_embed([b, h, w], c), inputs, [b, h / 4, w / 4, c])
 }
 
-/// softmax(q kᵀ) v of one head: `q` `[n, d]`, already scaled by 1 / √d, `k` `[m, d]` and `v` `[m, e]`, to `[n, e]`. `d` and
-/// `e` are multiples of 4. This is the attention of `sam2.modeling.sam.transformer.RoPEAttention`, between its projections.
+/// softmax(q kᵀ) v of one head: `q` `[n, d]`, already scaled by 1 / √d, `k` `[m, d]` and `v` `[m, e]`, to `[n, e]`. `d`
+/// and `e` are multiples of 4. This is the attention of `sam2.modeling.sam.transformer.RoPEAttention`, between its
+/// projections.
 pub fn wide_attention(adapter: Adapter, q: Tensor<2>, k: Tensor<2>, v: Tensor<2>) -> Tensor<2> {
     let ([n, d], [m, e]) = (q.dims(), v.dims());
     let kernel = crate::wide_attention([n, m], d, e, adapter.class);
@@ -281,9 +282,9 @@ pub fn mask_convolution(
     launch(kernel, inputs, [1, size / 2, size / 2, 4])
 }
 
-/// The last step of encoding a memory: `x` `[rows, c]`, plus `absent` `[c]` if the object score logit `score` `[1]` is not
-/// positive, is rounded to bfloat16, in which `sam2.sam2_video_predictor` keeps memories. The result is f32, `[rows, c]`.
-/// `c` is a multiple of 4.
+/// The last step of encoding a memory: `x` `[rows, c]`, plus `absent` `[c]` if the object score logit `score` `[1]` is
+/// not positive, is rounded to bfloat16, in which `sam2.sam2_video_predictor` keeps memories. The result is f32,
+/// `[rows, c]`. `c` is a multiple of 4.
 pub fn finish_memory(x: Tensor<2>, absent: Tensor<1>, score: Tensor<1>) -> Tensor<2> {
     let [rows, c] = x.dims();
     let kernel = crate::finish_memory(rows, c);
@@ -308,8 +309,9 @@ pub struct Positions {
     pub temporal: Tensor<2>,
 }
 
-/// Joins all parts of all groups, with their position encodings added: `[sum of rows, c]`. There is at least one part, and
-/// `c` is a multiple of 4. This is the memory bank of `sam2.modeling.sam2_base.SAM2Base._prepare_memory_conditioned_features`.
+/// Joins all parts of all groups, with their position encodings added: `[sum of rows, c]`. There is at least one part,
+/// and `c` is a multiple of 4. This is the memory bank of
+/// `sam2.modeling.sam2_base.SAM2Base._prepare_memory_conditioned_features`.
 pub fn join(groups: &[Joined]) -> Tensor<2> {
     let parts = || groups.iter().flat_map(|group| &group.parts);
     let rows = parts().map(|(part, _)| part.dims()[0]).sum();
@@ -340,10 +342,10 @@ pub fn join(groups: &[Joined]) -> Tensor<2> {
     Tensor::from_primitive::<Cube>(out)
 }
 
-/// Chooses one of `masks` `[b, 4, pixels]` for each prompt: its index and its predicted IoU, `[b, 2]`. With `stable`, which
-/// is `(delta, threshold)`, the first mask is chosen if it is stable: if the area of its logits above `delta` is at least
-/// `threshold` times that above `-delta`. Otherwise, the one of the other three with the best predicted IoU in `ious`
-/// `[b, 4]` is chosen (`sam2.modeling.sam.mask_decoder.MaskDecoder._dynamic_multimask_via_stability`).
+/// Chooses one of `masks` `[b, 4, pixels]` for each prompt: its index and its predicted IoU, `[b, 2]`. With `stable`,
+/// which is `(delta, threshold)`, the first mask is chosen if it is stable: if the area of its logits above `delta` is
+/// at least `threshold` times that above `-delta`. Otherwise, the one of the other three with the best predicted IoU in
+/// `ious` `[b, 4]` is chosen (`sam2.modeling.sam.mask_decoder.MaskDecoder._dynamic_multimask_via_stability`).
 pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) -> Tensor<2> {
     let [b, count, pixels] = masks.dims();
     let mut inputs = vec![raw(ious)];
@@ -355,9 +357,9 @@ pub fn choose(masks: &Tensor<3>, ious: Tensor<2>, stable: Option<(f32, f32)>) ->
     launch(kernel, inputs, [b, 2])
 }
 
-/// Takes one of `values` `[b, count, p]` for each prompt: the one in `choices`, the result of [`choose`], or the first one
-/// without them: `[b, p]`. `hidden` is scores `[b, 1]` and values `[q]`: if a prompt's score is not positive, value `i` is
-/// replaced by value `i` modulo `q` of these.
+/// Takes one of `values` `[b, count, p]` for each prompt: the one in `choices`, the result of [`choose`], or the first
+/// one without them: `[b, p]`. `hidden` is scores `[b, 1]` and values `[q]`: if a prompt's score is not positive, value
+/// `i` is replaced by value `i` modulo `q` of these.
 pub fn pick(
     values: Tensor<3>,
     choices: Option<Tensor<2>>,

@@ -1,6 +1,6 @@
-//! Attention between a few tokens and the many pixels of a picture, by packed products. Instead of projecting the pixels, it
-//! multiplies the tokens with the transposed projection: q·(x W) = (q Wᵀ)·x. Many small products, head by head, become two
-//! large ones. With no more than `internal / heads` tokens, they are also fewer operations.
+//! Attention between a few tokens and the many pixels of a picture, by packed products. Instead of projecting the
+//! pixels, it multiplies the tokens with the transposed projection: q·(x W) = (q Wᵀ)·x. Many small products, head by
+//! head, become two large ones. With no more than `internal / heads` tokens, they are also fewer operations.
 
 use burn::tensor::{Tensor, TensorData};
 use sam2_matmul::{Bias, PANEL, Packed, Rows, multiply_into};
@@ -69,8 +69,8 @@ pub fn tokens_to_pixels(
     Tensor::from_data(TensorData::new(out, [b, n, internal]), &device)
 }
 
-/// Attention of pixels to keys and values `[b, n, internal]`. The result is projected, added to `image` `[b or 1, m, dim]`
-/// and normalised: `[b, m, dim]`.
+/// Attention of pixels to keys and values `[b, n, internal]`. The result is projected, added to `image` `[b or 1, m,
+/// dim]` and normalised: `[b, m, dim]`.
 pub fn pixels_to_tokens(
     pixels: Pixels,
     [k, v]: [Tensor<3>; 2],

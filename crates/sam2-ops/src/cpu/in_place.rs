@@ -5,8 +5,8 @@ use burn::tensor::{Tensor, TensorData};
 use super::math::{gelu_values, larger};
 use crate::{Activation, portable};
 
-/// Applies `work` to the values of a tensor, in whole rows of `row` numbers. The values are changed in place unless they are
-/// shared.
+/// Applies `work` to the values of a tensor, in whole rows of `row` numbers. The values are changed in place unless
+/// they are shared.
 pub fn in_place<const D: usize>(
     x: Tensor<D>,
     row: usize,
@@ -60,8 +60,8 @@ pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     Tensor::from_data(TensorData::new(out, [b, h / 2, w / 2, c]), &device)
 }
 
-/// Adds the results of `work` to `x`. `work` is called with the index of a first row and of the row after the last one, for
-/// `rows` rows at a time, and returns as many rows of the width of `x`.
+/// Adds the results of `work` to `x`. `work` is called with the index of a first row and of the row after the last one,
+/// for `rows` rows at a time, and returns as many rows of the width of `x`.
 pub fn add_by_rows(
     x: Tensor<2>,
     rows: usize,

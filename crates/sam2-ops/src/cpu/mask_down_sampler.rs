@@ -1,5 +1,5 @@
-//! The convolutions that bring a mask to the grid of the features. They are computed in strips, so that the finest tensors,
-//! with 256 times the grid's pixels, never exist as a whole.
+//! The convolutions that bring a mask to the grid of the features. They are computed in strips, so that the finest
+//! tensors, with 256 times the grid's pixels, never exist as a whole.
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 

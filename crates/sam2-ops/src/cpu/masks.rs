@@ -1,5 +1,5 @@
-//! The decoder's upscaling and masks, by packed products. One row of the picture after another goes through all layers, so
-//! that the finest pixels, of which there are sixteen for each pixel of the picture, stay in the cache.
+//! The decoder's upscaling and masks, by packed products. One row of the picture after another goes through all layers,
+//! so that the finest pixels, of which there are sixteen for each pixel of the picture, stay in the cache.
 
 use burn::tensor::{Tensor, TensorData};
 use sam2_matmul::{Packed, Rows, multiply_into};

@@ -116,15 +116,16 @@ pub fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// e to the power of `x` ≤ 0, as a weight of a softmax. The result is at least 1e-26, which does not change a sum of numbers
-/// near 1. Products with smaller weights could be subnormal, which some processors take a hundred times as long for.
+/// e to the power of `x` ≤ 0, as a weight of a softmax. The result is at least 1e-26, which does not change a sum of
+/// numbers near 1. Products with smaller weights could be subnormal, which some processors take a hundred times as long
+/// for.
 #[inline(always)]
 pub fn weight(x: f32) -> f32 {
     exp(larger(x, -60.0))
 }
 
-/// e to the power of `x` ≤ 0, with a relative error below 1e-7. The result is at least 1e-38. This is `expf` of the Cephes
-/// library, without branches.
+/// e to the power of `x` ≤ 0, with a relative error below 1e-7. The result is at least 1e-38. This is `expf` of the
+/// Cephes library, without branches.
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // The constants as they were published.
 pub fn exp(x: f32) -> f32 {

@@ -1,5 +1,6 @@
-//! The implementation for CPUs. It works in place on the memory of burn's CPU backend, with loops that become SIMD, and with
-//! the products of `sam2-matmul` where these are faster. Operations that take hardly any time are the portable ones.
+//! The implementation for CPUs. It works in place on the memory of burn's CPU backend, with loops that become SIMD, and
+//! with the products of `sam2-matmul` where these are faster. Operations that take hardly any time are the portable
+//! ones.
 
 mod attention;
 mod cross_attention;
@@ -35,12 +36,12 @@ const PROMPTS: usize = 8;
 /// The library that multiplies matrices on the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
-    /// burn, with the widest SIMD of the processor and, if enabled, several threads. It is faster natively. WebAssembly does
-    /// not have it, which makes the file smaller.
+    /// burn, with the widest SIMD of the processor and, if enabled, several threads. It is faster natively. WebAssembly
+    /// does not have it, which makes the file smaller.
     #[cfg(not(target_arch = "wasm32"))]
     Burn,
-    /// `sam2-matmul`, with weights that are packed once, and with bias and activation computed while a block of rows is in
-    /// the cache. It is faster in a browser.
+    /// `sam2-matmul`, with weights that are packed once, and with bias and activation computed while a block of rows is
+    /// in the cache. It is faster in a browser.
     Packed,
 }
 

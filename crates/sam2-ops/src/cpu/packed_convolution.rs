@@ -5,8 +5,8 @@ use sam2_matmul::Rows;
 
 use super::packed::{PackedLinear, View};
 
-/// A convolution with a square kernel from planes to channels-last pictures, as a matrix product with one row of patches at a
-/// time.
+/// A convolution with a square kernel from planes to channels-last pictures, as a matrix product with one row of
+/// patches at a time.
 #[derive(Debug)]
 pub struct PackedConvolution {
     kernel: usize,

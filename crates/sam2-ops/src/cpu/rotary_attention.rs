@@ -18,7 +18,8 @@ const QUERIES: usize = 512;
 const KEYS: usize = 512;
 
 /// Values are projected after attention instead of before, since the sum of projected values is the projected sum, and
-/// memories have only a quarter of the width to which they are projected. This projection and that of the output are merged.
+/// memories have only a quarter of the width to which they are projected. This projection and that of the output are
+/// merged.
 #[derive(Debug)]
 pub struct RotaryAttention {
     products: Products,
@@ -108,8 +109,8 @@ impl RotaryAttention {
         attention.finish()
     }
 
-    /// Rotates the tokens `[n, dim]` of a picture's positions from `first` on. Their channels are the first members of all
-    /// pairs, then the second members.
+    /// Rotates the tokens `[n, dim]` of a picture's positions from `first` on. Their channels are the first members of
+    /// all pairs, then the second members.
     fn rotate(&self, x: Tensor<2>, first: usize) -> Tensor<2> {
         let (device, [_, dim]) = (x.device(), x.dims());
         let table = View::contiguous(self.table.clone());
@@ -126,9 +127,9 @@ impl RotaryAttention {
     }
 }
 
-/// The projection with its even channels first and its odd ones last, multiplied by `scale`. The official code rotates pairs
-/// of neighbouring channels. In this order, the pairs are in two halves. The order of the channels does not change the
-/// scores.
+/// The projection with its even channels first and its odd ones last, multiplied by `scale`. The official code rotates
+/// pairs of neighbouring channels. In this order, the pairs are in two halves. The order of the channels does not
+/// change the scores.
 fn halves(parameters: LinearParameters, scale: f64) -> LinearParameters {
     let (weight, bias) = (parameters.weight.into_value(), parameters.bias.into_value());
     let [output, input] = weight.dims();

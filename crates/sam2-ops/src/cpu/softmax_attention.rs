@@ -8,8 +8,8 @@ use super::{Products, packed_attention};
 #[cfg(not(target_arch = "wasm32"))]
 const SCORES: usize = 2 << 20;
 
-/// softmax(q kᵀ / √d) v over the last two dimensions: `q` `[a, b, n, d]`, `k` and `v` `[a, b, m, d]` to `[a, b, n, d]`. The
-/// tensors may be views, which are not copied.
+/// softmax(q kᵀ / √d) v over the last two dimensions: `q` `[a, b, n, d]`, `k` and `v` `[a, b, m, d]` to `[a, b, n, d]`.
+/// The tensors may be views, which are not copied.
 pub fn attention(products: Products, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
     match products {
         #[cfg(not(target_arch = "wasm32"))]

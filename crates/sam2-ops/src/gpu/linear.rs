@@ -109,8 +109,8 @@ fn padded(layer: LinearParameters) -> LinearParameters {
 #[derive(Debug)]
 pub struct Mlp {
     hidden: Vec<Linear>,
-    /// The last layer, multiplied by the output's factors. It is padded if the output's width, such as the 1 of a score, is not
-    /// a multiple of 4.
+    /// The last layer, multiplied by the output's factors. It is padded if the output's width, such as the 1 of a
+    /// score, is not a multiple of 4.
     last: Linear,
     activation: Activation,
     /// The output's width, if it is padded.

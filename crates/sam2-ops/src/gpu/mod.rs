@@ -1,6 +1,6 @@
-//! The implementation for GPUs: the kernels of `sam2-kernels`, on the tensors of burn's WebGPU backend. The kernels read four
-//! values at a time, so every width is a multiple of 4. Other widths, such as the single value of a score, are padded or
-//! computed by burn.
+//! The implementation for GPUs: the kernels of `sam2-kernels`, on the tensors of burn's WebGPU backend. The kernels
+//! read four values at a time, so every width is a multiple of 4. Other widths, such as the single value of a score,
+//! are padded or computed by burn.
 
 mod attention;
 mod convolutions;

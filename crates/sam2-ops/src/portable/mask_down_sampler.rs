@@ -9,8 +9,8 @@ use crate::{
     MaskForMemory, Residual,
 };
 
-/// The matrix `[output, input]` that resizes an axis bilinearly (`F.interpolate(mode="bilinear", align_corners=False)`). For
-/// an axis that grows, this is the triangle filter.
+/// The matrix `[output, input]` that resizes an axis bilinearly (`F.interpolate(mode="bilinear",
+/// align_corners=False)`). For an axis that grows, this is the triangle filter.
 fn bilinear_matrix(input: usize, output: usize, device: &Device) -> Tensor<2> {
     let filter = Filter::new(Kernel::Triangle, input, output);
     let mut matrix = vec![0f32; output * input];

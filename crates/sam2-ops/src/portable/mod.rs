@@ -1,5 +1,5 @@
-//! The portable implementation in plain burn, which is differentiable and runs on every backend. The other implementations
-//! are tested against it, and use it for operations that they do not make faster.
+//! The portable implementation in plain burn, which is differentiable and runs on every backend. The other
+//! implementations are tested against it, and use it for operations that they do not make faster.
 
 mod attention;
 mod convolutions;
@@ -63,8 +63,8 @@ pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
 /// Rounds to bfloat16, which has 8 significant bits; the result is f32. The official video predictor keeps memories in
 /// bfloat16 even if it computes in f32.
 ///
-/// This uses Dekker's splitting, since not every device supports bfloat16. A compiler that reorders f32 sums would leave the
-/// numbers unrounded, which is harmless.
+/// This uses Dekker's splitting, since not every device supports bfloat16. A compiler that reorders f32 sums would
+/// leave the numbers unrounded, which is harmless.
 fn round_to_bf16(x: Tensor<2>) -> Tensor<2> {
     const SPLIT: f32 = 65_537.0;
     let scaled = x.clone() * SPLIT;

@@ -8,8 +8,8 @@ use crate::{
     RotaryAttentionParameters,
 };
 
-/// The number of queries whose scores exist at once, for backends that do not divide the keys themselves. With a full bank of
-/// 28,700 keys, the scores are 59 MB.
+/// The number of queries whose scores exist at once, for backends that do not divide the keys themselves. With a full
+/// bank of 28,700 keys, the scores are 59 MB.
 const QUERIES: usize = 512;
 
 /// Merges `first` and then `second` into one layer `[second's output, first's input]`.

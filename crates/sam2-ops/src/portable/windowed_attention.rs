@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::WindowedAttention;
 
-/// [`crate::windowed_attention`], with `attend` for the attention of tensors `[windows, heads, n, width]`, and `max_pool` for
-/// the pooling of queries.
+/// [`crate::windowed_attention`], with `attend` for the attention of tensors `[windows, heads, n, width]`, and
+/// `max_pool` for the pooling of queries.
 pub(crate) fn windowed_attention(
     qkv: Tensor<4>,
     padding: Tensor<1>,

@@ -19,7 +19,8 @@ const STD: [f32; 3] = [0.229, 0.224, 0.225];
 pub enum PixelFormat {
     /// Red, green, blue.
     Rgb,
-    /// Red, green, blue, alpha, not premultiplied. A picture that is not opaque is blended with a background ([`ground`]).
+    /// Red, green, blue, alpha, not premultiplied. A picture that is not opaque is blended with a background
+    /// ([`ground`]).
     Rgba,
 }
 

@@ -68,8 +68,8 @@ pub(crate) struct LowResMask {
 /// The masks of a prompt, and the object score logit.
 type Answer = (Vec<LowResMask>, f32);
 
-/// The number of points, whether there is a mask, and whether candidates are asked for. Prompts for which these are equal can
-/// be decoded in one batch.
+/// The number of points, whether there is a mask, and whether candidates are asked for. Prompts for which these are
+/// equal can be decoded in one batch.
 type BatchKey = (usize, bool, bool);
 
 /// A prompt for the network: its index, its points and its mask.

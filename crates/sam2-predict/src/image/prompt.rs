@@ -55,8 +55,8 @@ pub struct Prompt {
     pub box_: Option<BoxPrompt>,
     /// The logits of an earlier prediction at the model's low resolution, `[side, side]`, row-major.
     pub mask: Option<Vec<f32>>,
-    /// Whether to return three candidates instead of a single mask, for prompts with several possible meanings, such as one
-    /// click.
+    /// Whether to return three candidates instead of a single mask, for prompts with several possible meanings, such as
+    /// one click.
     pub multimask: bool,
 }
 

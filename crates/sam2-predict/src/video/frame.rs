@@ -1,5 +1,6 @@
-//! Conversion of video frames to the network's input. The official video predictor resizes frames by a different filter than
-//! pictures: Pillow's bicubic filter, which rounds to bytes after each axis (`sam2.utils.misc._load_img_as_tensor`).
+//! Conversion of video frames to the network's input. The official video predictor resizes frames by a different filter
+//! than pictures: Pillow's bicubic filter, which rounds to bytes after each axis
+//! (`sam2.utils.misc._load_img_as_tensor`).
 
 use burn::tensor::{Device, Tensor};
 use sam2_resample::pillow_bicubic;

@@ -45,7 +45,8 @@ pub(crate) struct Object {
     pub cond: Vec<usize>,
     pub cond_outputs: BTreeMap<usize, FrameOutput>,
     pub non_cond_outputs: BTreeMap<usize, FrameOutput>,
-    /// The results of the prompts since tracking last began: first those of other frames, then those of conditioning frames.
+    /// The results of the prompts since tracking last began: first those of other frames, then those of conditioning
+    /// frames.
     pub prompted: [Vec<(usize, FrameOutput)>; 2],
     /// The tracked frames, and whether they were tracked in reverse.
     pub tracked: RangeInclusiveMap<usize, bool>,
@@ -87,8 +88,8 @@ impl Object {
         self.past.remove(frame);
     }
 
-    /// The latest result on a frame. Of the results of prompts, only those on conditioning frames count if `conditions`, else
-    /// only the others.
+    /// The latest result on a frame. Of the results of prompts, only those on conditioning frames count if
+    /// `conditions`, else only the others.
     pub fn answer(&self, frame: usize, conditions: bool) -> Option<Answer<'_>> {
         let past = self.past.get(frame);
         match past {
@@ -110,7 +111,8 @@ impl Object {
             .or_else(|| self.non_cond_outputs.get(&frame))
     }
 
-    /// Remembers a final result. That of a conditioning frame replaces that of a tracked frame, which replaces a past mask.
+    /// Remembers a final result. That of a conditioning frame replaces that of a tracked frame, which replaces a past
+    /// mask.
     pub fn remember(&mut self, frame: usize, conditions: bool, output: FrameOutput) {
         if conditions {
             if self.cond_outputs.insert(frame, output).is_none() {
@@ -162,8 +164,8 @@ impl Object {
         !self.cond_outputs.contains_key(&frame) && self.past.get(frame).is_some_and(|past| past.prompted)
     }
 
-    /// The tracked frames that are more than `reach` frames from `frame`, and the conditioning frames that are not among the
-    /// `limit` closest.
+    /// The tracked frames that are more than `reach` frames from `frame`, and the conditioning frames that are not
+    /// among the `limit` closest.
     pub fn far_frames(&self, frame: usize, reach: usize, limit: Option<usize>) -> Vec<usize> {
         let far = |at: &usize| at.abs_diff(frame) > reach;
         let tracked = self.non_cond_outputs.keys().copied().filter(far);

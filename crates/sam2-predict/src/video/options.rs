@@ -4,8 +4,8 @@ use sam2::memory::MemoryRules;
 
 use crate::VideoError;
 
-/// The options of a video session. The defaults suit interactive use; [`VideoOptions::official`] has those of the official
-/// predictor.
+/// The options of a video session. The defaults suit interactive use; [`VideoOptions::official`] has those of the
+/// official predictor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoOptions {
     /// Whether each pixel belongs to at most one object, the one with the highest logit.
@@ -16,17 +16,17 @@ pub struct VideoOptions {
     pub memory_temporal_stride: usize,
     /// The most prompted frames that a frame attends to, which are the closest ones: at least 2, or `None` for all.
     pub max_cond_frames_in_attn: Option<usize>,
-    /// Whether a correction turns a tracked frame into a conditioning frame, so that tracking never overwrites it. This is off
-    /// in the official predictor, where a correction is lost when the frame is tracked again.
+    /// Whether a correction turns a tracked frame into a conditioning frame, so that tracking never overwrites it. This
+    /// is off in the official predictor, where a correction is lost when the frame is tracked again.
     pub add_all_frames_to_correct_as_cond: bool,
     /// Whether the memories of all frames are kept, and not only those that tracking can still use.
     pub keep_all_memories: bool,
-    /// The most prompted frames of an object whose memories are kept, which are those that the tracked frame would choose
-    /// first: at least 2, or `None` for all. Of the others, only the mask is kept. When such a frame is tracked or prompted
-    /// again, the mask becomes its prompt. This should not be less than `max_cond_frames_in_attn`.
+    /// The most prompted frames of an object whose memories are kept, which are those that the tracked frame would
+    /// choose first: at least 2, or `None` for all. Of the others, only the mask is kept. When such a frame is tracked
+    /// or prompted again, the mask becomes its prompt. This should not be less than `max_cond_frames_in_attn`.
     pub max_cond_frames_kept: Option<usize>,
-    /// The most memory for the compressed masks of frames without a memory, in bytes, for all objects together. Beyond it,
-    /// the masks that are farthest from the tracked frame are dropped, but not those of prompted frames.
+    /// The most memory for the compressed masks of frames without a memory, in bytes, for all objects together. Beyond
+    /// it, the masks that are farthest from the tracked frame are dropped, but not those of prompted frames.
     pub max_past_mask_bytes: usize,
 }
 
@@ -54,8 +54,8 @@ impl Default for VideoOptions {
 }
 
 impl VideoOptions {
-    /// The options of `build_sam2_video_predictor`, except that holes are not filled, which the official code only does on
-    /// CUDA.
+    /// The options of `build_sam2_video_predictor`, except that holes are not filled, which the official code only does
+    /// on CUDA.
     pub fn official() -> Self {
         Self {
             non_overlap_masks: false,

@@ -68,7 +68,8 @@ impl Past {
         self.bytes
     }
 
-    /// Drops the mask that is farthest from `frame`, except those of prompted frames. Returns false if there is none to drop.
+    /// Drops the mask that is farthest from `frame`, except those of prompted frames. Returns false if there is none to
+    /// drop.
     pub fn drop_farthest(&mut self, frame: usize) -> bool {
         let mut tracked = self
             .masks

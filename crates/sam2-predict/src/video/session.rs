@@ -110,7 +110,8 @@ impl VideoSession {
         })
     }
 
-    /// Makes a frame the current one, and encodes it unless it is so already. Prompts and tracking need the current frame.
+    /// Makes a frame the current one, and encodes it unless it is so already. Prompts and tracking need the current
+    /// frame.
     ///
     /// # Errors
     /// There is no such frame, or it has another size than the video.
@@ -155,9 +156,9 @@ impl VideoSession {
         self.encodes
     }
 
-    /// Prompts an object on the current frame with points and a box, and returns the masks of all objects. A new object is
-    /// added. With `clear_old_points`, the points replace the earlier ones on the frame; otherwise they are added to them.
-    /// The prompt's mask and `multimask` are ignored; see [`Self::add_mask`].
+    /// Prompts an object on the current frame with points and a box, and returns the masks of all objects. A new object
+    /// is added. With `clear_old_points`, the points replace the earlier ones on the frame; otherwise they are added to
+    /// them. The prompt's mask and `multimask` are ignored; see [`Self::add_mask`].
     ///
     /// # Errors
     /// The prompt is wrong, the frame is not the current one, or the device failed. The session then has not changed.
@@ -212,8 +213,8 @@ impl VideoSession {
     /// object, and any other value is. Returns the masks of all objects.
     ///
     /// # Errors
-    /// The mask has another size or is empty, the frame is not the current one, or the device failed. The session then has
-    /// not changed.
+    /// The mask has another size or is empty, the frame is not the current one, or the device failed. The session then
+    /// has not changed.
     pub async fn add_mask(
         &mut self,
         frame: usize,
@@ -355,8 +356,8 @@ impl VideoSession {
         self.objects.clear();
     }
 
-    /// The latest masks of all objects on a frame. Frames whose memories are no longer kept have masks without logits; see
-    /// [`VideoOptions::max_past_mask_bytes`] for how long these are kept.
+    /// The latest masks of all objects on a frame. Frames whose memories are no longer kept have masks without logits;
+    /// see [`VideoOptions::max_past_mask_bytes`] for how long these are kept.
     pub fn masks_at(&self, frame: usize) -> VideoMasks {
         self.masks_on(frame, true)
     }
@@ -494,8 +495,8 @@ impl VideoSession {
             .prepare_memory_conditioned_features(features, &memories, &pointers, max_pointers)
     }
 
-    /// Prepares for another current frame: the memories of the latest prompts are made, so that only one frame's embedding
-    /// is ever kept. If there are too many prompts, they become final.
+    /// Prepares for another current frame: the memories of the latest prompts are made, so that only one frame's
+    /// embedding is ever kept. If there are too many prompts, they become final.
     fn settle(&mut self, next: usize) {
         self.make_memories();
         if let Some(limit) = self.options.max_cond_frames_kept {
@@ -706,7 +707,8 @@ struct PromptKind {
     conditions: bool,
 }
 
-/// Whether a prompt has at most one point, which may mean several objects (`SAM2Base._use_multimask`). A box is two points.
+/// Whether a prompt has at most one point, which may mean several objects (`SAM2Base._use_multimask`). A box is two
+/// points.
 fn wants_candidates(points: &[Point]) -> bool {
     points.len() <= 1
 }

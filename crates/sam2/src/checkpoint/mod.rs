@@ -28,8 +28,8 @@ type Tensors = BTreeMap<String, StoredTensor>;
 
 /// The tensors of SAM 2 in a file, by their official names.
 ///
-/// The file's bytes are kept as they are. A tensor is converted to f32 only when it is taken, so the memory needed is that
-/// of the file and of one tensor, besides what the caller keeps.
+/// The file's bytes are kept as they are. A tensor is converted to f32 only when it is taken, so the memory needed is
+/// that of the file and of one tensor, besides what the caller keeps.
 #[derive(Debug)]
 pub struct Checkpoint {
     file: TensorFile,
@@ -40,8 +40,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Finds SAM 2's tensors in a PyTorch or safetensors file, under official or transformers names. Training tools may have
-    /// added a prefix to the names, and other tensors.
+    /// Finds SAM 2's tensors in a PyTorch or safetensors file, under official or transformers names. Training tools may
+    /// have added a prefix to the names, and other tensors.
     ///
     /// # Errors
     /// [`CheckpointError`] if the bytes are not such a file, are damaged or cut short, contain code, or belong to another
@@ -63,8 +63,8 @@ impl Checkpoint {
         Self::new(file)
     }
 
-    /// Reads the configuration and the number formats from the beginning of a safetensors file, up to the end of its header,
-    /// while the rest is still being loaded. `None` for any other file, and if [`Checkpoint::config`] or
+    /// Reads the configuration and the number formats from the beginning of a safetensors file, up to the end of its
+    /// header, while the rest is still being loaded. `None` for any other file, and if [`Checkpoint::config`] or
     /// [`Checkpoint::check`] would fail.
     pub fn outline(beginning: impl Into<Vec<u8>>) -> Option<(Sam2Config, Vec<Dtype>)> {
         let checkpoint = Self::new(TensorFile::read_beginning(beginning).ok()?).ok()?;
@@ -88,8 +88,8 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::Config`] if the metadata describe a network that cannot be run,
-    /// [`CheckpointError::UnknownVariant`] if no official variant has these sizes, and [`CheckpointError::Incomplete`] if a
-    /// part of the image model is missing.
+    /// [`CheckpointError::UnknownVariant`] if no official variant has these sizes, and [`CheckpointError::Incomplete`]
+    /// if a part of the image model is missing.
     pub fn config(&self) -> Result<Sam2Config, CheckpointError> {
         let metadata = self.file.metadata();
         let Some(text) = metadata.get("config") else {

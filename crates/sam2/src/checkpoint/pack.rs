@@ -9,8 +9,8 @@ use crate::{Sam2Config, TensorSource};
 
 /// Writes a safetensors file of all tensors of `config`, those of the memory only if `with_memory`.
 ///
-/// Its metadata has `config` (the official tree as JSON), `name`, `version` and `format`. Tensors are taken and written one
-/// by one, so the memory needed is that of the result and of one tensor.
+/// Its metadata has `config` (the official tree as JSON), `name`, `version` and `format`. Tensors are taken and written
+/// one by one, so the memory needed is that of the result and of one tensor.
 ///
 /// # Errors
 /// The source's error as [`CheckpointError::Mismatch`], and [`FileError::Overflow`] for a finite value that would be

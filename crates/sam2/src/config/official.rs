@@ -60,8 +60,8 @@ pub enum ConfigError {
     },
 }
 
-/// Keys that may have any value: those that only affect training or compilation, and `feat_sizes`, which the official code
-/// computes again by itself.
+/// Keys that may have any value: those that only affect training or compilation, and `feat_sizes`, which the official
+/// code computes again by itself.
 const IGNORED: [&str; 8] = [
     "compile_image_encoder",
     "image_encoder.trunk.drop_path_rate",

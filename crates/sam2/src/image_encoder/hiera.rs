@@ -83,8 +83,8 @@ impl Hiera {
     }
 }
 
-/// `hieradet.MultiScaleBlock`: attention in windows or over the whole picture, then an MLP. The first block of every stage
-/// but the first halves the resolution and doubles the width.
+/// `hieradet.MultiScaleBlock`: attention in windows or over the whole picture, then an MLP. The first block of every
+/// stage but the first halves the resolution and doubles the width.
 #[derive(Debug)]
 pub struct MultiScaleBlock {
     norm1: LayerNorm,

@@ -128,11 +128,11 @@ impl MaskDecoder {
         self.transformer.project(picture(embedding, image_pe, dense))
     }
 
-    /// Decodes a batch of prompts on one picture (`MaskDecoder.predict_masks`). [`MaskDecoderOutput::select`] then chooses
-    /// among the masks, as the official `forward` does.
+    /// Decodes a batch of prompts on one picture (`MaskDecoder.predict_masks`). [`MaskDecoderOutput::select`] then
+    /// chooses among the masks, as the official `forward` does.
     ///
-    /// `image_pe` is `[1, h, w, d]`; `sparse` is `[b, n, d]` or `None`; `dense` is `[b or 1, h or 1, w or 1, d]`, or `None`
-    /// to use the picture's [`ImageFeatures::without_mask`].
+    /// `image_pe` is `[1, h, w, d]`; `sparse` is `[b, n, d]` or `None`; `dense` is `[b or 1, h or 1, w or 1, d]`, or
+    /// `None` to use the picture's [`ImageFeatures::without_mask`].
     ///
     /// # Panics
     /// If both `dense` and [`ImageFeatures::without_mask`] are `None`.

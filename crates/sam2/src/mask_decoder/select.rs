@@ -44,8 +44,8 @@ pub struct SelectedMasks {
 }
 
 impl MaskDecoderOutput {
-    /// The three candidates if `multimask`, else a single mask. `dynamic` is [`DynamicMultimask::default`] in the official
-    /// predictors; with `None`, the single-mask token's mask is returned even if it is not stable.
+    /// The three candidates if `multimask`, else a single mask. `dynamic` is [`DynamicMultimask::default`] in the
+    /// official predictors; with `None`, the single-mask token's mask is returned even if it is not stable.
     pub fn select(&self, multimask: bool, dynamic: Option<DynamicMultimask>) -> SelectedMasks {
         let [batch, count, h, w] = self.masks.dims();
         match (multimask, dynamic) {

@@ -111,8 +111,8 @@ impl TwoWayAttentionBlock {
         })
     }
 
-    /// The tokens `queries` `[b, n, d]` with their positions `query_pe`, and the picture `keys` with its positions, both to
-    /// the same shapes.
+    /// The tokens `queries` `[b, n, d]` with their positions `query_pe`, and the picture `keys` with its positions,
+    /// both to the same shapes.
     fn forward(&self, queries: Tensor<3>, keys: Picture, query_pe: Tensor<3>) -> (Tensor<3>, Picture) {
         // Self attention block
         let queries = if self.skip_first_layer_pe {

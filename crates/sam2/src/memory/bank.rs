@@ -28,8 +28,8 @@ impl MemoryRules {
         }
     }
 
-    /// The most object pointers of a video of `num_frames` frames. Distances are divided by one less than this before they
-    /// are encoded.
+    /// The most object pointers of a video of `num_frames` frames. Distances are divided by one less than this before
+    /// they are encoded.
     pub fn max_pointers(&self, num_frames: Option<usize>) -> usize {
         num_frames.map_or(self.max_obj_ptrs_in_encoder, |count| {
             count.min(self.max_obj_ptrs_in_encoder)
