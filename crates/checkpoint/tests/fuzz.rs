@@ -1,6 +1,5 @@
-//! Files that nobody would write, at random: whatever it is, there are tensors or an error, never a panic.
-//!
-//! `tests/fuzz/src/lib.rs` says how it is tried, and for how long.
+//! Random, malformed files, for which there must be tensors or an error, but never a panic. `tests/fuzz/src/lib.rs`
+//! describes how these tests run.
 
 mod common;
 
@@ -10,7 +9,7 @@ use sam2_checkpoint::TensorFile;
 
 const ODD: &[u8] = include_bytes!("fixtures/odd.pt");
 
-/// Reads all that can be read of a file, and asks whether it is SAM 2's.
+/// Reads everything in a file, and looks for SAM 2 in it.
 fn read_all(bytes: &[u8]) {
     match TensorFile::read(bytes) {
         Ok(file) => {
@@ -35,12 +34,12 @@ fn read_all(bytes: &[u8]) {
     let _ = TensorFile::read_beginning(bytes);
 }
 
-/// A PyTorch file of this pickle.
+/// A PyTorch file with this pickle.
 fn zipped(pickle: &[u8]) -> Vec<u8> {
     common::torch_file(pickle, &[("0", &[0x3f; 64])])
 }
 
-/// Pieces of pickles: opcodes with what they need, and whole values.
+/// Parts of pickles: opcodes with their arguments, and whole values.
 const PIECES: [&[u8]; 66] = [
     b"(", b"0", b"1", b"2", b"N", b"\x88", b"\x89", b")", b"]", b"}", b"\x8f", b"\x85", b"\x86", b"\x87", b"t",
     b"l", b"d", b"a", b"e", b"s", b"u", b"\x90", b"\x91", b"\x94", b"Q", b"R", b"b", b"\x81", b"\x92", b"o", b".",

@@ -41,7 +41,7 @@ fn views_and_formats_of_an_official_layout() {
     let check = |name: &str, shape: &[usize], wanted: Vec<f32>| {
         let name = format!("model.image_encoder.{name}");
         assert_eq!(values(&odd, &name, shape), wanted, "{name}");
-        // In memory of its own it is the same.
+        // A copy is the same.
         let subset = odd.subset([(name.as_str(), &odd.tensors()[&name])]).unwrap();
         assert_eq!(values(&subset, &name, shape), wanted, "{name}");
     };
@@ -144,7 +144,7 @@ fn tensors_are_found_in_nested_dicts_and_lists() {
         (tuple(&[state(), number(3)]), "0."),
         (dict(&[(number(7), state())]), "7."),
         (
-            // A dict of a class of one's own, filled as a dict is.
+            // An object of a custom subclass of dict.
             Code(
                 [
                     global("my.code", "StateDict").0,
@@ -160,7 +160,7 @@ fn tensors_are_found_in_nested_dicts_and_lists() {
     ] {
         let file = open(&torch_file(&pickle(value), &storages()));
         if prefix == "!" {
-            // It is an object, and what is in it is told of and not read.
+            // It is listed as an object, and its contents are not read.
             assert!(file.objects()[0].holds_tensors && file.tensors().is_empty());
             continue;
         }
@@ -373,7 +373,7 @@ fn half_a_file_is_corrupt() {
     assert_eq!(open_error(&ODD[..ODD.len() / 2]).code(), "WEIGHTS_CORRUPT");
 }
 
-/// `from` becomes `to`, of the same length, wherever it stands.
+/// Replaces `from` by `to`, which has the same length, everywhere.
 fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for at in 0..bytes.len() - from.len() {
@@ -387,7 +387,7 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 #[test]
 fn hostile_pickles() {
     let code = |pickle: &[u8]| TensorFile::read(torch_file(pickle, &[])).unwrap_err().code();
-    // Names that reach the machine, and calls of what is not known.
+    // Names that give access to the operating system, and calls of unknown functions.
     for pickle in [
         b"\x80\x02cbuiltins\neval\n.".as_slice(),
         b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
@@ -439,8 +439,8 @@ fn repeated(start: &[u8], opcodes: &[u8], times: usize, end: &[u8]) -> Vec<u8> {
     [start, &opcodes.repeat(times), end].concat()
 }
 
-/// Each took memory or time out of all proportion to its size before there was a bound. All is done in a moment now; what
-/// the answer is matters little.
+/// Before the limits, each of these files took much more memory or time than its size. Now they take only a moment. The
+/// result does not matter.
 #[test]
 fn hostile_pickles_are_no_larger_in_memory_than_in_the_file() {
     let long = |length: usize| {
@@ -502,7 +502,7 @@ fn hostile_pickles_are_no_larger_in_memory_than_in_the_file() {
         ("values", values),
         ("marks", marks),
     ] {
-        // Where one of them takes long, this says which.
+        // If one of them takes long, this says which.
         println!("{what}");
         match TensorFile::read(torch_file(&pickle, &[("0", &[0; 4])])) {
             Ok(file) => assert!(file.tensors().len() <= 1, "{what}"),
@@ -511,7 +511,7 @@ fn hostile_pickles_are_no_larger_in_memory_than_in_the_file() {
     }
 }
 
-/// A network of many tensors, each a column of the same large storage: what is kept of them is what they hold.
+/// A network of many tensors, each a column of the same large storage. Only their values are kept.
 #[test]
 fn views_of_one_storage_are_not_multiplied() {
     let columns: Vec<_> = (0..200)

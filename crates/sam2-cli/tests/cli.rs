@@ -1,4 +1,4 @@
-//! The tool as a person calls it: what it writes, and that bad input is one line and exit code 2.
+//! Runs the tool: what it writes, and that bad input is reported on one line with exit code 2.
 
 mod common;
 
@@ -74,7 +74,7 @@ fn predict_writes_what_it_says() {
         );
     }
 
-    // The best mask's logits go back in as a prompt.
+    // The best mask's logits are the next prompt.
     let logits = &result.tensor("low_res_logits").unwrap().data()[..4 * 128 * 128];
     let view = TensorView::new(Dtype::F32, vec![128, 128], logits).unwrap();
     let earlier = folder.join("earlier.safetensors");
@@ -163,7 +163,7 @@ fn wrong_files_are_refused() {
     fs::write(path("text.jpg"), "not a picture").unwrap();
     assert_refused(&with(WEIGHTS, &path("text.jpg")), "not a picture");
     assert_refused(&with(WEIGHTS, &path("nowhere.jpg")), "cannot read");
-    // A header is enough to be refused: its pixels are never decoded.
+    // The header is enough to refuse the picture, so its pixels are never decoded.
     fs::write(path("huge.bmp"), bmp_header(12_000, 9_000)).unwrap();
     assert_refused(&with(WEIGHTS, &path("huge.bmp")), "over the limit");
 
@@ -209,7 +209,7 @@ fn a_checkpoint_as_training_left_it() {
     let (nano, warnings) = info(Path::new(WEIGHTS));
     assert_eq!(warnings, "");
 
-    // Behind prefixes, and without a file ending; a tensor that is missing stays an error.
+    // With prefixes, and without a file extension. A missing tensor is still an error.
     let own = at("own");
     rewritten(&own, true, |name| {
         Some(match name {
@@ -241,7 +241,7 @@ fn a_checkpoint_as_training_left_it() {
     let error = sam2(&["info", at("bad.index.json").to_str().unwrap()]);
     assert_refused(&error, "no file beside it");
 
-    // Without its configuration it has to be given.
+    // A file without a configuration needs one.
     let bare = at("bare.safetensors");
     rewritten(&bare, false, |name| Some(name.to_owned()));
     let out = at("out.safetensors");

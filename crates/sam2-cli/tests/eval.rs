@@ -10,7 +10,7 @@ use serde_json::Value;
 const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
 const FRAMES: usize = 3;
 
-/// A disc that moves to the right over a plain ground; a small one beside it that is too small to be asked for.
+/// A disc that moves to the right over a plain background, and another one that is too small to be measured.
 fn label(x: u32, y: u32, frame: usize) -> u8 {
     let inside =
         |cx: usize, radius: i32| (x as i32 - cx as i32).pow(2) + (y as i32 - 48).pow(2) < radius.pow(2);
@@ -82,7 +82,7 @@ fn clips_are_measured_by_mask_and_by_click() {
     };
     let whole = report(&data);
     assert_eq!(whole["sources"][0]["source"], "discs");
-    // One object a clip: the other one is too small.
+    // There is one object in each clip, since the other one is too small.
     assert_eq!(whole["sources"][0]["n"], 2);
     for kind in ["j_mask", "j_click"] {
         let j = whole[kind].as_f64().unwrap();

@@ -1,4 +1,4 @@
-//! Kinds of pictures that people have. In all of them the thing is one disc, and a click on it finds it.
+//! Unusual kinds of pictures. All of them show a disc, which a click on it must find.
 
 mod common;
 
@@ -95,7 +95,7 @@ fn transparent_pictures_lie_on_a_ground_that_shows_them() {
         .unwrap();
         assert_found(&path, HERE, &[]);
     }
-    // Under alpha 0 lies a second disc.
+    // A second disc is hidden under alpha 0.
     let path = folder.join("hidden.png");
     let second = scene(THERE);
     RgbaImage::from_fn(WIDTH, HEIGHT, |x, y| {
@@ -121,7 +121,7 @@ fn more_than_8_bits_are_stretched() {
         twelve.save(folder.join(name)).unwrap();
         assert_found(&folder.join(name), HERE, &[]);
     }
-    // Said rather than found: everything is white.
+    // With this range, everything is white.
     let said = predict(&folder.join("twelve.png"), "60,70,1", &["--range", "0,1"]);
     let mask = image::open(folder.join("twelve.out/mask_0.png"))
         .unwrap()
@@ -192,9 +192,9 @@ fn of_an_animation_the_first_frame_is_seen() {
 }
 
 #[test]
-fn turned_as_exif_says() {
-    let folder = folder("turned");
-    // Stored lying; orientation 6 turns it upright.
+fn rotated_by_the_exif_orientation() {
+    let folder = folder("rotated");
+    // The picture is stored sideways, and orientation 6 rotates it.
     let lying = image::imageops::rotate270(&scene(HERE));
     let mut exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec();
     let (width, height, color) = (HEIGHT, WIDTH, image::ExtendedColorType::Rgb8);
@@ -217,7 +217,7 @@ fn turned_as_exif_says() {
         fs::write(folder.join(name), file).unwrap();
         assert_found(&folder.join(name), HERE, &[]);
     }
-    // An orientation that is none turns nothing.
+    // An invalid orientation is ignored.
     let last = exif.len() - 7;
     exif[last] = 9;
     let mut jpeg = Vec::new();
@@ -240,7 +240,7 @@ fn half_a_picture_is_refused() {
         fs::write(&path, &bytes[..bytes.len() * 6 / 10]).unwrap();
         assert_refused(&predict(&path, "60,70,1", &[]), "cut");
     }
-    // A download that was given its size beforehand.
+    // A download whose file was allocated in advance.
     let path = folder.join("zeros.jpg");
     scene(HERE).save(&path).unwrap();
     let mut bytes = fs::read(&path).unwrap();

@@ -1,4 +1,4 @@
-//! `sam2 track` as a person calls it.
+//! Runs `sam2 track`.
 
 mod common;
 
@@ -87,7 +87,7 @@ fn every_frame_gets_a_mask_of_every_object() {
         for frame in 0..FRAMES {
             let (mask, logits) = result(&folder, object, frame);
             assert_eq!(mask.dimensions(), (60, 40));
-            // A mask is its enlarged logits' sign, so one is as much of the picture as the other.
+            // A mask is the sign of the resized logits, so both cover the same fraction of the picture.
             let share = mask.pixels().filter(|pixel| pixel.0[0] == 255).count() as f64 / 2400.0;
             let low = logits.iter().filter(|&&logit| logit > 0.0).count() as f64 / logits.len() as f64;
             assert!(mask.pixels().all(|pixel| [0, 255].contains(&pixel.0[0])));
@@ -97,7 +97,7 @@ fn every_frame_gets_a_mask_of_every_object() {
             );
         }
     }
-    // The given mask is the answer on its frame.
+    // The given mask is the result on its frame.
     let (written, _) = result(&folder, 3, 1);
     let same = written
         .pixels()
@@ -140,13 +140,13 @@ fn frames_are_in_the_order_of_their_numbers() {
             frames.join(format!("frame_{}.PNG", i + 8)),
         )
         .unwrap();
-        // What systems leave beside them is no frame.
+        // Files that operating systems add are not frames.
         fs::write(frames.join(format!("._frame_{}.PNG", i + 8)), b"\0\x05\x16\x07").unwrap();
     }
     for name in [".DS_Store", "Thumbs.db", "desktop.ini"] {
         fs::write(frames.join(name), b"x").unwrap();
     }
-    // A box that a detector put out by less than a pixel; each frame's disc is told by its middle.
+    // A detector's box that is outside by less than a pixel. The disc of each frame is recognised by its centre.
     let prompts = r#"[{"frame": 0, "object": 1, "box": [9.4, 9.6, 30.5, 30.9]},
         {"frame": 0, "object": 2, "box": [-0.31, -0.5, 60.4, 40.2]}]"#;
     assert_done(&track(&folder, prompts, &[]));

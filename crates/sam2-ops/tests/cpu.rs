@@ -1,4 +1,4 @@
-//! Every operation on the CPU, by burn's products and by packed ones, beside the portable ones.
+//! Compares every operation on the CPU, with burn's and with packed products, with the portable one.
 
 mod common;
 

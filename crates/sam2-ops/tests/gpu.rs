@@ -1,4 +1,4 @@
-//! The kernels against plain burn, on whatever Vulkan offers, which may be a CPU (Debian: `mesa-vulkan-drivers`).
+//! Compares the kernels with plain burn on any Vulkan adapter, which may be a CPU (Debian: `mesa-vulkan-drivers`).
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::bench::{Bench, Numbers, numbers};
 use common::compare_all;
 use sam2_ops::{Activation, Adapter, AdapterClass, GroupedMlp, Implementation, Linear, Mlp, PatchMerge};
 
-/// One test, since whether kernels run is a matter of the whole process.
+/// There is one test, because whether kernels run is a setting of the whole process.
 #[test]
 fn every_operation_is_as_in_plain_burn() {
     let (device, has_f16) = open();
@@ -41,10 +41,10 @@ fn every_operation_is_as_in_plain_burn() {
     }
 }
 
-/// Something that is computed by an implementation.
+/// A computation by an implementation.
 type Operation = fn(Bench) -> Numbers;
 
-/// What networks have of widths that are no multiples of four, or could have.
+/// Operations with widths that are not multiples of 4, which networks have or could have.
 fn odd_widths(portable: &Implementation, gpu: &Implementation) {
     let operations: [(&str, Operation); 4] = [
         ("linear layer", |bench| {

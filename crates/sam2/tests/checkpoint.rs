@@ -1,4 +1,4 @@
-//! Packing, reading back, transformers names, detection, and every error on the way.
+//! Packing, reading, names of transformers, detection, and all errors.
 
 mod common;
 
@@ -26,7 +26,7 @@ fn take(checkpoint: &mut Checkpoint, name: &str, shape: &[usize]) -> Vec<f32> {
     checkpoint.take(name, shape).unwrap().try_into_vec().unwrap()
 }
 
-/// Why it does not open.
+/// The error of opening a file.
 fn open_error(bytes: &[u8]) -> CheckpointError {
     Checkpoint::from_bytes(bytes).unwrap_err()
 }
@@ -163,7 +163,7 @@ fn half_precision_formats() {
     assert_eq!(take(&mut checkpoint, "image_encoder.trunk.f16", &[3]), numbers);
     assert_eq!(take(&mut checkpoint, "image_encoder.trunk.bf16", &[3]), numbers);
     assert_eq!(checkpoint.dtypes(), [Dtype::F16, Dtype::Bf16]);
-    // For a device that computes with f16, those alone stay as they are.
+    // Values that are f16 in the file can be taken as f16.
     for (name, dtype) in [
         ("image_encoder.trunk.f16", DType::F16),
         ("image_encoder.trunk.bf16", DType::F32),
@@ -299,7 +299,7 @@ fn the_official_variants_are_recognised() {
     for version in [Version::V2_0, Version::V2_1] {
         for name in sam2::config::VARIANTS {
             let expected = Sam2Config::named(name, version).unwrap();
-            // Empty tensors of the right names would do, but for the position table.
+            // Detection only needs the names, and the shape of the position table.
             let tensors: Tensors = expected
                 .parameters()
                 .into_iter()
@@ -327,7 +327,7 @@ fn the_official_variants_are_recognised() {
         .config()
         .unwrap_err();
     assert!(matches!(error, CheckpointError::UnknownVariant { .. }), "{error}");
-    // The same words serve a page and the command line; each says how to give it there.
+    // The message is used in the browser and on the command line. Each adds how to give the configuration.
     assert!(!error.to_string().contains("--config"), "{error}");
     assert_eq!(error.code(), "WEIGHTS_UNSUPPORTED");
 }
@@ -439,7 +439,7 @@ fn what_training_tools_put_before_the_names() {
             assert_eq!(take(&mut checkpoint, &spec.name, &spec.shape), wanted);
         }
     }
-    // Modules that were wrapped within the network.
+    // Wrapped modules inside the network.
     let mut wrapped = tensors(&config);
     for (name, ..) in &mut wrapped {
         *name = name.replace("trunk.", "_orig_mod.trunk._checkpoint_wrapped_module.");
@@ -507,12 +507,12 @@ fn tensors_of_an_own_head_are_passed_over_and_named() {
         let remarks = checkpoint.check(&config).unwrap();
         assert_eq!(remarks.len(), 1);
         assert_eq!(remarks[0].to_string(), wanted);
-        // What is packed has them no more.
+        // A packed file no longer has them.
         let packed = checkpoint.pack(&config, PackedDtype::F32).unwrap();
         let packed = Checkpoint::from_bytes(packed).unwrap();
         assert_eq!(packed.tensor_count(), config.parameters().len());
     }
-    // One too many of SAM 2's own is another network.
+    // With a surplus tensor of SAM 2, the file is another network.
     let mut all = tensors(&config);
     all.extend(own(&["memory_attention.layers.1.norm1.weight"]));
     let error = Checkpoint::from_bytes(safetensors(&[], &all))

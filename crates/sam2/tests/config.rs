@@ -141,7 +141,7 @@ fn sizes_out_of_bounds_are_named_whoever_made_them() {
         c.trunk.global_att_blocks = vec![usize::MAX];
     });
     refused("image_encoder.trunk.global_att_blocks", |c| {
-        // 512 x 512 tokens that all look at each other.
+        // 512 x 512 tokens that all attend to each other.
         (c.image_size, c.trunk.stages[0], c.trunk.global_att_blocks) = (2048, 2, vec![1]);
     });
     refused("image_encoder.trunk.window_spec", |c| {

@@ -47,7 +47,7 @@ fn names_and_shapes_of_the_official_variants() {
 
 #[test]
 fn parameter_counts_are_the_published_ones() {
-    // nn.Parameter only; the 256 values of the random position matrix are a buffer.
+    // Only `nn.Parameter`s count; the 256 values of the random position matrix are a buffer.
     let published = [
         ("tiny", 38_962_498),
         ("small", 46_060_354),

@@ -1,8 +1,9 @@
-//! Input that nobody would write, at random: whatever it is, there is an answer or an error, never a panic.
+//! Helpers for tests with random, malformed input, for which there must be a result or an error, but never a panic.
 //!
-//! Each test tries for two seconds. `ARBTEST_BUDGET_MS=60000 cargo test -p fuzz -p sam2-checkpoint` tries for a minute each. A failure prints
-//! a seed; `arbtest(…).seed(…)` runs it again, and `.minimize()` makes it smaller. What was found that way lies in the
-//! folder `found` and is tried in every run.
+//! Each test runs for two seconds, or for a minute with
+//! `ARBTEST_BUDGET_MS=60000 cargo test -p fuzz -p sam2-checkpoint`. A failure prints a seed; `arbtest(…).seed(…)` runs it
+//! again, and `.minimize()` makes the input smaller. Inputs that were found this way are in the folder `found`, and are
+//! tested in every run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ pub use arbtest::arbitrary;
 
 use arbtest::arbitrary::{Result, Unstructured};
 
-/// Tries `property` on random input for as long as there is time.
+/// Runs `property` on random input until the time is over.
 pub fn fuzz(property: impl FnMut(&mut Unstructured) -> Result<()>) {
     let test = arbtest::arbtest(property);
     match std::env::var_os("ARBTEST_BUDGET_MS") {
@@ -20,10 +21,10 @@ pub fn fuzz(property: impl FnMut(&mut Unstructured) -> Result<()>) {
     }
 }
 
-/// The cases of a kind that were found before.
+/// The cases of a kind that were found earlier.
 ///
 /// # Panics
-/// If there is none: the folder is not where it should be.
+/// If there are none, because the folder is missing.
 pub fn found(kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("found").join(kind);
     let files = std::fs::read_dir(&folder).expect("the folder of found cases");
@@ -39,10 +40,10 @@ pub fn found(kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
     cases
 }
 
-/// Cuts, doubles, overwrites and exchanges pieces of `bytes`.
+/// Removes, duplicates, overwrites and exchanges parts of `bytes`.
 ///
 /// # Errors
-/// Where the random bytes are used up.
+/// If the random bytes are used up.
 pub fn damage(u: &mut Unstructured, bytes: &mut Vec<u8>) -> Result<()> {
     for _ in 0..u.int_in_range(1..=4)? {
         if bytes.is_empty() {
@@ -70,7 +71,7 @@ pub fn damage(u: &mut Unstructured, bytes: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Hands `file` on cut and with bytes changed, `rounds` times each, the same in every run.
+/// Calls the test with `file` cut short and with bytes changed, `rounds` times each, in the same way in every run.
 pub fn damaged(file: &[u8], rounds: usize, read: impl Fn(Vec<u8>)) {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut random = |below: usize| {

@@ -1,4 +1,4 @@
-//! Configurations: the text, the tree, and networks of sizes that are allowed but that nobody has.
+//! Random configurations: the text, the tree, and networks of unusual sizes that are allowed.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use sam2_predict::{PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, V
 
 const NANO: &str = include_str!("../../../weights/nano/nano.yaml");
 
-/// What is read can be written, and has sizes that can be counted.
+/// A configuration that is read can be written, and its sizes do not overflow.
 fn read(text: &str) {
     match Sam2Config::from_yaml(text) {
         Ok(config) => {
@@ -106,7 +106,7 @@ fn yaml() {
     });
 }
 
-/// Sizes in and around what is allowed, small enough to be run.
+/// Sizes inside and around the limits, small enough to be run.
 fn config(u: &mut Unstructured) -> Result<Sam2Config> {
     let mut size = |choices: &[usize]| u.choose(choices).copied();
     let embed_dim = size(&[0, 1, 2, 4, 6, 8, 12])?;
@@ -160,7 +160,7 @@ fn config(u: &mut Unstructured) -> Result<Sam2Config> {
     Ok(config)
 }
 
-/// Weights of no network.
+/// Random weights.
 struct Ramp;
 
 impl TensorSource for Ramp {
@@ -170,7 +170,7 @@ impl TensorSource for Ramp {
     }
 }
 
-/// A network that is allowed follows a click from one frame to the next.
+/// Every network that is allowed can track a click from one frame to the next.
 fn run(config: &Sam2Config) {
     let loaded = VideoModel::load(config, &mut Ramp, &Implementation::cpu(Products::Burn));
     let model = match (loaded, config.validate()) {

@@ -1,4 +1,4 @@
-//! What people and detectors point at, and masks as text.
+//! Random prompts, and masks as text.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,7 +17,7 @@ const SIZE: [usize; 2] = [48, 32];
 static NANO: LazyLock<(Sam2, ImageEmbedding)> = LazyLock::new(|| {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/nano.safetensors");
     let mut file = Checkpoint::from_bytes(std::fs::read(path).expect("nano")).expect("nano");
-    // Small pictures are quicker.
+    // Small pictures are faster.
     let config = file
         .config()
         .expect("nano's")
@@ -159,7 +159,7 @@ fn prompts_on_a_clip() {
     });
 }
 
-/// What is read as a mask of this size is written as it was meant.
+/// A mask that is read from a text is written to an equivalent text.
 fn read(text: &str, width: usize, height: usize) {
     let Ok(rle) = Rle::from_compressed(text, width, height) else {
         return;
@@ -168,7 +168,7 @@ fn read(text: &str, width: usize, height: usize) {
         Rle::from_compressed(&rle.to_compressed(), width, height).as_ref(),
         Ok(&rle)
     );
-    // A mask without pixels is read and never made.
+    // A mask without pixels can be read, but is never written.
     if (1..=1 << 16).contains(&width.saturating_mul(height)) {
         let bits = rle.to_bits();
         let again = rle_of_bits(&bits, width, height).expect("its own bits");

@@ -8,34 +8,34 @@ use serde_json::Value;
 /// One call of the official `SAM2ImagePredictor.predict`.
 #[derive(Clone, Debug)]
 pub struct PredictCase {
-    /// As in the tensors' names.
+    /// The case's name, which is part of the names of its tensors.
     pub name: String,
-    /// One a prompt; the cases of a batch have several.
+    /// One prompt, or several for the cases of a batch.
     pub prompts: Vec<CasePrompt>,
-    /// Three candidates, or one mask.
+    /// Whether three candidates are predicted, or one mask.
     pub multimask: bool,
     /// Whether the fixture's `pred.mask_input` goes with the prompt.
     pub mask_input: bool,
-    /// Places are in [0, 1] instead of the picture's pixels.
+    /// Whether coordinates are in [0, 1] instead of the picture's pixels.
     pub relative: bool,
-    /// When a single mask gives way to the best candidate.
+    /// When the best candidate replaces a single mask.
     pub dynamic: Option<DynamicMultimask>,
-    /// How much of the picture each official mask covers, in parts.
+    /// The area of each official mask, as a fraction of the picture's.
     pub covered: Vec<f64>,
 }
 
 /// Points and a box.
 #[derive(Clone, Debug, Default)]
 pub struct CasePrompt {
-    /// x and y.
+    /// The x and y of each point.
     pub points: Vec<[f32; 2]>,
-    /// One a point.
+    /// The label of each point.
     pub labels: Vec<i32>,
     /// Left, top, right, bottom.
     pub box_: Option<[f32; 4]>,
 }
 
-/// The arguments of `predict`, as `events.json` has them.
+/// The arguments of `predict` in `events.json`.
 #[derive(Deserialize)]
 struct Args {
     point_coords: Option<OneOrMany<Vec<[f32; 2]>>>,
@@ -47,7 +47,7 @@ struct Args {
     normalize_coords: Option<bool>,
 }
 
-/// A prompt's, or a batch of them.
+/// The values of one prompt, or of a batch.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMany<T> {
@@ -90,7 +90,7 @@ impl PredictCase {
         }
     }
 
-    /// The prompts as `sam2-predict` takes them, on a picture of `width` x `height`; `mask` is the fixture's.
+    /// The prompts for `sam2-predict`, on a picture of `width` x `height`; `mask` is the fixture's.
     pub fn prompts(&self, width: usize, height: usize, mask: &[f32]) -> Vec<Prompt> {
         let [scale_x, scale_y] = match self.relative {
             true => [width as f32, height as f32],

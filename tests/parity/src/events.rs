@@ -6,7 +6,7 @@ use sam2_predict::{BoxPrompt, PointPrompt, Prompt};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Something that the official predictor did.
+/// A step of the official predictor.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "ev", rename_all = "snake_case")]
 pub enum Event {
@@ -16,7 +16,7 @@ pub enum Event {
         op: String,
         /// Arguments by name.
         args: Value,
-        /// Names the call's outputs.
+        /// The name of the call's outputs.
         phase: String,
     },
     /// One object tracked on one frame.
@@ -25,21 +25,21 @@ pub enum Event {
     PreflightMemEnc {
         /// The frame's number.
         frame: usize,
-        /// Names the event's tensors.
+        /// The name of the event's tensors.
         k: usize,
     },
     /// Masks of a frame, for all objects.
     Output {
         /// The frame's number.
         frame: usize,
-        /// In the masks' order.
+        /// The objects, in the order of the masks.
         obj_ids: Vec<u32>,
         /// The call that they belong to.
         phase: String,
     },
     /// What the predictor remembers after a call.
     State {
-        /// By object; JSON's keys are text.
+        /// The memories of each object. The keys of JSON objects are texts.
         obj: BTreeMap<String, ObjectState>,
     },
 }
@@ -51,23 +51,23 @@ pub struct FrameEvent {
     pub k: usize,
     /// The frame's number.
     pub frame: usize,
-    /// Whose.
+    /// The object's number.
     pub obj_id: u32,
-    /// Prompted before it was ever tracked: no memory is used.
+    /// Whether the frame was prompted before it was ever tracked, so that no memory is used.
     pub init_cond: bool,
-    /// Direction of tracking.
+    /// Whether tracking is in reverse.
     pub reverse: bool,
-    /// Whether its memory is made at once.
+    /// Whether the memory is made immediately.
     pub mem_enc: bool,
-    /// Prompted by points.
+    /// Whether the prompt has points.
     pub has_points: bool,
-    /// Prompted by a mask.
+    /// Whether the prompt is a mask.
     pub has_mask: bool,
-    /// Whether an earlier answer's logits go with the points.
+    /// Whether the logits of an earlier prediction are given with the points.
     pub prev_logits: bool,
     /// Whether three candidates were asked for.
     pub multimask: bool,
-    /// The bank: frames and their temporal positions.
+    /// The memory bank: frames and their temporal positions.
     #[serde(rename = "mem_frames(frame,t_pos)", default)]
     pub mem_frames: Vec<(usize, usize)>,
     /// Object pointers in the bank.
@@ -75,18 +75,18 @@ pub struct FrameEvent {
     pub num_ptrs: usize,
 }
 
-/// What is remembered of an object.
+/// The frames that are remembered of an object.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct ObjectState {
     /// Conditioning frames, in the order of their prompts.
     pub cond: Vec<usize>,
     /// Other frames with a memory.
     pub non_cond: Vec<usize>,
-    /// Tracked frames, and whether in reverse.
+    /// The tracked frames, and whether they were tracked in reverse.
     pub tracked: BTreeMap<String, bool>,
 }
 
-/// The points and box of a call's arguments; its mask is not looked at.
+/// The points and the box in a call's arguments, without its mask.
 pub fn prompt(args: &Value) -> Prompt {
     let numbers = |value: &Value| -> Vec<f32> {
         let values = value.as_array().into_iter().flatten();

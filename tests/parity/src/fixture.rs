@@ -1,4 +1,4 @@
-//! What the official code computed: `fixture.safetensors` and `events.json`.
+//! The results of the official code in `fixture.safetensors` and `events.json`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,20 +18,20 @@ use crate::recipe::Recipe;
 pub struct Fixture {
     dir: PathBuf,
     tensors: HashMap<String, Stored>,
-    /// All of `events.json`.
+    /// The contents of `events.json`.
     pub events: Value,
     info: HashMap<String, Info>,
 }
 
-/// What `events.json` says of a tensor.
+/// The description of a tensor in `events.json`.
 #[derive(Debug, Deserialize)]
 struct Info {
     shape: Vec<usize>,
-    /// Of every how many values one is stored.
+    /// The distance between stored values.
     stride: Option<usize>,
     min: Option<f64>,
     max: Option<f64>,
-    /// The masks' shape, where the tensor is their packed bits.
+    /// The shape of the masks whose packed bits the tensor contains.
     bits_shape: Option<Vec<usize>>,
 }
 
@@ -42,20 +42,20 @@ enum Stored {
     U8(Vec<u8>),
 }
 
-/// How far values are from the wanted ones.
+/// The difference between values and the expected ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// Largest absolute difference among the values that are compared.
+    /// The largest absolute difference of the compared values.
     pub max: f64,
-    /// Largest absolute value of all that are wanted.
+    /// The largest absolute expected value.
     pub scale: f64,
 }
 
 impl Difference {
-    /// Of `ours` from `theirs`, value by value.
+    /// Compares `ours` with `theirs`, value by value.
     ///
     /// # Panics
-    /// If there are not as many, or one of `ours` is not a number.
+    /// If the numbers of values differ, or one of `ours` is NaN.
     pub fn between(name: &str, ours: &[f32], theirs: &[f32]) -> Self {
         assert_eq!(ours.len(), theirs.len(), "values of `{name}`");
         let pairs = ours.iter().zip(theirs);
@@ -69,17 +69,17 @@ impl Difference {
         Self { max, scale }
     }
 
-    /// The largest difference in parts of the tensor's scale.
+    /// The largest difference, as a fraction of the tensor's scale.
     pub fn relative(self) -> f64 {
         self.max / self.scale
     }
 }
 
 impl Fixture {
-    /// Reads the committed fixture of that name.
+    /// Reads a fixture of the repository.
     ///
     /// # Panics
-    /// If it is not there or not whole.
+    /// If it is missing or incomplete.
     pub fn committed(name: &str) -> Self {
         Self::read(
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name),
@@ -90,7 +90,7 @@ impl Fixture {
     /// Reads `events.json` and `{tensors}.safetensors` of a folder.
     ///
     /// # Panics
-    /// If they are not there or not whole.
+    /// If they are missing or incomplete.
     pub fn read(dir: &Path, tensors: &str) -> Self {
         let events = std::fs::read_to_string(dir.join("events.json")).expect("the fixture's events.json");
         let events: Value = serde_json::from_str(&events).expect("events.json is JSON");
@@ -109,7 +109,7 @@ impl Fixture {
         }
     }
 
-    /// The weights it was made with, checked against the hash that the official side wrote down.
+    /// The weights of the fixture, checked against the hash in `events.json`.
     ///
     /// # Panics
     /// If the hashes differ.
@@ -122,7 +122,7 @@ impl Fixture {
         recipe
     }
 
-    /// The configuration's YAML, where the folder has one: official variants need none.
+    /// The configuration's YAML; `None` for official variants, which need none.
     pub fn yaml(&self) -> Option<String> {
         let name = self.dir.file_name()?.to_string_lossy();
         std::fs::read_to_string(self.dir.join(format!("{name}.yaml"))).ok()
@@ -140,7 +140,7 @@ impl Fixture {
     /// The video predictor's log of the script `tag`.
     ///
     /// # Panics
-    /// If `events.json` has none, or not as expected.
+    /// If `events.json` does not contain it in the expected form.
     pub fn video_events(&self, tag: &str) -> Vec<Event> {
         serde_json::from_value(self.events["video"][tag].clone()).expect("a log of events")
     }
@@ -153,7 +153,7 @@ impl Fixture {
         &self.info(name).shape
     }
 
-    /// Whether the fixture knows this tensor.
+    /// Whether the fixture contains this tensor.
     pub fn has(&self, name: &str) -> bool {
         self.info.contains_key(name)
     }
@@ -161,16 +161,16 @@ impl Fixture {
     /// A tensor that is stored whole.
     ///
     /// # Panics
-    /// If there is none of that name, type and dimensions.
+    /// If there is no tensor of this name, type and number of dimensions.
     pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
         let data = TensorData::new(self.floats(name).to_vec(), self.shape(name).to_vec());
         Tensor::from_data(data, &crate::cpu())
     }
 
-    /// Its values.
+    /// The values of a tensor that is stored whole.
     ///
     /// # Panics
-    /// If there is none of that name, stored whole.
+    /// If there is no such tensor.
     pub fn floats(&self, name: &str) -> &[f32] {
         match self.tensors.get(name) {
             Some(Stored::F32(values)) => values,
@@ -181,7 +181,7 @@ impl Fixture {
     /// A tensor of integers, stored whole.
     ///
     /// # Panics
-    /// If there is none of that name.
+    /// If there is no such tensor.
     pub fn integers(&self, name: &str) -> &[i32] {
         match self.tensors.get(name) {
             Some(Stored::I32(values)) => values,
@@ -192,7 +192,7 @@ impl Fixture {
     /// A tensor of bytes, stored whole.
     ///
     /// # Panics
-    /// If there is none of that name.
+    /// If there is no such tensor.
     pub fn bytes(&self, name: &str) -> &[u8] {
         match self.tensors.get(name) {
             Some(Stored::U8(values)) => values,
@@ -200,7 +200,7 @@ impl Fixture {
         }
     }
 
-    /// Masks that were stored as bits: their shape, and a byte (0 or 1) a pixel.
+    /// Masks that are stored as bits: their shape, and a byte (0 or 1) for each pixel.
     ///
     /// # Panics
     /// If `name` is not such a tensor.
@@ -211,19 +211,19 @@ impl Fixture {
         (shape, pixels.collect())
     }
 
-    /// Compares a whole tensor in the official layout with the official one, or with what is stored of it.
+    /// Compares a tensor in the official layout with the stored values of the official one.
     ///
     /// # Panics
-    /// If the shapes differ, or a value is not a number.
+    /// If the shapes differ, or a value is NaN.
     pub fn difference<const D: usize>(&self, name: &str, ours: Tensor<D>) -> Difference {
         assert_eq!(ours.dims().as_slice(), self.shape(name), "shape of `{name}`");
         self.difference_of_values(name, &ours.into_data().try_to_vec::<f32>().expect("f32"))
     }
 
-    /// As [`Self::difference`], for values in the official tensor's order whatever their shape.
+    /// The same as [`Self::difference`], for values of any shape in the order of the official tensor.
     ///
     /// # Panics
-    /// If there are not as many as in the official tensor, or one is not a number.
+    /// If the numbers of values differ, or a value is NaN.
     pub fn difference_of_values(&self, name: &str, ours: &[f32]) -> Difference {
         let info = self.info(name);
         assert_eq!(
@@ -242,10 +242,10 @@ impl Fixture {
         }
     }
 
-    /// How many of the bytes that the fixture stores of a tensor are others in `ours`.
+    /// The number of stored bytes of a tensor that differ from `ours`.
     ///
     /// # Panics
-    /// If there are not as many as in the official tensor.
+    /// If the numbers of bytes differ.
     pub fn different_bytes(&self, name: &str, ours: &[u8]) -> usize {
         assert_eq!(
             ours.len(),
@@ -263,17 +263,17 @@ impl Fixture {
         }
     }
 
-    /// What is stored of a tensor, and of every how many values.
+    /// The stored values of a tensor, and the distance between them.
     fn stored(&self, name: &str) -> Option<(&Stored, usize)> {
         let whole = self.tensors.get(name).map(|stored| (stored, 1));
         let strided = || Some((self.tensors.get(&format!("{name}@s"))?, self.info(name).stride?));
         whole.or_else(strided)
     }
 
-    /// Prints [`Self::difference`] and holds it to `limit`, in parts of the tensor's scale.
+    /// Prints [`Self::difference`] and checks that it is at most `limit`, as a fraction of the tensor's scale.
     ///
     /// # Panics
-    /// If the difference is larger, or as there.
+    /// If the difference is larger, and as [`Self::difference`].
     pub fn assert_close<const D: usize>(&self, name: &str, ours: Tensor<D>, limit: f64) {
         report(name, self.difference(name, ours), limit);
     }
@@ -281,7 +281,7 @@ impl Fixture {
     /// The same for [`Self::difference_of_values`].
     ///
     /// # Panics
-    /// If the difference is larger, or as there.
+    /// If the difference is larger, and as [`Self::difference_of_values`].
     pub fn assert_values_close(&self, name: &str, ours: &[f32], limit: f64) {
         report(name, self.difference_of_values(name, ours), limit);
     }

@@ -52,7 +52,7 @@ pub fn pickle(value: Code) -> Vec<u8> {
     [b"\x80\x02", value.0.as_slice(), b"."].concat()
 }
 
-/// Opcodes as they stand.
+/// Raw opcodes.
 pub fn raw(bytes: &[u8]) -> Code {
     Code(bytes.to_vec())
 }
@@ -124,7 +124,7 @@ pub fn tensor(kind: &str, key: &str, shape: &[u8]) -> Code {
     view(kind, key, shape, &strides)
 }
 
-/// The same with strides of its own.
+/// The same with other strides.
 pub fn view(kind: &str, key: &str, shape: &[u8], strides: &[u8]) -> Code {
     let numbers = |values: &[u8]| tuple(&values.iter().map(|n| number(*n)).collect::<Vec<_>>());
     let storage = tuple(&[
@@ -150,7 +150,7 @@ pub fn view(kind: &str, key: &str, shape: &[u8], strides: &[u8]) -> Code {
     )
 }
 
-/// Opens the file cut and with bytes changed, `rounds` times each: any answer will do, but there must be one.
+/// Opens the file cut short and with bytes changed, `rounds` times each. The result may be anything but a panic.
 pub fn damage(file: &[u8], rounds: usize) {
     fuzz::damaged(file, rounds, read_all);
 }

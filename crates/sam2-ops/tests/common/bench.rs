@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor, TensorData, f16};
 use sam2_ops::{Implementation, TensorSource, Weights, WeightsError};
 
-/// Where one implementation computes something.
+/// Runs operations of one implementation.
 pub struct Bench<'a>(pub &'a Implementation);
 
 /// A tensor's shape and its values.
@@ -12,7 +12,7 @@ pub struct Numbers {
     pub values: Vec<f32>,
 }
 
-/// What a tensor holds.
+/// The shape and the values of a tensor.
 pub fn numbers<const D: usize>(x: Tensor<D>) -> Numbers {
     Numbers {
         shape: x.dims().to_vec(),
@@ -21,7 +21,7 @@ pub fn numbers<const D: usize>(x: Tensor<D>) -> Numbers {
 }
 
 impl Bench<'_> {
-    /// An input: the numbers depend on its name and shape.
+    /// An input, whose values depend on its name and shape.
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {
         let values = random(name, shape.iter().product());
         Tensor::from_data(TensorData::new(values, shape), self.0.device())
@@ -33,8 +33,8 @@ impl Bench<'_> {
     }
 }
 
-/// Parameters of every name and shape, about as large as trained ones. They are numbers that f16 holds, so that nothing is
-/// lost where an implementation keeps them so.
+/// Parameters of any name and shape, about as large as trained ones. All values can be represented in f16, so that an
+/// implementation can keep them in f16 without a loss.
 struct Parameters;
 
 impl TensorSource for Parameters {
@@ -68,7 +68,7 @@ fn random(name: &str, count: usize) -> Vec<f32> {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 40) as f32 / (1 << 24) as f32 - 0.5
     };
-    // Three of variance 1/12 each.
+    // The sum of three numbers with a variance of 1/12 each.
     (0..count)
         .map(|_| 2.0 * (uniform() + uniform() + uniform()))
         .collect()

@@ -1,4 +1,4 @@
-//! Two implementations beside each other: every operation, on the shapes of the published networks and on odd ones.
+//! Compares every operation of two implementations, on the shapes of the published networks and on unusual ones.
 
 pub mod bench;
 
@@ -10,13 +10,13 @@ use sam2_ops::{
     WindowedAttention, by_rows, by_windows, choose, pick, windowed_attention,
 };
 
-/// How far numbers may lie apart, as a part of the largest of them.
+/// The largest allowed difference, as a fraction of the largest value.
 const TOLERANCE: f32 = 1e-4;
 
-/// Compares every operation of `ours` with `reference`'s. Widths that `ours` does not take are left out.
+/// Compares every operation of `ours` with that of `reference`. Widths that `ours` does not support are left out.
 ///
 /// # Panics
-/// If one computes something else.
+/// If the results of an operation differ.
 pub fn compare_all(reference: &Implementation, ours: &Implementation) {
     let pair = Pair { reference, ours };
     linear_layers(&pair);
@@ -39,20 +39,20 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// Whether all of these widths are such as `ours` takes.
+    /// Whether `ours` supports all of these widths.
     fn takes(&self, widths: &[usize]) -> bool {
         let multiple = self.ours.width_multiple();
         widths.iter().all(|width| width.is_multiple_of(multiple))
     }
 
-    /// Runs the same on both.
+    /// Runs an operation on both, and compares the results.
     fn same(&self, what: &str, run: impl Fn(Bench) -> Numbers) {
         let [wanted, ours] = [self.reference, self.ours].map(|implementation| run(Bench(implementation)));
         assert_eq!(ours.shape, wanted.shape, "{what}: shape");
         let largest = wanted.values.iter().fold(0f32, |a, b| a.max(b.abs()));
         assert!(largest > 0.0, "{what}: the reference gives only zeros");
         for (i, (a, b)) in ours.values.iter().zip(&wanted.values).enumerate() {
-            // Not the other way round, so that no NaN passes.
+            // The comparison is written so that NaN fails.
             let is_near = (a - b).abs() <= TOLERANCE * largest;
             assert!(
                 is_near,
@@ -123,13 +123,13 @@ fn perceptrons(pair: &Pair) {
         (9, &[256, 2048, 256], Activation::Relu),
         (3, &[256, 256, 256, 4], Activation::Relu),
         (3, &[256, 256, 256, 1], Activation::Relu),
-        // So many hidden values that the CPU takes some rows at a time, and a rest of them.
+        // So many hidden values that the CPU computes parts of the rows, the last of which is smaller.
         (2100, &[32, 2048, 32], Activation::Relu),
         (5, &[8, 12], Activation::Gelu),
         (97, &[10, 7, 3], Activation::Gelu),
     ] {
         let (input, output) = (widths[0], widths[widths.len() - 1]);
-        // The width of what comes last is free.
+        // The width of the output may be any.
         if !pair.takes(&widths[..widths.len() - 1]) {
             continue;
         }
@@ -169,14 +169,14 @@ fn perceptrons(pair: &Pair) {
     }
 }
 
-/// How a picture comes to an attention.
+/// The form of a picture for an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PictureKind {
-    /// One for all prompts.
+    /// One picture for all prompts.
     Shared,
-    /// The same, already projected.
+    /// One picture for all prompts, projected in advance.
     SharedProjected,
-    /// Each prompt's own.
+    /// One picture for each prompt.
     Own,
 }
 
@@ -210,7 +210,7 @@ fn attentions(pair: &Pair) {
             },
         );
         for kind in [Shared, SharedProjected, Own] {
-            // As the network makes it: of two attentions, one to the picture and one of it.
+            // As in the network, the projections belong to two attentions, one to the picture and one from it.
             let picture = |bench: &Bench, attention: &Attention| {
                 let pictures = if kind == Own { b } else { 1 };
                 let mut picture = Picture::new(
@@ -343,7 +343,7 @@ fn rotary_attentions(pair: &Pair) {
 fn windowed_attentions(pair: &Pair) {
     // (b, h, w, c, heads, window, pools)
     for (b, h, w, c, num_heads, window, pools) in [
-        // The stages of tiny and small, base-plus, and large: whole windows, and such as go over the edge.
+        // The stages of tiny and small, base-plus, and large: whole windows, and windows that extend beyond the edge.
         (1, 16, 24, 96, 1, 8, false),
         (1, 16, 24, 192, 2, 8, true),
         (1, 8, 12, 384, 4, 4, true),
@@ -356,7 +356,7 @@ fn windowed_attentions(pair: &Pair) {
         (1, 32, 32, 576, 8, 16, false),
         (1, 16, 32, 1152, 16, 16, true),
         (1, 16, 16, 1152, 16, 8, false),
-        // All attend to all.
+        // All tokens attend to all tokens.
         (1, 64, 64, 96, 1, 0, false),
         (2, 16, 12, 448, 8, 0, false),
         (2, 8, 6, 64, 2, 0, true),
@@ -435,7 +435,8 @@ fn convolutions(pair: &Pair) {
 }
 
 fn mask_down_samplers(pair: &Pair) {
-    // Sides of the features' grid: a strip of the CPU's, several with a rest, and the usual ratio of logits to pixels or not.
+    // Sides of the features' grid: a strip of the CPU's, several with a rest, and the usual ratio of logits to pixels
+    // or not.
     for (side, logits) in [(4, 16), (8, 32), (20, 80), (6, 13)] {
         for binarize in [false, true] {
             pair.same(&format!("mask down to {side}, binary: {binarize}"), |bench| {
@@ -494,7 +495,7 @@ fn norms_and_pools(pair: &Pair) {
 }
 
 fn choices(pair: &Pair) {
-    // Several prompts, of which some are stable and some are not.
+    // Several prompts, some of them with a stable mask.
     let stability = Stability {
         delta: 0.05,
         threshold: 0.95,
@@ -547,7 +548,7 @@ fn memories(pair: &Pair) {
 }
 
 fn parts_of_pictures(pair: &Pair) {
-    // Larger than what a CPU takes at once, with a rest below; smaller; several pictures.
+    // A picture with more rows than a CPU computes at once, a smaller one, and several pictures.
     for (b, h, w, window) in [(1, 72, 80, 8), (1, 45, 60, 7), (2, 16, 16, 8), (1, 64, 64, 0)] {
         pair.same(&format!("a block in windows of {window}, {b} {h} {w}"), |bench| {
             let c = 8;

@@ -5,7 +5,7 @@ use burn::tensor::TensorData;
 use sam2::config::{FpnNeckConfig, HieraConfig};
 use sam2::{Sam2Config, TensorSource, Version, WeightsError};
 
-/// The smallest model that the official classes build without complaint.
+/// The smallest model that the official classes can build.
 pub fn small(version: Version) -> Sam2Config {
     let mut config = Sam2Config::named("tiny", version).unwrap();
     config.name = "custom".into();
@@ -28,7 +28,7 @@ pub fn small(version: Version) -> Sam2Config {
     config
 }
 
-/// Values that follow from a tensor's name alone, and that f16 holds exactly.
+/// Values that depend only on a tensor's name, and that f16 can represent exactly.
 pub fn values(name: &str, numel: usize) -> Vec<f32> {
     let seed = name
         .bytes()
@@ -38,7 +38,7 @@ pub fn values(name: &str, numel: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Gives [`values`] for any name.
+/// A source with [`values`] for any name.
 pub struct MadeUp;
 
 impl TensorSource for MadeUp {
@@ -85,7 +85,7 @@ pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Opens the file cut and with bytes changed, `rounds` times each: any answer will do, but there must be one.
+/// Opens the file cut short and with bytes changed, `rounds` times each. The result may be anything but a panic.
 pub fn damage(file: &[u8], rounds: usize) {
     fuzz::damaged(file, rounds, |bytes| {
         if let Ok(mut checkpoint) = sam2::Checkpoint::from_bytes(bytes) {

@@ -1,5 +1,5 @@
-//! Writes what the browser tests compare with: checkpoints, a picture, a clip, prompts as the web API takes them, and
-//! what this project's network answers natively on the CPU.
+//! Writes the fixture of the browser tests: checkpoints, a picture, a clip, prompts for the web API, and the native
+//! results of this project's network on the CPU.
 //!
 //!     cargo run -p parity --bin browser-fixture -- OUTDIR
 
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let all = json!({ "picture": picture, "models": models });
     std::fs::write(out.join("cases.json"), serde_json::to_string(&all)?)?;
 
-    // The frames as they are: red, green, blue, one after the other.
+    // The frames, one after another, as red, green and blue bytes.
     std::fs::write(out.join("clip.rgb"), fixture.bytes("vid.frames_u8"))?;
     std::fs::write(
         out.join("video.json"),
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A script of the official video predictor as calls of the web API, with the native answers.
+/// A script of the official video predictor as calls of the web API, with the native results.
 fn video(fixture: &Fixture, script: &str) -> Value {
     let [count, height, width, _] = *fixture.shape("vid.frames_u8") else {
         panic!("four dimensions")
@@ -65,7 +65,7 @@ fn video(fixture: &Fixture, script: &str) -> Value {
         .chunks_exact(height * width * 3)
         .map(|bytes| PictureRef::new(bytes, PixelFormat::Rgb, width, height).expect("a frame"))
         .collect();
-    // What `openVideo` makes of a stream and `{ corrections: "official", fillHoles: 0 }`.
+    // The options of `openVideo` for a stream with `{ corrections: "official", fillHoles: 0 }`.
     let options = VideoOptions {
         fill_hole_area: 0,
         add_all_frames_to_correct_as_cond: false,
@@ -92,7 +92,7 @@ fn video(fixture: &Fixture, script: &str) -> Value {
     json!({ "width": width, "height": height, "frames": count, "calls": calls })
 }
 
-/// One call, and what came of it.
+/// One call and its result.
 fn video_call(
     session: &mut VideoSession,
     frames: &[PictureRef],
@@ -165,7 +165,7 @@ fn frame_masks_json(masks: &VideoMasks) -> Value {
     json!({ "frame": masks.frame, "masks": each.collect::<Vec<_>>() })
 }
 
-/// Every case that the web API can say, with the native answer.
+/// Every case that the web API supports, with the native result.
 fn cases(fixture: &Fixture) -> Result<Vec<Value>, Box<dyn Error>> {
     let [width, height] = fixture.picture_size();
     let predictor = ImagePredictor::new(fixture.image_model(&natively()));
@@ -186,7 +186,7 @@ fn cases(fixture: &Fixture) -> Result<Vec<Value>, Box<dyn Error>> {
     Ok(written)
 }
 
-/// As `image.predict` takes it.
+/// A prompt for `image.predict`.
 fn prompt_json(prompt: &Prompt) -> Value {
     let mut json = json!({ "multimask": prompt.multimask });
     if !prompt.points.is_empty() {
@@ -219,7 +219,7 @@ fn mask_json(mask: &Mask) -> Value {
         // f32, little-endian, row-major, `logitsSide` squared.
         "logits": BASE64_STANDARD.encode(logits),
         "logitsSide": mask.logits_side(),
-        // A bit a pixel, row-major, the first pixel in the lowest bit.
+        // One bit for each pixel, row-major, with the first pixel in the lowest bit.
         "bits": BASE64_STANDARD.encode(mask.bits()),
     })
 }

@@ -1,5 +1,5 @@
-//! tiny on the CPU, on weights from a recipe, for `pkg-scripts/bench`: for each line read it encodes one picture and
-//! prints the milliseconds. `native-bench --stages` prints instead where the time goes.
+//! The tiny network on the CPU, on weights from a recipe, for `pkg-scripts/bench`. For each input line, it encodes one
+//! picture and prints the time in milliseconds. `native-bench --stages` prints the time of each step instead.
 
 use std::io::BufRead;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use parity::{Fixture, block_on, cpu, natively, synthetic};
 use sam2::ImageModel;
 use sam2_predict::{ImagePredictor, PictureRef, PixelFormat};
 
-/// Turns of which the quickest counts.
+/// The number of runs, of which the fastest counts.
 const TURNS: usize = 5;
 
 fn main() {
@@ -28,7 +28,7 @@ fn main() {
     }
 }
 
-/// The encoder step by step.
+/// Measures the encoder step by step.
 fn stages(model: &ImageModel, picture: PictureRef) {
     let side = model.config.image_size;
     let trunk = &model.image_encoder.trunk;
