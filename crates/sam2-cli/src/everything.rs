@@ -46,7 +46,7 @@ struct Options {
     /// Drop masks whose stability score is below this; 0 keeps all
     #[arg(long, value_name = "0..1", default_value_t = MaskGeneratorOptions::default().stability_score_thresh, allow_hyphen_values = true)]
     stability_score_thresh: f64,
-    /// The distance of the two thresholds whose masks the stability score compares from --mask-threshold
+    /// How far the two thresholds of the stability score are above and below --mask-threshold
     #[arg(long, value_name = "LOGIT", default_value_t = MaskGeneratorOptions::default().stability_score_offset, allow_hyphen_values = true)]
     stability_score_offset: f64,
     /// The logit above which a pixel is on the object
