@@ -60,7 +60,9 @@ impl TwoWayTransformer {
         // Apply the final attention layer from the points to the image
         let attention = &self.final_attn_token_to_image;
         let queries = attention.to_picture(queries, point_embedding, &keys, wanted);
-        (self.norm_final_attn.forward(queries), keys.tokens)
+        let queries = self.norm_final_attn.forward(queries);
+
+        (queries, keys.tokens)
     }
 
     /// Adds to a picture what the first block projects of it, so that prompts without a mask share it.
