@@ -4,7 +4,7 @@
 No trained weights are needed: each parameter is a pure function of its name and a seed (`det_tensor`).
 
   make_fixture.py --config micro --seed 7 --recipe fixtures/micro/weights.json --no-ckpt --out OUT
-  make_fixture.py --config micro2.0 --seed 7 --recipe fixtures/micro20/weights.json --no-amg --no-alt --no-ckpt --out OUT
+  make_fixture.py --config micro2.0 --seed 7 --recipe fixtures/micro20/weights.json --no-alt --no-ckpt --out OUT
 
 The official tiny on pictures of full size, the second of them from the official repository's notebooks:
 

@@ -4,9 +4,9 @@ use std::array;
 
 /// The source pixels that an output pixel reads along one axis, and their weights.
 #[derive(Clone, Copy)]
-struct Tap<const N: usize> {
-    at: [usize; N],
-    weights: [f32; N],
+pub(crate) struct Tap<const N: usize> {
+    pub at: [usize; N],
+    pub weights: [f32; N],
 }
 
 /// Resizes `values` `[h, w, channels]` from `from` to `to`, both `[height, width]`, computing each pixel from its four
@@ -37,7 +37,7 @@ pub fn bicubic(values: &[f32], channels: usize, from: [usize; 2], to: [usize; 2]
     resized
 }
 
-fn bilinear_taps(input: usize, output: usize) -> Vec<Tap<2>> {
+pub(crate) fn bilinear_taps(input: usize, output: usize) -> Vec<Tap<2>> {
     let scale = input as f32 / output as f32;
     let tap = |i| {
         let position = (scale * (i as f32 + 0.5) - 0.5).max(0.0);

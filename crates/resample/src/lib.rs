@@ -7,14 +7,17 @@
 //! | [`antialiased`] | `F.interpolate(mode="bilinear", antialias=True)` |
 //! | [`pillow_bicubic`] | `PIL.Image.resize(…, Image.BICUBIC)` for bytes |
 //! | [`bilinear`], [`bilinear_rows`] | `F.interpolate(mode="bilinear", align_corners=False)` |
+//! | [`bilinear_above`] | the same, `> threshold` |
 //! | [`bicubic`] | `F.interpolate(mode="bicubic", align_corners=False)` |
 //!
 //! Sizes are `[height, width]`, both at least 1.
 
+mod above;
 mod antialias;
 mod filter;
 mod interpolate;
 
+pub use above::bilinear_above;
 pub use antialias::{antialiased, pillow_bicubic};
 pub use filter::{Filter, Kernel};
 pub use interpolate::{bicubic, bilinear, bilinear_rows};

@@ -1,11 +1,12 @@
 //! `sam2 everything` finds all masks of a picture and writes them as the official records.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ArgAction;
-use sam2_predict::{ImagePredictor, MaskGenerator, MaskGeneratorOptions, MaskRecord};
+use sam2_predict::{FoundMasks, ImagePredictor, MaskGenerator, MaskGeneratorOptions, MaskRecord};
 use serde_json::{Value, json};
 
 use crate::load;
@@ -107,7 +108,12 @@ pub fn run(args: &Args) -> Result<()> {
     let picture = Picture::read(&args.image, args.range)?;
     let predictor = ImagePredictor::new(load::image_model(&args.model)?);
     let generator = MaskGenerator::new(&predictor, args.options.to_generator())?;
-    let records = pollster::block_on(generator.generate(picture.as_ref()?, |_| ()))?;
+    let picture = picture.as_ref()?;
+    let records = pollster::block_on(async {
+        let image = predictor.set_image(picture).await?;
+        let go_on = async |_: FoundMasks<'_>| ControlFlow::Continue(());
+        generator.generate(&image, Some(picture), go_on).await
+    })?;
     let list: Vec<Value> = records.iter().map(to_json).collect();
     fs::write(&args.out, serde_json::to_vec(&list)?)
         .with_context(|| format!("cannot write {}", args.out.display()))?;

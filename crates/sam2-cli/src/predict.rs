@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use sam2_predict::{BoxPrompt, ImagePredictor, PointPrompt, Prediction, Prompt};
+use sam2_predict::{BoxPrompt, ImagePredictor, LowResMask, Mask, PointPrompt, Prediction, Prompt};
 
 use crate::load;
 use crate::output::say;
@@ -91,16 +91,18 @@ fn write(folder: &Path, prediction: &Prediction) -> Result<()> {
     };
     let (count, side, width, height) = (
         prediction.masks.len(),
-        first.logits_side(),
+        first.side(),
         first.width(),
         first.height(),
     );
     let logits: Vec<u8> = prediction
         .masks
         .iter()
-        .flat_map(|m| m.logits().iter().flat_map(|v| v.to_le_bytes()))
+        .flat_map(|mask| mask.logits())
+        .flat_map(f32::to_le_bytes)
         .collect();
-    let masks: Vec<u8> = prediction.masks.iter().flat_map(|m| m.to_bytes()).collect();
+    let masks: Vec<Mask> = prediction.masks.iter().map(LowResMask::to_mask).collect();
+    let pixels: Vec<u8> = masks.iter().flat_map(Mask::to_bytes).collect();
     let scores: Vec<u8> = prediction
         .masks
         .iter()
@@ -114,7 +116,7 @@ fn write(folder: &Path, prediction: &Prediction) -> Result<()> {
             "low_res_logits",
             view(Dtype::F32, vec![count, side, side], &logits)?,
         ),
-        ("masks", view(Dtype::U8, vec![count, height, width], &masks)?),
+        ("masks", view(Dtype::U8, vec![count, height, width], &pixels)?),
         ("scores", view(Dtype::F32, vec![count], &scores)?),
         ("object_score", view(Dtype::F32, vec![1], &object_score)?),
     ];
@@ -126,7 +128,7 @@ fn write(folder: &Path, prediction: &Prediction) -> Result<()> {
     };
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     put("result.safetensors", &file)?;
-    for (i, mask) in prediction.masks.iter().enumerate() {
+    for (i, mask) in masks.iter().enumerate() {
         put(&format!("mask_{i}.png"), &mask.to_png())?;
         say!("mask_{i}.png  score {:.4}  area {} px", mask.score(), mask.area())?;
     }

@@ -11,7 +11,7 @@ pub use image::{
     BoxPrompt, FoundMasks, ImageEmbedding, ImagePredictor, MAX_PIXELS, MaskGenerator, MaskGeneratorOptions,
     MaskRecord, PictureRef, PixelFormat, PointPrompt, Prediction, Prompt, ground,
 };
-pub use mask::{Cleanup, Mask, Rle, RleError, fill_holes, object_in_mask_picture, rle_of_bits};
+pub use mask::{Cleanup, LowResMask, Mask, Rle, RleError, fill_holes, object_in_mask_picture};
 pub use video::{
     MemoryUse, ObjectFrames, VideoError, VideoMask, VideoMasks, VideoOptions, VideoSession, frame_to_tensor,
 };

@@ -54,6 +54,7 @@ impl From<PredictError> for JsFailure {
     fn from(error: PredictError) -> Self {
         match error {
             PredictError::Device(why) => Self::lost(&why),
+            PredictError::Option { .. } => Self::new(error.code(), in_camel_case(&error.to_string())),
             _ => Self::new(error.code(), error.to_string()),
         }
     }
@@ -86,11 +87,37 @@ impl From<LoadError> for JsFailure {
     }
 }
 
+/// `points_per_side` as JavaScript spells it: `pointsPerSide`.
+fn in_camel_case(text: &str) -> String {
+    let mut parts = text.split('_');
+    let mut spelled = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let first = part.chars().next().map(|first| first.to_ascii_uppercase());
+        spelled.extend(first);
+        spelled.push_str(part.get(1..).unwrap_or_default());
+    }
+    spelled
+}
+
 impl From<JsFailure> for JsValue {
     fn from(failure: JsFailure) -> Self {
         let error = js_sys::Error::new(&failure.message);
         // Setting a property of a new object cannot fail.
         let _ = js_sys::Reflect::set(&error, &"code".into(), &failure.code.into());
         error.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_named_as_in_javascript() {
+        assert_eq!(
+            in_camel_case("`crop_n_layers` is 9, expected a whole number from 0 to 8"),
+            "`cropNLayers` is 9, expected a whole number from 0 to 8"
+        );
+        assert_eq!(in_camel_case("no option"), "no option");
     }
 }

@@ -5,6 +5,7 @@
 
 mod device;
 mod error;
+mod everything;
 mod model;
 mod promise;
 mod prompt;
@@ -14,7 +15,6 @@ pub use device::Device;
 pub use model::{Embedding, Model};
 pub use video::Video;
 
-use error::JsFailure;
 use wasm_bindgen::prelude::*;
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
@@ -45,14 +45,4 @@ pub fn set_panic_handler(handler: js_sys::Function) {
             let _ = handler.call1(&JsValue::NULL, &info.to_string().into());
         }
     }));
-}
-
-/// Encodes a mask's bits (as in `Prediction`) as COCO's compressed run lengths.
-///
-/// # Errors
-/// `INVALID_IMAGE` if the number of bits does not match the size.
-#[wasm_bindgen(js_name = maskToRle)]
-pub fn mask_to_rle(bits: &[u8], width: usize, height: usize) -> Result<String, JsValue> {
-    let rle = sam2_predict::rle_of_bits(bits, width, height).map_err(JsFailure::from)?;
-    Ok(rle.to_compressed())
 }

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use js_sys::{Array, Promise};
+use js_sys::{Array, Function, Promise};
 use sam2::{Checkpoint, ImageModel, Sam2Config, Version, VideoModel};
 use sam2_predict::{Cleanup, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
 use wasm_bindgen::prelude::*;
 
 use crate::device::{Device, Opened};
 use crate::error::JsFailure;
+use crate::everything;
 use crate::promise::promise;
 use crate::prompt;
 use crate::video::Video;
@@ -227,6 +228,27 @@ impl Embedding {
             };
             let predictions = device.watch(answering).await?;
             Ok(predictions.iter().map(prompt::to_js).collect::<Array>().into())
+        })
+    }
+
+    /// Finds the masks of everything in the picture: a grid of points is asked, in batches. `picture` is that of
+    /// `setImage`, and needed only for `cropNLayers`. After each batch `found(batch)` is called and waited for; with
+    /// `false` it ends the search. Resolves to all masks.
+    ///
+    /// Rejects with `UNSUPPORTED_INPUT` for an option out of its bounds, with what `found` rejects with, or with
+    /// `DEVICE_LOST` or `OUT_OF_MEMORY`.
+    #[wasm_bindgen(unchecked_return_type = "Promise<WasmMaskRecord[]>")]
+    pub fn generate(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "WasmGeneratorOptions")] options: JsValue,
+        rgba: Option<Vec<u8>>,
+        #[wasm_bindgen(unchecked_param_type = "(batch: WasmFoundMasks) => Promise<boolean>")] found: Function,
+    ) -> Promise {
+        let (predictor, image) = (self.predictor.clone(), self.image.clone());
+        let device = self.device.clone();
+        promise(async move {
+            let generating = everything::generate(&predictor, &image, options, rgba.as_deref(), &found);
+            device.watch(generating).await
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Conversion of prompts from JavaScript objects, and of predictions to them.
 
-use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
-use sam2_predict::{BoxPrompt, Mask, PointPrompt, Prediction, Prompt};
+use js_sys::{Array, Float32Array, Object, Reflect};
+use sam2_predict::{BoxPrompt, LowResMask, PointPrompt, Prediction, Prompt};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 
@@ -15,18 +15,18 @@ export interface WasmPrompt {
   mask?: Float32Array;
   multimask?: boolean;
 }
-export interface WasmMask {
+/** At low resolution; within ±32. */
+export interface WasmLowResMask {
   score: number;
-  area: number;
-  box: [number, number, number, number] | null;
-  bits: Uint8Array;
   logits: Float32Array;
+  /** What masks are made of, where it differs from `logits`. */
+  maskLogits: Float32Array | undefined;
 }
 export interface WasmPrediction {
   objectScore: number;
   logitsWidth: number;
   logitsHeight: number;
-  masks: WasmMask[];
+  masks: WasmLowResMask[];
 }
 "#;
 
@@ -83,7 +83,7 @@ pub fn from_js(value: &JsValue) -> Result<Prompt, JsFailure> {
 
 /// Converts a prediction to a `WasmPrediction`.
 pub fn to_js(prediction: &Prediction) -> JsValue {
-    let side = prediction.masks.first().map_or(0, Mask::logits_side);
+    let side = prediction.masks.first().map_or(0, LowResMask::side);
     object(&[
         ("objectScore", prediction.object_score.into()),
         ("logitsWidth", (side as u32).into()),
@@ -95,26 +95,14 @@ pub fn to_js(prediction: &Prediction) -> JsValue {
     ])
 }
 
-fn mask_to_js(mask: &Mask) -> JsValue {
-    object(&mask_fields(mask))
-}
-
-/// The fields of a `WasmMask`.
-pub fn mask_fields(mask: &Mask) -> [(&'static str, JsValue); 5] {
-    let bounding_box = mask.bounding_box().map_or(JsValue::NULL, |edges| {
-        edges
-            .iter()
-            .map(|&edge| JsValue::from(edge as u32))
-            .collect::<Array>()
-            .into()
-    });
-    [
+fn mask_to_js(mask: &LowResMask) -> JsValue {
+    let (logits, mask_logits) = (mask.logits(), mask.mask_logits());
+    let differs = (logits != mask_logits).then(|| Float32Array::from(&mask_logits[..]));
+    object(&[
         ("score", mask.score().into()),
-        ("area", (mask.area() as u32).into()),
-        ("box", bounding_box),
-        ("bits", Uint8Array::from(mask.bits()).into()),
-        ("logits", Float32Array::from(mask.logits()).into()),
-    ]
+        ("logits", Float32Array::from(&logits[..]).into()),
+        ("maskLogits", differs.into()),
+    ])
 }
 
 /// A plain JavaScript object.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use js_sys::{Array, Promise};
+use js_sys::{Array, Float32Array, Promise, Uint8Array};
 use sam2::VideoModel;
 use sam2_predict::{
     PictureRef, PixelFormat, VideoError, VideoMask, VideoMasks, VideoOptions, VideoSession,
@@ -29,9 +29,14 @@ export interface WasmVideoOptions {
   officialCorrections: boolean;
   pastMaskBytes: number;
 }
-export interface WasmVideoMask extends WasmMask {
+export interface WasmVideoMask {
   object: number;
   objectScore: number | undefined;
+  score: number;
+  /** One a pixel, row by row, the first in the lowest bit of the first byte. */
+  bits: Uint8Array;
+  /** Empty where only the mask is left. */
+  logits: Float32Array;
 }
 export interface WasmFrameMasks {
   frame: number;
@@ -267,10 +272,13 @@ impl Video {
 /// Converts masks to a `WasmFrameMasks`.
 fn to_js(masks: &VideoMasks) -> JsValue {
     let each = |mask: &VideoMask| {
-        let mut fields = prompt::mask_fields(&mask.mask).to_vec();
-        fields.push(("object", mask.object.into()));
-        fields.push(("objectScore", mask.object_score.into()));
-        prompt::object(&fields)
+        prompt::object(&[
+            ("object", mask.object.into()),
+            ("objectScore", mask.object_score.into()),
+            ("score", mask.mask.score().into()),
+            ("bits", Uint8Array::from(mask.mask.bits()).into()),
+            ("logits", Float32Array::from(&mask.logits[..]).into()),
+        ])
     };
     prompt::object(&[
         ("frame", masks.frame.into()),

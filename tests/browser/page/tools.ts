@@ -1,7 +1,9 @@
 // What the specs share: the package, the fixture, and how far masks are from those expected.
 import {
+  type GenerateOptions,
   type LoadOptions,
   Mask,
+  type MaskRecord,
   type PictureSource,
   type PredictedMask,
   type Prompt,
@@ -12,7 +14,14 @@ import {
 
 export interface Fixture {
   picture: { file: string; width: number; height: number };
-  models: Record<string, { weights: string; cases: Case[] }>;
+  models: Record<string, { weights: string; cases: Case[]; everything: Everything[] }>;
+}
+
+/** Options of `generate`, and the records as they are expected, `counts` as COCO's text. */
+export interface Everything {
+  name: string;
+  options: GenerateOptions;
+  expected: (Omit<MaskRecord, "mask"> & { counts: string })[];
 }
 
 export interface Case {
@@ -131,6 +140,49 @@ export const tools = {
     if (encodes !== 1) throw new Error(`${encodes} encodes instead of 1`);
     sam.dispose();
     return { device: adapter, version, differences };
+  },
+
+  /**
+   * Everything in the fixture's picture by some of a model's options, against what the native build found: pixels that
+   * differ, and the largest difference of the scores.
+   */
+  async compareEverything(
+    model: string,
+    device: "cpu" | "webgpu",
+    variants: readonly string[],
+  ): Promise<
+    { name: string; records: number; expected: number; pixels: number; scores: number; same: boolean }[]
+  > {
+    const fixture: Fixture = JSON.parse(await (await tools.fixture("cases.json")).text());
+    const { weights, everything } = fixture.models[model] ?? { weights: "", everything: [] };
+    const sam = await tools.load({ model: fixtureUrl(weights), device });
+    const image = await sam.setImage(await tools.fixture(fixture.picture.file));
+    const found = [];
+    for (const { name, options, expected } of everything.filter(({ name }) => variants.includes(name))) {
+      const records = await image.generate(options).all();
+      const pairs = expected.map((wanted, i) => [wanted, records[i]] as const);
+      const { width, height } = fixture.picture;
+      const differing = pairs.map(([{ counts }, record]) => {
+        const wanted = Mask.fromRle({ size: [height, width], counts });
+        return record ? wanted.or(record.mask).minus(wanted.and(record.mask)).area : Number.NaN;
+      });
+      const scores = pairs.flatMap(([wanted, record]) => [
+        Math.abs(wanted.predictedIou - (record?.predictedIou ?? Number.NaN)),
+        Math.abs(wanted.stabilityScore - (record?.stabilityScore ?? Number.NaN)),
+      ]);
+      const placed = (record: Omit<MaskRecord, "mask"> | undefined) =>
+        JSON.stringify([record?.bbox, record?.pointCoords, record?.cropBox]);
+      found.push({
+        name,
+        records: records.length,
+        expected: expected.length,
+        pixels: largest(differing),
+        scores: largest(scores),
+        same: pairs.every(([wanted, record]) => placed(wanted) === placed(record)),
+      });
+    }
+    sam.dispose();
+    return found;
   },
 
   /** What a call that must fail failed with. */

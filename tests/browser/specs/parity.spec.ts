@@ -24,6 +24,42 @@ test("SAM 2.1 on the CPU equals the native build", ({ page }) => compare(page, "
 
 test("SAM 2.0 on the CPU equals the native build", ({ page }) => compare(page, "micro20", "cpu"));
 
+async function compareEverything(
+  page: Page,
+  model: string,
+  device: "cpu" | "webgpu",
+  variants: readonly string[],
+): Promise<void> {
+  await openTestPage(page);
+  const found = await page.evaluate(
+    ([model, device, variants]) => window.tools.compareEverything(model, device, variants),
+    [model, device, variants] as const,
+  );
+  console.table(found);
+  expect(found.map(({ name }) => name).sort()).toEqual([...variants].sort());
+  for (const { name, records, expected, pixels, scores, same } of found) {
+    expect.soft(records, name).toBe(expected);
+    expect.soft(pixels, `${name}: pixels of a mask that differ`).toBeLessThanOrEqual(2);
+    expect.soft(scores, `${name}: scores`).toBeLessThanOrEqual(1e-4);
+    expect.soft(same, `${name}: boxes and points`).toBe(true);
+  }
+}
+
+const VARIANTS = ["plain", "thr0", "crop1", "crop1_ds2", "m2m", "single", "min_area"];
+
+test("everything in a picture on the CPU equals the native build, SAM 2.1", ({ page }) =>
+  compareEverything(page, "micro", "cpu", VARIANTS));
+
+test("everything in a picture on the CPU equals the native build, SAM 2.0", ({ page }) =>
+  compareEverything(page, "micro20", "cpu", VARIANTS));
+
+test("everything in a picture on WebGPU equals the native build", async ({ page }) => {
+  test.setTimeout(600_000); // a software adapter takes minutes
+  await openTestPage(page);
+  test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
+  await compareEverything(page, "micro", "webgpu", ["plain"]);
+});
+
 // The only module that is made at once, and not as it streams in, is the second kernel.
 for (const taken of [true, false]) {
   test(`SAM 2.1 on the CPU where relaxed SIMD is ${taken ? "taken" : "refused"}`, async ({ page }) => {

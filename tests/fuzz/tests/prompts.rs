@@ -9,7 +9,7 @@ use sam2::{Checkpoint, Implementation, VideoModel};
 use sam2_ops::Products;
 use sam2_predict::{
     BoxPrompt, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat, PointPrompt, Prompt, Rle,
-    VideoOptions, VideoSession, rle_of_bits,
+    VideoOptions, VideoSession,
 };
 
 const SIZE: [usize; 2] = [48, 32];
@@ -171,8 +171,8 @@ fn read(text: &str, width: usize, height: usize) {
     // A mask without pixels can be read, but is never written.
     if (1..=1 << 16).contains(&width.saturating_mul(height)) {
         let bits = rle.to_bits();
-        let again = rle_of_bits(&bits, width, height).expect("its own bits");
-        assert_eq!(again.to_bits(), bits);
+        let on: u32 = rle.counts().iter().skip(1).step_by(2).sum();
+        assert_eq!(bits.iter().map(|byte| byte.count_ones()).sum::<u32>(), on);
     }
 }
 

@@ -127,7 +127,7 @@ fn answers(implementation: &Implementation, reads_f16: bool) -> Answers {
     let masks = block_on(predictor.predict(&image, &click)).expect("masks").masks;
     let masks = masks.iter().enumerate();
     let mut found: Vec<_> = masks
-        .map(|(i, mask)| (format!("mask {i}"), mask.logits().to_vec()))
+        .map(|(i, mask)| (format!("mask {i}"), mask.logits()))
         .collect();
 
     let mut session = VideoSession::new(model, VideoOptions::default(), SIZE, Some(2)).expect("a session");
@@ -137,7 +137,7 @@ fn answers(implementation: &Implementation, reads_f16: bool) -> Answers {
     for i in 0..2 {
         session.set_frame(i, frame(i)).expect("a frame");
         let masks = block_on(session.track(i, false)).expect("masks");
-        found.push((format!("frame {i}"), masks.masks[0].mask.logits().to_vec()));
+        found.push((format!("frame {i}"), masks.masks[0].logits.clone()));
     }
     found
 }

@@ -2,12 +2,14 @@
 
 pub mod cases;
 pub mod events;
+pub mod everything;
 pub mod fixture;
 pub mod network;
 pub mod recipe;
 pub mod synthetic;
 
 pub use cases::PredictCase;
+pub use everything::generator_options;
 pub use fixture::{Difference, Fixture};
 pub use network::{COMMITTED, block_on, cpu, implementations, natively, nchw, networks};
 pub use recipe::Recipe;

@@ -1,7 +1,7 @@
 //! The image predictor against the official one: all of its cases, from the picture's pixels to mask bits.
 
 use parity::{block_on, networks};
-use sam2_predict::{ImagePredictor, Mask};
+use sam2_predict::{ImagePredictor, LowResMask};
 
 /// In parts of the scale, which is at most 50: a thousandth of a logit.
 const LOGITS: f64 = 2e-5;
@@ -24,14 +24,14 @@ fn all_prompts() {
             // The official tensors have a batch dimension only where there are several prompts: values lie the same.
             let object_scores: Vec<f32> = predictions.iter().map(|p| p.object_score).collect();
             fixture.assert_values_close(&of("obj_score"), &object_scores, LOGITS);
-            let masks: Vec<&Mask> = predictions.iter().flat_map(|p| &p.masks).collect();
-            let logits: Vec<f32> = masks.iter().flat_map(|mask| mask.logits().to_vec()).collect();
+            let masks: Vec<&LowResMask> = predictions.iter().flat_map(|p| &p.masks).collect();
+            let logits: Vec<f32> = masks.iter().flat_map(|mask| mask.logits()).collect();
             fixture.assert_values_close(&of("low_res"), &logits, LOGITS);
             let scores: Vec<f32> = masks.iter().map(|mask| mask.score()).collect();
             fixture.assert_values_close(&of("iou"), &scores, SCORES);
 
             let (_, official) = fixture.masks(&of("mask_bits"));
-            let ours: Vec<u8> = masks.iter().flat_map(|mask| mask.to_bytes()).collect();
+            let ours: Vec<u8> = masks.iter().flat_map(|mask| mask.to_mask().to_bytes()).collect();
             // A pixel whose logit is nothing but rounding may fall on either side.
             let different = ours.iter().zip(&official).filter(|(a, b)| a != b).count();
             println!("bits of `{}`: {different} of {} differ", case.name, ours.len());

@@ -50,7 +50,7 @@ fn published_predictions_of_tiny() {
 
     for (label, expected) in [(1, 0.9738), (0, 0.9719)] {
         let refined = Prompt {
-            mask: Some(masks[0].logits().to_vec()),
+            mask: Some(masks[0].logits()),
             ..points(&[(500.0, 375.0, 1), (1125.0, 625.0, label)])
         };
         assert_close(

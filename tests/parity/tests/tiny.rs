@@ -5,7 +5,7 @@
 //! `SAM2_SAMPLES` names the folder that holds the official repository's `truck.jpg`.
 
 use parity::{Fixture, block_on, cpu, natively, nchw, synthetic};
-use sam2_predict::{ImagePredictor, Mask, PictureRef, PixelFormat};
+use sam2_predict::{ImagePredictor, LowResMask, PictureRef, PixelFormat};
 
 #[test]
 #[ignore = "half a minute; the head of this file says how to run it"]
@@ -74,8 +74,8 @@ fn check(fixture: &Fixture, pixels: &[u8], encoder: f64, logits: f64, scores: f6
         let started = std::time::Instant::now();
         let predictions = block_on(predictor.predict_batch(&image, &prompts)).expect("masks");
         println!("{}: {:.2} s", case.name, started.elapsed().as_secs_f64());
-        let masks: Vec<&Mask> = predictions.iter().flat_map(|p| &p.masks).collect();
-        let low_res: Vec<f32> = masks.iter().flat_map(|mask| mask.logits().to_vec()).collect();
+        let masks: Vec<&LowResMask> = predictions.iter().flat_map(|p| &p.masks).collect();
+        let low_res: Vec<f32> = masks.iter().flat_map(|mask| mask.logits()).collect();
         fixture.assert_values_close(&of("low_res"), &low_res, logits);
         let ious: Vec<f32> = masks.iter().map(|mask| mask.score()).collect();
         fixture.assert_values_close(&of("iou"), &ious, scores);
@@ -83,7 +83,7 @@ fn check(fixture: &Fixture, pixels: &[u8], encoder: f64, logits: f64, scores: f6
         // The masks themselves are not stored at this size, but how much of the picture each covers is.
         let covered: Vec<f64> = masks
             .iter()
-            .map(|mask| mask.area() as f64 / (width * height) as f64)
+            .map(|mask| mask.to_mask().area() as f64 / (width * height) as f64)
             .collect();
         let difference = covered
             .iter()

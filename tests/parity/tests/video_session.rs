@@ -114,7 +114,7 @@ fn memories_are_bounded_and_frames_are_encoded_once() {
             (now.object_score, now.mask.score()),
             (then.object_score, then.mask.score())
         );
-        assert!(now.mask.logits().is_empty());
+        assert!(now.logits.is_empty());
     }
 }
 

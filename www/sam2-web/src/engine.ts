@@ -1,3 +1,4 @@
+import { BatchSearch } from "./batch-search.js";
 import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { cutOut, toRgba } from "./pixels.js";
@@ -27,6 +28,7 @@ export class Engine {
   #device: WasmDevice | undefined;
   #model: WasmModel | undefined;
   readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture; range?: Range }>();
+  readonly #searches = new Map<number, { image: number; batches: BatchSearch }>();
   readonly #videos = new Map<number, WasmVideo>();
   #nextId = 1;
   /** One call at a time: a wasm object cannot be freed or entered again while a call on it is under way. */
@@ -199,6 +201,29 @@ export class Engine {
       return cutOut(await toRgba(picture, range), bits, crop);
     },
 
+    generate: async ({ image, options }) => {
+      const { embedding, picture, range } = this.#image(image);
+      const rgba = options.cropNLayers ? bytesOf((await toRgba(picture, range)).data) : undefined;
+      const search = this.#nextId++;
+      this.#searches.set(search, { image, batches: new BatchSearch(embedding, options, rgba) });
+      return { search };
+    },
+
+    nextFound: async ({ search }) => {
+      const held = this.#searches.get(search);
+      if (!held) throw new Sam2Error("DISPOSED", "The image has been disposed of. Call setImage again.");
+      try {
+        const found = await held.batches.next();
+        if ("records" in found) this.#searches.delete(search);
+        return found;
+      } catch (error) {
+        this.#searches.delete(search);
+        throw error;
+      }
+    },
+
+    endSearch: async ({ search }) => this.#endSearch(search),
+
     release: async ({ image }) => this.#release(image),
 
     openVideo: async ({ width, height, frameCount, options }) => {
@@ -309,7 +334,13 @@ export class Engine {
     return video;
   }
 
+  #endSearch(id: number): undefined {
+    this.#searches.get(id)?.batches.stop();
+    this.#searches.delete(id);
+  }
+
   #release(id: number): undefined {
+    for (const [search, { image }] of this.#searches) if (image === id) this.#endSearch(search);
     const held = this.#images.get(id);
     this.#images.delete(id);
     held?.embedding.free();

@@ -1,11 +1,13 @@
 import { Sam2Error } from "./errors.js";
+import { Generation, type MaskRecord } from "./generation.js";
 import type { Link } from "./link.js";
+import type { Mask } from "./mask.js";
 import { type CutOut, PredictedMask } from "./predicted-mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { Calls } from "./protocol.js";
-import type { MaskOptions, Prompt } from "./types.js";
+import type { GenerateOptions, MaskOptions, Prompt } from "./types.js";
 import { check, until } from "./until.js";
-import type { WasmPrediction } from "./wasm-module.js";
+import type { WasmLowResMask, WasmPrediction } from "./wasm-module.js";
 
 /** The model's answer to one prompt. */
 export interface Prediction {
@@ -31,6 +33,11 @@ export class ImageEmbedding {
   readonly #logitsSide: number;
   readonly #link: Link;
   #id: number;
+  /** The newest one. */
+  #generation: Generation | undefined;
+  /** How many previews were asked for, and the end of the one under way. */
+  #previews = 0;
+  #previewing: Promise<void> | undefined;
   readonly #disposed = new AbortController();
   readonly #modelGone: AbortSignal;
 
@@ -60,7 +67,7 @@ export class ImageEmbedding {
   /** Masks for several independent prompts, in their order. */
   async predictBatch(
     prompts: readonly Prompt[],
-    { signal, maxHoleArea = 0, maxSprinkleArea = 0 }: MaskOptions = {},
+    { signal, maxHoleArea = 0, maxSprinkleArea = 0, size = "picture" }: MaskOptions = {},
   ): Promise<Prediction[]> {
     this.#check(signal);
     for (const [name, area] of Object.entries({ maxHoleArea, maxSprinkleArea })) {
@@ -70,6 +77,8 @@ export class ImageEmbedding {
         `${name} must be a whole number of pixels from 0, not ${area}.`,
       );
     }
+    if (size !== "picture" && size !== "logits")
+      throw new Sam2Error("UNSUPPORTED_INPUT", `size must be "picture" or "logits", not "${size}".`);
     if (!Array.isArray(prompts))
       throw new Sam2Error("INVALID_PROMPT", "predictBatch takes an array of prompts.");
     const { width, height } = this;
@@ -81,7 +90,70 @@ export class ImageEmbedding {
       { signal },
     );
     const { predictions, decodeMs } = await until(call, [signal, ...this.#gone]);
-    return predictions.map((prediction) => this.#read(prediction, decodeMs));
+    return predictions.map((prediction) => this.#read(prediction, decodeMs, size));
+  }
+
+  /**
+   * What is under the pointer, for each of its moves: of {@link ImageEmbedding.generate}'s masks the smallest one there, or
+   * else the model's best mask for a click. Only one is computed at a time, and of those that wait the latest wins: the
+   * others give undefined.
+   *
+   * @throws {@link Sam2Error} As {@link ImageEmbedding.predict}.
+   */
+  async preview({ x, y }: { x: number; y: number }, options?: MaskOptions): Promise<Mask | undefined> {
+    this.#check(options?.signal);
+    const under = this.#generation?.found.filter(({ mask }) => mask.has(x, y)) ?? [];
+    const smallest = under.reduce<MaskRecord | undefined>(
+      (a, b) => (a && a.area <= b.area ? a : b),
+      undefined,
+    );
+    // What was asked before is answered by this.
+    const turn = ++this.#previews;
+    if (smallest) return smallest.mask;
+    while (this.#previewing) {
+      await this.#previewing;
+      if (turn !== this.#previews) return undefined;
+    }
+    const predicting = this.predict({ points: [{ x, y, label: 1 }] }, options);
+    const ended = () => {
+      this.#previewing = undefined;
+    };
+    this.#previewing = predicting.then(ended, ended);
+    const { masks } = await predicting;
+    return masks.reduce((a, b) => (b.score > a.score ? b : a));
+  }
+
+  /**
+   * Looks for everything in the picture, by asking the model at a grid of points: the official automatic mask generator.
+   * Iterate over it for masks as they are found, or await its `all()` for those that stay. Prompts are answered meanwhile.
+   *
+   * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for an option out of its bounds, when the first mask is asked for, and as
+   * {@link ImageEmbedding.predict}.
+   */
+  generate({ signal, onProgress, pointsPerBatch = 16, ...rest }: GenerateOptions = {}): Generation {
+    this.#check(signal);
+    const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+    const options = { pointsPerBatch, ...Object.fromEntries(given) };
+    let search: Promise<{ search: number }> | undefined;
+    const end = () => search?.then((begun) => this.#link.call("endSearch", begun)).catch(() => {});
+    const generation = new Generation(this, onProgress, {
+      next: async () => {
+        this.#check(signal);
+        const calls = async () => {
+          search ??= this.#link.call("generate", { image: this.#id, options }, { signal });
+          return this.#link.call("nextFound", await search, { signal });
+        };
+        try {
+          return await until(calls(), [signal, ...this.#gone]);
+        } catch (error) {
+          end();
+          throw error;
+        }
+      },
+      end,
+    });
+    this.#generation = generation;
+    return generation;
   }
 
   /** Frees the features on the device. Calls under way and later ones reject with `DISPOSED`. */
@@ -114,10 +186,16 @@ export class ImageEmbedding {
     check(...this.#gone, signal);
   }
 
-  #read({ masks, objectScore, logitsWidth, logitsHeight }: WasmPrediction, decodeMs: number): Prediction {
-    const { width, height } = this;
-    const size = { width, height, logitsWidth, logitsHeight };
-    return { masks: masks.map((mask) => new PredictedMask(mask, size, this.#cutOut)), objectScore, decodeMs };
+  #read(
+    { masks, objectScore, logitsWidth, logitsHeight }: WasmPrediction,
+    decodeMs: number,
+    asked: "picture" | "logits",
+  ): Prediction {
+    const logits = { logitsWidth, logitsHeight };
+    const picture = { width: this.width, height: this.height };
+    const size = asked === "picture" ? picture : { width: logitsWidth, height: logitsHeight };
+    const read = (mask: WasmLowResMask) => new PredictedMask(mask, logits, picture, size, this.#cutOut);
+    return { masks: masks.map(read), objectScore, decodeMs };
   }
 
   readonly #cutOut: CutOut = async (bits, crop) => {

@@ -1,4 +1,5 @@
 export { Sam2Error, type Sam2ErrorCode } from "./errors.js";
+export { type FoundMask, Generation, type MaskRecord } from "./generation.js";
 export { ImageEmbedding, type Prediction } from "./image-embedding.js";
 export { Mask, type PolygonOptions } from "./mask.js";
 export { readPicture } from "./pixels.js";
@@ -8,6 +9,7 @@ export type {
   Box,
   Device,
   FrameAtOptions,
+  GenerateOptions,
   LoadOptions,
   MaskOptions,
   ModelFile,

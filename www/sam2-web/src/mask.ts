@@ -40,16 +40,18 @@ export class Mask {
   readonly width: number;
   /** In pixels. */
   readonly height: number;
-  /** One bit a pixel, row by row: pixel `i = y * width + x` is `(bits[i >> 3] >> (i & 7)) & 1`. To read only. */
-  readonly bits: Uint8Array;
+  #bits: Uint8Array | (() => Uint8Array);
   #area: number | undefined;
   #box: Box | null | undefined;
 
-  /** `bits` is taken, not copied; without it the mask is empty. */
-  constructor(width: number, height: number, bits?: Uint8Array) {
+  /**
+   * `bits` is taken, not copied; a function is asked for them when they are first needed. Without it the mask is empty.
+   */
+  constructor(width: number, height: number, bits?: Uint8Array | (() => Uint8Array)) {
     checkMaskSize(width, height);
     const bytes = byteCount(width, height);
-    if (bits !== undefined && !(bits instanceof Uint8Array && bits.length === bytes)) {
+    const isMask = typeof bits === "function" || (bits instanceof Uint8Array && bits.length === bytes);
+    if (bits !== undefined && !isMask) {
       throw new Sam2Error(
         "INVALID_MASK",
         `A mask of ${width} x ${height} pixels is a Uint8Array of ${bytes} bytes, one bit a pixel, not ` +
@@ -58,7 +60,13 @@ export class Mask {
     }
     this.width = width;
     this.height = height;
-    this.bits = bits ?? new Uint8Array(bytes);
+    this.#bits = bits ?? new Uint8Array(bytes);
+  }
+
+  /** One bit a pixel, row by row: pixel `i = y * width + x` is `(bits[i >> 3] >> (i & 7)) & 1`. To read only. */
+  get bits(): Uint8Array {
+    if (typeof this.#bits === "function") this.#bits = this.#bits();
+    return this.#bits;
   }
 
   /** From COCO's run lengths, compressed (text) or not (numbers), as pycocotools has them. */

@@ -1,8 +1,10 @@
+import type { Found } from "./batch-search.js";
 import type { PlainError } from "./errors.js";
 import type { Range } from "./stretch.js";
 import type { Box, ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
+  WasmGeneratorOptions,
   WasmMemoryUse,
   WasmPrediction,
   WasmPrompt,
@@ -70,6 +72,11 @@ export interface Calls {
   };
   /** The picture's pixels where the mask is, the rest transparent, cropped to `crop` (inclusive pixels). */
   cutout: { args: { image: number; bits: Uint8Array; crop: Box }; result: Blob };
+  /** Begins to look for everything in the picture. */
+  generate: { args: { image: number; options: WasmGeneratorOptions }; result: { search: number } };
+  /** The next batch, or all records where it was the last. */
+  nextFound: { args: { search: number }; result: Found };
+  endSearch: { args: { search: number }; result: undefined };
   release: { args: { image: number }; result: undefined };
   openVideo: {
     args: { width: number; height: number; frameCount: number | undefined; options: WasmVideoOptions };

@@ -22,6 +22,10 @@ function masksOf(result: Calls[Method]["result"]): Transferable[] {
           ? [result]
           : [];
   return holders.flatMap(({ masks }) =>
-    masks.flatMap(({ bits, logits }) => [bits.buffer as ArrayBuffer, logits.buffer as ArrayBuffer]),
+    masks.flatMap((mask) =>
+      [mask.logits, "bits" in mask ? mask.bits : mask.maskLogits].flatMap((values) =>
+        values ? [values.buffer as ArrayBuffer] : [],
+      ),
+    ),
   );
 }

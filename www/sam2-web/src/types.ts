@@ -142,6 +142,46 @@ export interface MaskOptions extends PredictOptions {
   maxHoleArea?: number;
   /** Islands of at most so many pixels of its `logits` are taken away. Default 0: none. */
   maxSprinkleArea?: number;
+  /**
+   * How large the masks are: as the picture (default), or as the network's logits, for a preview that is drawn stretched
+   * over the picture.
+   */
+  size?: "picture" | "logits";
+}
+
+/** As of the official `SAM2AutomaticMaskGenerator`, whose names these are but for their spelling. */
+export interface GenerateOptions {
+  signal?: AbortSignal;
+  /** The network is asked at so many points squared; from 1 to 1,024. Default 32. */
+  pointsPerSide?: number;
+  /** So many points are asked at once; a click is answered between two batches. Default 16. */
+  pointsPerBatch?: number;
+  /** Masks whose predicted IoU is not over this go; from 0 to 1, 0 keeps all. Default 0.8. */
+  predIouThresh?: number;
+  /** Masks whose stability score is below this go; from 0 to 1, 0 keeps all. Default 0.95. */
+  stabilityScoreThresh?: number;
+  /** The stability score compares the masks at thresholds so far above and below. Default 1. */
+  stabilityScoreOffset?: number;
+  /** A pixel is on the object where its logit is above this. Default 0. */
+  maskThreshold?: number;
+  /** Of masks whose boxes' IoU is over this, only the best stays; from 0 to 1. Default 0.7. */
+  boxNmsThresh?: number;
+  /** The network also looks at parts of the picture: 4 in the first layer, 16 in the second, up to 8 layers. Default 0. */
+  cropNLayers?: number;
+  /** As `boxNmsThresh`, between parts: the mask of the smallest part stays. Default 0.7. */
+  cropNmsThresh?: number;
+  /** Parts overlap by so much of the picture's short side; from 0 to 1. Default 512 / 1500. */
+  cropOverlapRatio?: number;
+  /** `pointsPerSide` is divided by this in each layer. Default 1. */
+  cropNPointsDownscaleFactor?: number;
+  /** Holes are filled and islands taken away up to so many pixels of the network's low resolution. Default 0. */
+  minMaskRegionArea?: number;
+  /** Each mask is predicted once more, with itself as the prompt's mask. Default false. */
+  useM2m?: boolean;
+  /** Three masks at each point, or one. Default true. */
+  multimaskOutput?: boolean;
+  /** Called after each batch with the number of points that were asked, and of all. */
+  onProgress?: (progress: { pointsDone: number; points: number }) => void;
 }
 
 export interface ModelInfo {

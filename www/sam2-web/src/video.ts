@@ -407,10 +407,11 @@ export class Video {
       timestamp: this.#source.times.at(frame) ?? Number.NaN,
       masks: masks.map(({ object, objectScore, ...mask }) => {
         const side = Math.sqrt(mask.logits.length);
-        const size = { width, height, logitsWidth: side, logitsHeight: side };
+        const logits = { logitsWidth: side, logitsHeight: side };
+        const picture = { width, height };
         return {
           object,
-          mask: new PredictedMask(mask, size, cutOutOfFrame),
+          mask: new PredictedMask(mask, logits, picture, picture, cutOutOfFrame),
           visible: (objectScore ?? -1) > 0,
           objectScore,
         };

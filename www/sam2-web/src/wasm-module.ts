@@ -92,10 +92,15 @@ export interface WasmMemoryUse {
   hostBytes: number;
 }
 
-export interface WasmVideoMask extends WasmMask {
+export interface WasmVideoMask {
   object: number;
   /** None where the object has no answer on the frame. */
   objectScore: number | undefined;
+  score: number;
+  /** One a pixel, row by row, the first in the lowest bit of the first byte. */
+  bits: Uint8Array;
+  /** Within ±32; empty where only the mask is left. */
+  logits: Float32Array;
 }
 
 export interface WasmEmbedding {
@@ -107,6 +112,15 @@ export interface WasmEmbedding {
     maxHoleArea: number,
     maxSprinkleArea: number,
   ): Promise<WasmPrediction[]>;
+  /**
+   * The masks of everything in the picture, whose pixels are needed only for `cropNLayers`. `found` is called after each
+   * batch of points and waited for; with false it ends the search.
+   */
+  generate(
+    options: WasmGeneratorOptions,
+    rgba: Uint8Array | undefined,
+    found: (batch: WasmFoundMasks) => Promise<boolean>,
+  ): Promise<WasmMaskRecord[]>;
   free(): void;
 }
 
@@ -121,13 +135,51 @@ export interface WasmPrediction {
   objectScore: number;
   logitsWidth: number;
   logitsHeight: number;
-  masks: WasmMask[];
+  masks: WasmLowResMask[];
 }
 
-export interface WasmMask {
+/** A mask at low resolution. */
+export interface WasmLowResMask {
   score: number;
-  area: number;
-  box: [number, number, number, number] | null;
-  bits: Uint8Array;
+  /** Within ±32. */
   logits: Float32Array;
+  /** What masks are made of, where it differs from `logits`. */
+  maskLogits: Float32Array | undefined;
+}
+
+/** As of the official `SAM2AutomaticMaskGenerator`; what is left out is as there by default. */
+export interface WasmGeneratorOptions {
+  pointsPerSide?: number;
+  pointsPerBatch?: number;
+  predIouThresh?: number;
+  stabilityScoreThresh?: number;
+  stabilityScoreOffset?: number;
+  maskThreshold?: number;
+  boxNmsThresh?: number;
+  cropNLayers?: number;
+  cropNmsThresh?: number;
+  cropOverlapRatio?: number;
+  cropNPointsDownscaleFactor?: number;
+  minMaskRegionArea?: number;
+  useM2m?: boolean;
+  multimaskOutput?: boolean;
+}
+
+export interface WasmMaskRecord {
+  /** COCO's run lengths of the picture's size. */
+  counts: Uint32Array;
+  area: number;
+  bbox: [x: number, y: number, width: number, height: number];
+  predictedIou: number;
+  pointCoords: [x: number, y: number];
+  stabilityScore: number;
+  cropBox: [x: number, y: number, width: number, height: number];
+}
+
+export interface WasmFoundMasks {
+  added: (WasmMaskRecord & { id: number })[];
+  /** Ids of earlier ones that went. */
+  removed: number[];
+  pointsDone: number;
+  points: number;
 }

@@ -1,8 +1,10 @@
 import type {
   WasmDevice,
   WasmEmbedding,
+  WasmFoundMasks,
   WasmFrameMasks,
-  WasmMask,
+  WasmGeneratorOptions,
+  WasmMaskRecord,
   WasmModel,
   WasmModule,
   WasmPrediction,
@@ -15,7 +17,8 @@ import type {
 // Stands in for the wasm build: discs around the points, ellipses in the boxes. For the unit tests, and for work on the
 // demo page without a Rust build (`npm run dev:fake -w demo`).
 
-const LOGITS_SIZE = 64;
+/** A mask's pixels, a byte each. */
+type Drawn = { score: number; pixels: Uint8Array };
 
 function failWith(code: string, message: string): never {
   throw Object.assign(new Error(message), { code });
@@ -29,6 +32,9 @@ export const configs: (string | undefined)[] = [];
 
 /** What areas of holes and islands predictions were asked with. */
 export const cleanups: [holes: number, sprinkles: number][] = [];
+
+/** What other options everything was looked for with. */
+export const generated: WasmGeneratorOptions[] = [];
 
 /** The lengths of the headers that a device was readied for. */
 export const warmedUp: number[] = [];
@@ -126,6 +132,56 @@ class Embedding implements WasmEmbedding {
     return prompts.map((prompt) => this.#predict(prompt));
   }
 
+  /** A disc at each point. Each batch takes the last one of the batch before away. */
+  async generate(
+    { pointsPerSide = 32, pointsPerBatch = 64, cropNLayers = 0, ...rest }: WasmGeneratorOptions,
+    rgba: Uint8Array | undefined,
+    found: (batch: WasmFoundMasks) => Promise<boolean>,
+  ): Promise<WasmMaskRecord[]> {
+    if (pointsPerSide < 1) failWith("UNSUPPORTED_INPUT", "`pointsPerSide` is 0.");
+    if (cropNLayers > 0 !== (rgba?.length === this.width * this.height * 4))
+      failWith("UNSUPPORTED_INPUT", "the picture does not fit `cropNLayers`");
+    generated.push(rest);
+    const kept = new Map<number, WasmMaskRecord>();
+    const points = pointsPerSide ** 2;
+    for (let done = 0; done < points; ) {
+      const batch: WasmFoundMasks = { added: [], removed: [], pointsDone: 0, points };
+      if (kept.delete(done - 1)) batch.removed.push(done - 1);
+      for (const end = Math.min(points, done + pointsPerBatch); done < end; done++) {
+        const record = this.#record(done, pointsPerSide);
+        kept.set(done, record);
+        batch.added.push({ ...record, id: done });
+      }
+      await hooks.beforeDecode?.();
+      if (!(await found({ ...batch, pointsDone: done }))) break;
+    }
+    return [...kept.values()];
+  }
+
+  #record(i: number, perSide: number): WasmMaskRecord {
+    const [x, y] = [0, 1].map((axis) => {
+      const at = axis ? Math.floor(i / perSide) : i % perSide;
+      return ((at + 0.5) / perSide) * (axis ? this.height : this.width);
+    }) as [number, number];
+    const { score, pixels } = drawMask(this, { points: [{ x, y, label: 1 }] }, 0.1, 0.9);
+    const counts = [0];
+    for (let column = 0; column < this.width; column++) {
+      for (let row = 0; row < this.height; row++) {
+        if ((pixels[row * this.width + column] ?? 0) !== (counts.length - 1) % 2) counts.push(0);
+        counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
+      }
+    }
+    return {
+      counts: Uint32Array.from(counts),
+      area: pixels.reduce((sum, on) => sum + on, 0),
+      bbox: [0, 0, 1, 1],
+      predictedIou: score,
+      pointCoords: [x, y],
+      stabilityScore: 1,
+      cropBox: [0, 0, this.width, this.height],
+    };
+  }
+
   free(): void {
     alive.embeddings--;
   }
@@ -134,8 +190,12 @@ class Embedding implements WasmEmbedding {
     if (!prompt.points?.length && !prompt.box && !prompt.mask)
       failWith("INVALID_PROMPT", "The prompt is empty. Give points, a box or a mask.");
     const scales = (prompt.multimask ?? true) ? [0.12, 0.2, 0.32] : [0.2];
-    const masks = scales.map((scale, index) => drawMask(this, prompt, scale, 0.93 - index * 0.14));
-    return { objectScore: 4.2, logitsWidth: LOGITS_SIZE, logitsHeight: LOGITS_SIZE, masks };
+    const masks = scales.map((scale, index) => {
+      const { score, pixels } = drawMask(this, prompt, scale, 0.93 - index * 0.14);
+      return { score, logits: Float32Array.from(pixels, (on) => (on ? 4 : -4)), maskLogits: undefined };
+    });
+    // A low resolution as high as the picture's, so that masks are exact.
+    return { objectScore: 4.2, logitsWidth: this.width, logitsHeight: this.height, masks };
   }
 }
 
@@ -246,7 +306,10 @@ class Video implements WasmVideo {
           : prompt instanceof Uint8Array
             ? paint(this, (x, y) => x >= drift && !!prompt[y * this.width + x - drift], 0.9)
             : drawMask(this, prompt, 0.2, 0.9, drift);
-      return { object, objectScore: known ? 4.2 : undefined, ...mask };
+      const bits = new Uint8Array(Math.ceil(mask.pixels.length / 8));
+      for (const [i, on] of mask.pixels.entries()) bits[i >> 3] = (bits[i >> 3] ?? 0) | (on << (i & 7));
+      const logits = new Float32Array(64 * 64).fill(-4);
+      return { object, objectScore: known ? 4.2 : undefined, score: mask.score, bits, logits };
     });
     return { frame, masks };
   }
@@ -262,7 +325,7 @@ function checkPoints({ width, height }: Size, { points = [] }: WasmPrompt): void
   }
 }
 
-function drawMask(size: Size, prompt: WasmPrompt, scale: number, score: number, drift = 0): WasmMask {
+function drawMask(size: Size, prompt: WasmPrompt, scale: number, score: number, drift = 0): Drawn {
   checkPoints(size, prompt);
   const { points = [], box } = prompt;
   const radius = Math.min(size.width, size.height) * scale;
@@ -281,19 +344,11 @@ function drawMask(size: Size, prompt: WasmPrompt, scale: number, score: number, 
   );
 }
 
-function paint({ width, height }: Size, inside: (x: number, y: number) => boolean, score: number): WasmMask {
-  const bits = new Uint8Array(Math.ceil((width * height) / 8));
-  let [x0, y0, x1, y1, area] = [width, height, -1, -1, 0];
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, i++) {
-      if (!inside(x, y)) continue;
-      bits[i >> 3] = (bits[i >> 3] ?? 0) | (1 << (i & 7));
-      [x0, y0, x1, y1] = [Math.min(x0, x), Math.min(y0, y), Math.max(x1, x), Math.max(y1, y)];
-      area++;
-    }
-  }
-  const logits = new Float32Array(LOGITS_SIZE * LOGITS_SIZE).fill(-4);
-  return { score, area, box: area ? [x0, y0, x1, y1] : null, bits, logits };
+function paint({ width, height }: Size, inside: (x: number, y: number) => boolean, score: number): Drawn {
+  const pixels = Uint8Array.from({ length: width * height }, (_, i) =>
+    Number(inside(i % width, Math.floor(i / width))),
+  );
+  return { score, pixels };
 }
 
 async function init(): Promise<{ memory?: WebAssembly.Memory }> {

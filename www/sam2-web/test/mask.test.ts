@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Mask } from "../src/mask.js";
 import { PredictedMask } from "../src/predicted-mask.js";
+import type { Box } from "../src/types.js";
 import { drawn, maskWhere, noise, SIZES, toText } from "./drawn-masks.js";
 
 const code = (call: () => unknown): string | undefined => {
@@ -221,12 +222,16 @@ describe("a mask as a picture", () => {
 });
 
 describe("PredictedMask", () => {
-  const size = { width: 3, height: 3, logitsWidth: 1, logitsHeight: 1 };
+  const picture = { width: 3, height: 3 };
+  const logits = { logitsWidth: 1, logitsHeight: 1 };
+  const cutOut = async (_: Uint8Array, crop: Box) => new Blob([crop.join()]);
   const predicted = (of: Mask) =>
     new PredictedMask(
       { score: 0.9, bits: of.bits, logits: new Float32Array(1) },
-      size,
-      async (_, crop) => new Blob([crop.join()]),
+      logits,
+      picture,
+      picture,
+      cutOut,
     );
 
   it("is a mask, with what the model says of it", () => {
@@ -239,5 +244,59 @@ describe("PredictedMask", () => {
     expect(await (await predicted(mask).cutout()).text()).toBe("1,1,2,2");
     expect(await (await predicted(mask).cutout({ crop: false })).text()).toBe("0,0,2,2");
     await expect(predicted(empty).cutout()).rejects.toMatchObject({ code: "UNSUPPORTED_INPUT" });
+  });
+
+  describe("made of logits", () => {
+    const low = { logitsWidth: 2, logitsHeight: 1 };
+    const size = { width: 8, height: 3 };
+    const step = { score: 0.9, logits: Float32Array.of(-1, 1) };
+    const grown = new PredictedMask(step, low, size, size, cutOut);
+    const rows = (mask: Mask) =>
+      Array.from({ length: mask.height }, (_, y) =>
+        Array.from({ length: mask.width }, (_, x) => (mask.has(x, y) ? "#" : ".")).join(""),
+      );
+
+    it("has the picture's size", () => {
+      expect(rows(grown)).toEqual(["....####", "....####", "....####"]);
+      expect(grown.box).toEqual([4, 0, 7, 2]);
+    });
+
+    it("is made of the logits for masks where these differ", () => {
+      const cleaned = { ...step, maskLogits: Float32Array.of(1, -1) };
+      expect(rows(new PredictedMask(cleaned, low, size, size, cutOut))[0]).toBe("####....");
+    });
+
+    it("can be asked for a part, and at another threshold", () => {
+      expect(rows(grown.at({ threshold: 0.5 }))[0]).toBe(".....###");
+      expect(rows(grown.at({ crop: [3, 1, 5, 2] }))).toEqual([".##", ".##"]);
+      for (const crop of [
+        [0, 0, 8, 2],
+        [-1, 0, 1, 1],
+        [2, 0, 1, 1],
+        [0.5, 0, 1, 1],
+      ] as Box[])
+        expect(code(() => grown.at({ crop }))).toBe("UNSUPPORTED_INPUT");
+      expect(code(() => grown.at({ threshold: Number.NaN }))).toBe("UNSUPPORTED_INPUT");
+    });
+
+    it("says what it cannot be where only the mask is left", () => {
+      const past = { score: 0.9, logits: new Float32Array(0), bits: new Uint8Array(3) };
+      const mask = new PredictedMask(past, { logitsWidth: 0, logitsHeight: 0 }, size, size, cutOut);
+      expect(code(() => mask.at())).toBe("UNSUPPORTED_INPUT");
+      expect(mask.stability).toBeNaN();
+    });
+
+    it("tells how stable it is", () => {
+      const mask = { score: 0.9, logits: Float32Array.of(-2, -0.5, 0.5, 3) };
+      const four = { logitsWidth: 4, logitsHeight: 1 };
+      expect(new PredictedMask(mask, four, size, size, cutOut).stability).toBeCloseTo(1 / 3);
+    });
+
+    it("may have the logits' own size, and is no cut-out then", async () => {
+      const small = new PredictedMask(step, low, size, { width: 2, height: 1 }, cutOut);
+      expect(rows(small)).toEqual([".#"]);
+      await expect(small.cutout()).rejects.toMatchObject({ code: "UNSUPPORTED_INPUT" });
+      expect(rows(small.at())).toEqual(rows(grown));
+    });
   });
 });

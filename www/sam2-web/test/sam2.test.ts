@@ -89,7 +89,7 @@ describe.each([
     const [mask] = masks;
     expect(mask?.has(20, 15)).toBe(true);
     expect(mask?.has(0, 0)).toBe(false);
-    expect(mask?.logits).toHaveLength(64 * 64);
+    expect(mask?.logits).toHaveLength(40 * 30);
     expect(decodeMs).toBeGreaterThanOrEqual(0);
     expect(mask?.toRle().size).toEqual([30, 40]);
     expect(sam.encodes).toBe(1);

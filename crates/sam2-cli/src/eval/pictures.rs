@@ -171,14 +171,14 @@ async fn evaluate_batch(
                 .iter()
                 .zip(instances)
                 .map(|(mask, &label)| {
-                    let (both, either) = intersection_and_union(mask, labels, label);
+                    let (both, either) = intersection_and_union(&mask.to_mask(), labels, label);
                     both as f64 / either.max(1) as f64
                 })
                 .collect());
         }
         for ((prompt, mask), &label) in prompts.iter_mut().zip(&best).zip(instances) {
-            prompt.points.push(correction(mask, labels, label));
-            prompt.mask = Some(mask.logits().to_vec());
+            prompt.points.push(correction(&mask.to_mask(), labels, label));
+            prompt.mask = Some(mask.logits());
         }
     }
     unreachable!("the last round returns")

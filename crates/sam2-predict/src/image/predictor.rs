@@ -10,7 +10,7 @@ use sam2::mask_decoder::{DynamicMultimask, ImageFeatures};
 use sam2::prompt_encoder::Point;
 use sam2::{ImageModel, Sam2Config};
 
-use crate::{Cleanup, Mask, PictureRef, PredictError, Prompt};
+use crate::{Cleanup, LowResMask, PictureRef, PredictError, Prompt};
 
 /// Encodes pictures and predicts masks for prompts on them.
 #[derive(Debug)]
@@ -49,24 +49,10 @@ impl ImageEmbedding {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// Three candidates, or a single mask.
-    pub masks: Vec<Mask>,
+    pub masks: Vec<LowResMask>,
     /// A logit that is positive if the object is visible. The image predictor returns the masks even if it is not.
     pub object_score: f32,
 }
-
-/// A mask at the network's resolution.
-#[derive(Clone, Debug)]
-pub(crate) struct LowResMask {
-    /// The network's logits `[side, side]`, row-major.
-    pub logits: Vec<f32>,
-    /// A quarter of the side of the network's pictures, in pixels.
-    pub side: usize,
-    /// The IoU that the network predicts, in [0, 1].
-    pub score: f32,
-}
-
-/// The masks of a prompt, and the object score logit.
-type Answer = (Vec<LowResMask>, f32);
 
 /// The number of points, whether there is a mask, and whether candidates are asked for. Prompts for which these are
 /// equal can be decoded in one batch.
@@ -155,33 +141,6 @@ impl ImagePredictor {
         prompts: &[Prompt],
         cleanup: Cleanup,
     ) -> Result<Vec<Prediction>, PredictError> {
-        let size = [image.width, image.height];
-        self.answers(image, prompts, |(masks, object_score)| Prediction {
-            masks: masks
-                .into_iter()
-                .map(|mask| Mask::from_logits_cleaned(mask.logits, mask.side, mask.score, size, cleanup))
-                .collect(),
-            object_score,
-        })
-        .await
-    }
-
-    /// The same as [`Self::predict_batch`], but with masks at the network's resolution.
-    pub(crate) async fn predict_low_res(
-        &self,
-        image: &ImageEmbedding,
-        prompts: &[Prompt],
-    ) -> Result<Vec<Vec<LowResMask>>, PredictError> {
-        self.answers(image, prompts, |(masks, _)| masks).await
-    }
-
-    /// Predicts each prompt and converts the result by `make`, in the order of the prompts.
-    async fn answers<T>(
-        &self,
-        image: &ImageEmbedding,
-        prompts: &[Prompt],
-        make: impl Fn(Answer) -> T,
-    ) -> Result<Vec<T>, PredictError> {
         let side = self.model.config.mask_side();
         let mut batches: BTreeMap<BatchKey, Vec<Prepared>> = BTreeMap::new();
         for (index, prompt) in prompts.iter().enumerate() {
@@ -191,14 +150,14 @@ impl ImagePredictor {
             batches.entry(key).or_default().push((index, points, mask));
         }
 
-        let mut predictions: Vec<Option<T>> = prompts.iter().map(|_| None).collect();
+        let mut predictions: Vec<Option<Prediction>> = prompts.iter().map(|_| None).collect();
         for ((_, _, multimask), batch) in batches {
             for chunk in batch.chunks(self.model.implementation().prompts_at_once()) {
                 let points: Vec<Vec<Point>> = chunk.iter().map(|(_, points, _)| points.clone()).collect();
                 let masks: Vec<&[f32]> = chunk.iter().filter_map(|(_, _, mask)| *mask).collect();
-                let answers = self.decode(image, &points, &masks, multimask).await?;
+                let answers = self.decode(image, &points, &masks, multimask, cleanup).await?;
                 for ((index, ..), answer) in chunk.iter().zip(answers) {
-                    predictions[*index] = Some(make(answer));
+                    predictions[*index] = Some(answer);
                 }
             }
         }
@@ -212,7 +171,8 @@ impl ImagePredictor {
         points: &[Vec<Point>],
         masks: &[&[f32]],
         multimask: bool,
-    ) -> Result<Vec<Answer>, PredictError> {
+        cleanup: Cleanup,
+    ) -> Result<Vec<Prediction>, PredictError> {
         let (model, side) = (&self.model, self.model.config.mask_side());
         // Without points and boxes, the official predictor has no sparse tokens, not even the padding.
         let sparse = (!points[0].is_empty()).then(|| model.prompt_encoder.sparse(points));
@@ -243,18 +203,20 @@ impl ImagePredictor {
             .expect("three tensors were registered");
 
         let per_prompt = count * side * side;
-        let mut answers: Vec<Answer> = masks
+        let picture = [image.width, image.height];
+        let mut answers: Vec<Prediction> = masks
             .chunks_exact(per_prompt)
             .zip(ious.chunks_exact(count))
             .zip(object_scores)
             .map(|((masks, ious), object_score)| {
                 let masks = masks.chunks_exact(side * side).zip(ious);
-                let masks = masks.map(|(logits, &score)| LowResMask {
-                    logits: logits.to_vec(),
-                    side,
-                    score,
+                let masks = masks.map(|(logits, &score)| {
+                    LowResMask::new(logits.to_vec(), side, score, picture).with_cleanup(cleanup)
                 });
-                (masks.collect(), object_score)
+                Prediction {
+                    masks: masks.collect(),
+                    object_score,
+                }
             })
             .collect();
         if prompts_are_empty {

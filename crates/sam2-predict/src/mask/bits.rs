@@ -1,70 +1,34 @@
 //! A mask, in the forms in which people need it.
 
-use super::{Cleanup, upscale::upscale_to_bits};
-use crate::{PictureRef, PredictError, Rle};
+use std::ops::Range;
 
-/// One mask of a prediction.
+use crate::Rle;
+
+/// Which pixels are on an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     width: usize,
     height: usize,
     bits: Vec<u8>,
     score: f32,
-    logits: Vec<f32>,
-    logits_side: usize,
 }
 
 impl Mask {
-    /// From the decoder's logits `[side, side]`, for a picture of `width` x `height`.
-    pub(crate) fn from_logits(
-        logits: Vec<f32>,
-        side: usize,
-        score: f32,
-        width: usize,
-        height: usize,
-    ) -> Self {
-        Self::from_logits_cleaned(logits, side, score, [width, height], Cleanup::default())
-    }
-
-    /// As [`Self::from_logits`], small regions changed. The logits stay as they are: a later prompt's mask is the
-    /// network's own.
-    pub(crate) fn from_logits_cleaned(
-        mut logits: Vec<f32>,
-        side: usize,
-        score: f32,
-        [width, height]: [usize; 2],
-        cleanup: Cleanup,
-    ) -> Self {
-        // The official predictor thresholds the logits as they are and clamps those that it returns.
-        let bits = if cleanup == Cleanup::default() {
-            upscale_to_bits(&logits, [side, side], [height, width])
-        } else {
-            upscale_to_bits(&cleanup.apply(&logits, side), [side, side], [height, width])
-        };
-        for logit in &mut logits {
-            *logit = logit.clamp(-32.0, 32.0);
-        }
+    /// `bits` as [`Self::bits`] gives them.
+    pub(crate) fn from_bits(bits: Vec<u8>, score: f32, width: usize, height: usize) -> Self {
+        debug_assert_eq!(bits.len(), (width * height).div_ceil(8));
         Self {
             width,
             height,
             bits,
             score,
-            logits,
-            logits_side: side,
         }
     }
 
-    /// From [`Rle::to_compressed`] text of our own making; there are no logits.
+    /// From [`Rle::to_compressed`] text of our own making.
     pub(crate) fn from_compressed_rle(runs: &str, score: f32, width: usize, height: usize) -> Self {
         let rle = Rle::from_compressed(runs, width, height).expect("made by `to_compressed`");
-        Self {
-            width,
-            height,
-            bits: rle.to_bits(),
-            score,
-            logits: Vec::new(),
-            logits_side: 0,
-        }
+        Self::from_bits(rle.to_bits(), score, width, height)
     }
 
     /// Other bits, as many.
@@ -88,17 +52,6 @@ impl Mask {
         self.score
     }
 
-    /// Logits at low resolution, clamped to ±32, row-major [`Self::logits_side`] squared: a later prompt's mask.
-    /// Empty where a video session has only the mask left ([`crate::VideoSession::masks_at`]).
-    pub fn logits(&self) -> &[f32] {
-        &self.logits
-    }
-
-    /// Side of [`Self::logits`]: a quarter of the network's picture size; 0 where there are none.
-    pub fn logits_side(&self) -> usize {
-        self.logits_side
-    }
-
     /// A bit a pixel, row-major, the first pixel in the lowest bit of the first byte; no padding between rows.
     pub fn bits(&self) -> &[u8] {
         &self.bits
@@ -117,19 +70,12 @@ impl Mask {
     /// The smallest box `[left, top, right, bottom]` around the object, the last pixels included;
     /// none for an empty mask.
     pub fn bounding_box(&self) -> Option<[usize; 4]> {
-        let first = self.bits.iter().position(|&byte| byte != 0)? * 8;
-        let last = self.bits.iter().rposition(|&byte| byte != 0)? * 8 + 7;
-        let (first_row, last_row) = (first / self.width, (last / self.width).min(self.height - 1));
-        let (mut left, mut top, mut right, mut bottom) = (self.width, self.height, 0, 0);
-        for y in first_row..=last_row {
-            let Some(x0) = (0..self.width).find(|&x| self.get(x, y)) else {
-                continue;
-            };
-            let x1 = (x0..self.width).rev().find(|&x| self.get(x, y)).unwrap_or(x0);
-            (left, right) = (left.min(x0), right.max(x1));
-            (top, bottom) = (top.min(y), bottom.max(y));
+        let mut found: Option<[usize; 4]> = None;
+        for (y, run) in row_runs(&self.bits, self.width) {
+            let [left, top, right, _] = found.unwrap_or([run.start, y, 0, y]);
+            found = Some([left.min(run.start), top, right.max(run.end - 1), y]);
         }
-        Some([left, top, right, bottom])
+        found
     }
 
     /// A byte a pixel, 0 or 1, row-major.
@@ -141,7 +87,7 @@ impl Mask {
 
     /// COCO's run-length encoding.
     pub fn to_rle(&self) -> Rle {
-        bits_to_rle(&self.bits, self.width, self.height)
+        Rle::from_row_runs(self.width, self.height, row_runs(&self.bits, self.width))
     }
 
     /// A grey PNG, 0 or 255.
@@ -161,26 +107,55 @@ impl Mask {
     }
 }
 
-/// [`Mask::bits`] as COCO's run-length encoding.
-///
-/// # Errors
-/// There are not `ceil(width * height / 8)` bytes, or no pixels, or more than [`crate::MAX_PIXELS`].
-pub fn rle_of_bits(bits: &[u8], width: usize, height: usize) -> Result<Rle, PredictError> {
-    PictureRef::check_size(width, height)?;
-    let expected = (width * height).div_ceil(8);
-    if bits.len() != expected {
-        return Err(PredictError::PictureBytes {
-            width,
-            height,
-            expected,
-            found: bits.len(),
-        });
-    }
-    Ok(bits_to_rle(bits, width, height))
+/// The runs of set bits in each row of `width`, from the top and from the left.
+fn row_runs(bits: &[u8], width: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let mut at = 0;
+    // A run may go on into the next row.
+    let mut rest = 0..0;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            let start = next_bit(bits, at, true)?;
+            rest = start..next_bit(bits, start, false).unwrap_or(bits.len() * 8);
+            at = rest.end;
+        }
+        let row = rest.start / width;
+        let run = rest.start..rest.end.min((row + 1) * width);
+        rest.start = run.end;
+        Some((row, run.start - row * width..run.end - row * width))
+    })
 }
 
-fn bits_to_rle(bits: &[u8], width: usize, height: usize) -> Rle {
-    Rle::from_pixels(width, height, |x, y| bit(bits, y * width + x))
+/// The first bit that is `set`, or not, from `at` on.
+fn next_bit(bits: &[u8], at: usize, set: bool) -> Option<usize> {
+    let none = if set { 0 } else { 0xff };
+    let first = *bits.get(at >> 3)? ^ none;
+    let rest_of_first = first >> (at & 7) << (at & 7);
+    if rest_of_first != 0 {
+        return Some((at & !7) + rest_of_first.trailing_zeros() as usize);
+    }
+    let from = (at >> 3) + 1;
+    // Most of a mask is alike for long: whole words first.
+    let (words, _) = bits[from..].as_chunks::<16>();
+    let from = from + words.iter().take_while(|word| **word == [none; 16]).count() * 16;
+    let byte = from + bits[from..].iter().position(|&byte| byte != none)?;
+    Some(byte * 8 + (bits[byte] ^ none).trailing_zeros() as usize)
+}
+
+/// Sets a run of bits.
+pub(crate) fn set_run(bits: &mut [u8], run: Range<usize>) {
+    if run.is_empty() {
+        return;
+    }
+    let (first, last) = (run.start >> 3, (run.end - 1) >> 3);
+    let from_start = 0xff << (run.start & 7);
+    let to_end = 0xff >> (7 - ((run.end - 1) & 7));
+    if first == last {
+        bits[first] |= from_start & to_end;
+        return;
+    }
+    bits[first] |= from_start;
+    bits[first + 1..last].fill(0xff);
+    bits[last] |= to_end;
 }
 
 fn bit(bits: &[u8], index: usize) -> bool {
@@ -202,8 +177,6 @@ mod tests {
             height,
             bits,
             score: 0.5,
-            logits: vec![],
-            logits_side: 0,
         }
     }
 
@@ -225,18 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn bits_of_another_size_are_no_mask() {
-        assert_eq!(rle_of_bits(&[0b10], 2, 1).unwrap().counts(), [1, 1]);
-        for (width, height) in [(65_536, 65_536), (0, 0), (3, 3), (usize::MAX, 2)] {
-            assert!(rle_of_bits(&[], width, height).is_err());
-        }
-    }
-
-    #[test]
-    fn returned_logits_are_clamped_and_bits_are_not_changed_by_it() {
-        let mask = Mask::from_logits(vec![-100.0, 40.0, 1.0, -1.0], 2, 0.9, 2, 2);
-        assert_eq!(mask.logits(), [-32.0, 32.0, 1.0, -1.0]);
-        assert_eq!(mask.to_bytes(), [0, 1, 1, 0]);
-        assert_eq!(mask.to_rle().counts(), [1, 2, 1]);
+    fn runs_end_with_their_rows() {
+        let runs = |width, bits: &[u8]| row_runs(bits, width).collect::<Vec<_>>();
+        assert_eq!(runs(5, &[0b1111_1000, 0b11]), [(0, 3..5), (1, 0..5)]);
+        assert_eq!(runs(8, &[0, 0, 0]), []);
+        let mut long = vec![0; 200];
+        set_run(&mut long, 3..1597);
+        assert_eq!(runs(1600, &long), [(0, 3..1597)]);
+        set_run(&mut long, 0..0);
+        set_run(&mut long, 1598..1599);
+        assert_eq!(runs(800, &long), [(0, 3..800), (1, 0..797), (1, 798..799)]);
     }
 }

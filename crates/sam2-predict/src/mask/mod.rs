@@ -2,12 +2,14 @@
 
 mod bits;
 mod holes;
+mod low_res;
 mod picture;
 mod rle;
 mod upscale;
 
-pub use bits::{Mask, rle_of_bits};
+pub use bits::Mask;
 pub use holes::{Cleanup, fill_holes};
+pub use low_res::LowResMask;
 pub use picture::object_in_mask_picture;
 pub use rle::{Rle, RleError};
 pub(crate) use upscale::non_overlapping_bits;

@@ -1,5 +1,7 @@
 //! COCO's run-length encoding of masks (cocoapi, `maskApi.c`): runs down the columns, background first.
 
+use std::ops::Range;
+
 use crate::MAX_PIXELS;
 
 /// A mask as run lengths, which add up to its size.
@@ -58,19 +60,51 @@ impl Rle {
         &self.counts
     }
 
-    /// From a mask's pixels, asked for by column and row.
-    pub(crate) fn from_pixels(width: usize, height: usize, pixel: impl Fn(usize, usize) -> bool) -> Self {
-        let (mut counts, mut run, mut current) = (Vec::new(), 0u32, false);
-        for x in 0..width {
-            for y in 0..height {
-                if pixel(x, y) != current {
-                    counts.push(run);
-                    (run, current) = (0, !current);
-                }
-                run += 1;
+    /// From a mask's runs along its rows, from the top and from the left; those of a row do not touch.
+    pub(crate) fn from_row_runs(
+        width: usize,
+        height: usize,
+        runs: impl IntoIterator<Item = (usize, Range<usize>)>,
+    ) -> Self {
+        // Only where a pixel differs from the one above it does a run down a column begin or end.
+        let mut changes: Vec<u64> = Vec::new();
+        let (mut above, mut edges, mut row): (Vec<usize>, Vec<usize>, usize) = (vec![], vec![], 0);
+        let mut end_of_row = |y: usize, above: &mut Vec<usize>, edges: &mut Vec<usize>| {
+            let differing = symmetric_difference(above, edges);
+            for columns in differing.chunks_exact(2) {
+                changes.extend((columns[0]..columns[1]).map(|x| (x * height + y) as u64));
+            }
+            std::mem::swap(above, edges);
+            edges.clear();
+        };
+        for (y, run) in runs {
+            while row < y {
+                end_of_row(row, &mut above, &mut edges);
+                row += 1;
+            }
+            edges.extend([run.start, run.end]);
+        }
+        while row < height {
+            end_of_row(row, &mut above, &mut edges);
+            row += 1;
+        }
+        // The last row goes over to the next column's first, which was compared with nothing.
+        for columns in above.chunks_exact(2) {
+            changes.extend((columns[0] + 1..columns[1] + 1).map(|x| (x * height) as u64));
+        }
+        changes.sort_unstable();
+
+        let pixels = (width * height) as u64;
+        let (mut counts, mut run_start) = (Vec::new(), 0);
+        let mut changes = changes.into_iter().peekable();
+        while let Some(at) = changes.next() {
+            // Two changes at one pixel are none, and none comes after the last.
+            if changes.next_if_eq(&at).is_none() && at < pixels {
+                counts.push((at - run_start) as u32);
+                run_start = at;
             }
         }
-        counts.push(run);
+        counts.push((pixels - run_start) as u32);
         Self {
             width,
             height,
@@ -160,14 +194,40 @@ impl Rle {
     }
 }
 
+/// What is in one of two rising lists and not in the other, rising.
+fn symmetric_difference(a: &[usize], b: &[usize]) -> Vec<usize> {
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    let mut difference = Vec::new();
+    loop {
+        match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) if x == y => _ = (a.next(), b.next()),
+            (Some(x), Some(y)) => difference.extend(if x < y { a.next() } else { b.next() }),
+            _ => break,
+        }
+    }
+    difference.extend(a.chain(b));
+    difference
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// From a mask's pixels, asked for by column and row.
+    fn of_pixels(width: usize, height: usize, pixel: impl Fn(usize, usize) -> bool) -> Rle {
+        let pixel = &pixel;
+        let runs = (0..height).flat_map(|y| {
+            let start = move |&x: &usize| pixel(x, y) && (x == 0 || !pixel(x - 1, y));
+            let end = move |x: usize| (x..width).find(|&x| !pixel(x, y)).unwrap_or(width);
+            (0..width).filter(start).map(move |x| (y, x..end(x)))
+        });
+        Rle::from_row_runs(width, height, runs)
+    }
+
     #[test]
     fn known_text_of_the_official_tools() {
         // pycocotools.mask.encode of a 6x5 (width x height) mask with columns 1..4, rows 1..3 set.
-        let rle = Rle::from_pixels(6, 5, |x, y| (1..4).contains(&x) && (1..3).contains(&y));
+        let rle = of_pixels(6, 5, |x, y| (1..4).contains(&x) && (1..3).contains(&y));
         assert_eq!(rle.counts, [6, 2, 3, 2, 3, 2, 12]);
         assert_eq!(rle.to_compressed(), "6230009");
         assert_eq!(
@@ -188,9 +248,19 @@ mod tests {
                     state >> 60 > 9
                 })
                 .collect();
-            let rle = Rle::from_pixels(width, height, |x, y| pixels[y * width + x]);
+            let rle = of_pixels(width, height, |x, y| pixels[y * width + x]);
             let text = rle.to_compressed();
             assert_eq!(Rle::from_compressed(&text, width, height).as_ref(), Ok(&rle));
+            let mut counts = vec![0];
+            for x in 0..width {
+                for y in 0..height {
+                    if (counts.len() % 2 == 0) != pixels[y * width + x] {
+                        counts.push(0);
+                    }
+                    *counts.last_mut().expect("one") += 1;
+                }
+            }
+            assert_eq!(rle.counts, counts);
             let bits = rle.to_bits();
             assert!((0..pixels.len()).all(|i| (bits[i >> 3] >> (i & 7) & 1 == 1) == pixels[i]));
         }

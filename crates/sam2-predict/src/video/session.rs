@@ -15,7 +15,7 @@ use sam2_resample::antialiased;
 use super::object::{Answer, FrameOutput, Memory, Object};
 use crate::fill_holes;
 use crate::mask::non_overlapping_bits;
-use crate::{Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
+use crate::{LowResMask, Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
 
 /// The logit of every pixel of an object without a result on the frame.
 const NO_OBJ_SCORE: f32 = -1024.0;
@@ -55,6 +55,9 @@ pub struct VideoMask {
     pub object: u32,
     /// The mask, which is empty if the object is not visible or has no result on this frame.
     pub mask: Mask,
+    /// Low-resolution logits, clamped to ±32, row-major, which can be the mask of a later prompt. Empty if only the mask
+    /// is kept ([`VideoSession::masks_at`]).
+    pub logits: Vec<f32>,
     /// A logit that is positive if the object is visible; `None` if the object has no result on this frame.
     pub object_score: Option<f32>,
 }
@@ -636,24 +639,34 @@ impl VideoSession {
             })
             .collect();
         let (width, height) = (self.width, self.height);
-        let mask_of = |answer: &Option<Answer>| match answer {
-            Some(Answer::Whole(output)) => {
-                Mask::from_logits(output.low_res.clone(), side, output.iou, width, height)
-            }
-            Some(Answer::Past(past)) => past.to_mask(width, height),
-            None => Mask::from_logits(nothing.clone(), side, 0.0, width, height),
+        let low_res = |answer: &Option<Answer>| {
+            let (logits, score) = match answer {
+                Some(Answer::Whole(output)) => (output.low_res.clone(), output.iou),
+                _ => (nothing.clone(), 0.0),
+            };
+            LowResMask::new(logits, side, score, [width, height])
         };
         let mut masks: Vec<VideoMask> = self
             .objects
             .iter()
             .zip(&answers)
-            .map(|(object, answer)| VideoMask {
-                object: object.id,
-                mask: mask_of(answer),
-                object_score: answer.map(|answer| match answer {
-                    Answer::Whole(output) => output.object_score,
-                    Answer::Past(past) => past.object_score,
-                }),
+            .map(|(object, answer)| {
+                let (mask, logits) = match answer {
+                    Some(Answer::Past(past)) => (past.to_mask(width, height), Vec::new()),
+                    answer => {
+                        let low_res = low_res(answer);
+                        (low_res.to_mask(), low_res.logits())
+                    }
+                };
+                VideoMask {
+                    object: object.id,
+                    mask,
+                    logits,
+                    object_score: answer.map(|answer| match answer {
+                        Answer::Whole(output) => output.object_score,
+                        Answer::Past(past) => past.object_score,
+                    }),
+                }
             })
             .collect();
         if self.options.non_overlap_masks && masks.len() > 1 {

@@ -5,15 +5,17 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use parity::events::{Event, prompt};
-use parity::{COMMITTED, Fixture, block_on, natively};
+use parity::{COMMITTED, Fixture, block_on, generator_options, natively};
 use safetensors::tensor::Dtype;
 use sam2::mask_decoder::DynamicMultimask;
 use sam2_predict::{
-    ImagePredictor, Mask, PictureRef, PixelFormat, Prediction, Prompt, VideoMasks, VideoOptions, VideoSession,
+    FoundMasks, ImagePredictor, Mask, MaskGenerator, MaskRecord, PictureRef, PixelFormat, Prediction, Prompt,
+    VideoMasks, VideoOptions, VideoSession,
 };
 use serde_json::{Value, json};
 
@@ -35,7 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             out.join(&file),
             fixture.recipe().to_safetensors(Dtype::F16, metadata),
         )?;
-        models.insert(name.into(), json!({ "weights": file, "cases": cases(&fixture)? }));
+        let everything = everything(&fixture)?;
+        models.insert(
+            name.into(),
+            json!({ "weights": file, "cases": cases(&fixture)?, "everything": everything }),
+        );
     }
 
     // The picture is the same in all of them.
@@ -157,7 +163,7 @@ fn video_call(
 
 fn frame_masks_json(masks: &VideoMasks) -> Value {
     let each = masks.masks.iter().map(|mask| {
-        let mut json = mask_json(&mask.mask);
+        let mut json = mask_json(&mask.mask, &mask.logits);
         json["object"] = mask.object.into();
         json["objectScore"] = mask.object_score.into();
         json
@@ -204,21 +210,51 @@ fn prompt_json(prompt: &Prompt) -> Value {
     json
 }
 
-fn prediction_json(prediction: &Prediction) -> Value {
+/// Options of `generate` as the web API takes them, with the native records.
+fn everything(fixture: &Fixture) -> Result<Vec<Value>, Box<dyn Error>> {
+    let predictor = ImagePredictor::new(fixture.image_model(&natively()));
+    let picture = fixture.picture();
+    let image = block_on(predictor.set_image(picture))?;
+    let mut written = Vec::new();
+    for (name, official) in fixture.events["amg"].as_object().expect("records") {
+        let (spelled, options) = generator_options(&official["args"]);
+        let generator = MaskGenerator::new(&predictor, options)?;
+        let go_on = async |_: FoundMasks<'_>| ControlFlow::Continue(());
+        let records = block_on(generator.generate(&image, Some(picture), go_on))?;
+        let records: Vec<Value> = records.iter().map(record_json).collect();
+        written.push(json!({ "name": name, "options": spelled, "expected": records }));
+    }
+    Ok(written)
+}
+
+fn record_json(record: &MaskRecord) -> Value {
     json!({
-        "objectScore": prediction.object_score,
-        "masks": prediction.masks.iter().map(mask_json).collect::<Vec<_>>(),
+        "counts": record.segmentation.to_compressed(),
+        "area": record.area,
+        "bbox": record.bbox,
+        "predictedIou": record.predicted_iou,
+        "pointCoords": record.point_coords,
+        "stabilityScore": record.stability_score,
+        "cropBox": record.crop_box,
     })
 }
 
-fn mask_json(mask: &Mask) -> Value {
-    let logits: Vec<u8> = mask.logits().iter().flat_map(|v| v.to_le_bytes()).collect();
+fn prediction_json(prediction: &Prediction) -> Value {
+    json!({
+        "objectScore": prediction.object_score,
+        "masks": prediction.masks.iter().map(|mask| mask_json(&mask.to_mask(), &mask.logits())).collect::<Vec<_>>(),
+    })
+}
+
+fn mask_json(mask: &Mask, logits: &[f32]) -> Value {
+    let side = logits.len().isqrt();
+    let logits: Vec<u8> = logits.iter().flat_map(|v| v.to_le_bytes()).collect();
     json!({
         "score": mask.score(),
         "area": mask.area(),
         // f32, little-endian, row-major, `logitsSide` squared.
         "logits": BASE64_STANDARD.encode(logits),
-        "logitsSide": mask.logits_side(),
+        "logitsSide": side,
         // One bit for each pixel, row-major, with the first pixel in the lowest bit.
         "bits": BASE64_STANDARD.encode(mask.bits()),
     })

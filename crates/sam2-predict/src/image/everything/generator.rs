@@ -1,14 +1,17 @@
 //! Asks at every point of a grid, and keeps the good masks.
 
-use sam2_resample::bilinear_rows;
+use std::ops::{ControlFlow, Range};
+
+use sam2_resample::bilinear_above;
 
 use super::crops::{CropBox, crop_boxes, is_cut_off};
 use super::nms::nms;
 use super::options::require;
 use super::points::point_grid;
 use super::{MaskGeneratorOptions, MaskRecord};
-use crate::image::predictor::LowResMask;
-use crate::{Cleanup, ImageEmbedding, ImagePredictor, PictureRef, PointPrompt, PredictError, Prompt, Rle};
+use crate::{
+    Cleanup, ImageEmbedding, ImagePredictor, LowResMask, PictureRef, PointPrompt, PredictError, Prompt, Rle,
+};
 
 /// Finds the masks of everything in a picture. Of a part of the picture only the features, and the low-resolution
 /// logits of one batch, are in memory at a time; masks are kept as run lengths.
@@ -18,11 +21,13 @@ pub struct MaskGenerator<'a> {
     options: MaskGeneratorOptions,
 }
 
-/// A batch of points is done.
-#[derive(Clone, Copy, Debug)]
+/// A batch of points is done. What was added and not removed by the end are the masks of the whole.
+#[derive(Clone, Debug)]
 pub struct FoundMasks<'a> {
-    /// What passed the filters. Later some of them go for others of nearly the same box.
-    pub records: &'a [MaskRecord],
+    /// Masks that stay as far as is known now, each with a number of its own. One that was removed may come back.
+    pub added: Vec<(usize, &'a MaskRecord)>,
+    /// Numbers of earlier ones that went, since a better mask of nearly the same box was found.
+    pub removed: Vec<usize>,
     /// Points asked so far, in all parts of the picture.
     pub points_done: u64,
     /// Points to ask.
@@ -45,18 +50,21 @@ impl<'a> MaskGenerator<'a> {
         Ok(Self { predictor, options })
     }
 
-    /// All masks, as the official code orders them: by falling predicted IoU, and those of small parts of the picture
-    /// first. `found` is called after each batch of points. Dropping the future stops it.
+    /// All masks of an encoded picture, as the official code orders them: by falling predicted IoU, and those of small
+    /// parts of the picture first. `picture` is looked at again for its parts (`crop_n_layers`), and may be left out
+    /// without them. `found` is called after each batch of points; where it breaks off, what is known then is the answer.
     ///
     /// # Errors
-    /// There are more layers of parts than the picture has pixels for, or the device failed.
+    /// There are more layers of parts than the picture has pixels for, its parts are wanted and it is not given or of
+    /// another size, or the device failed.
     pub async fn generate(
         &self,
-        picture: PictureRef<'_>,
-        mut found: impl FnMut(FoundMasks<'_>),
+        image: &ImageEmbedding,
+        picture: Option<PictureRef<'_>>,
+        mut found: impl AsyncFnMut(FoundMasks<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<MaskRecord>, PredictError> {
         let options = &self.options;
-        let size = [picture.width(), picture.height()];
+        let size = [image.width(), image.height()];
         let crops = crop_boxes(size, options.crop_n_layers, options.crop_overlap_ratio);
         require(
             crops.iter().all(|([x0, y0, x1, y1], _)| x0 < x1 && y0 < y1),
@@ -64,58 +72,94 @@ impl<'a> MaskGenerator<'a> {
             options.crop_n_layers,
             &format!("fewer for a picture of {}x{} pixels", size[0], size[1]),
         )?;
+        let picture = picture.filter(|picture| [picture.width(), picture.height()] == size);
+        require(
+            crops.len() == 1 || picture.is_some(),
+            "crop_n_layers",
+            options.crop_n_layers,
+            "0 where the picture that was encoded is not given",
+        )?;
         let points = crops
             .iter()
             .map(|(_, layer)| (options.points_in_layer(*layer) as u64).pow(2))
             .sum();
 
-        let (mut all, mut points_done) = (Vec::new(), 0);
-        for &(bounds, layer) in &crops {
-            let image = if layer == 0 {
-                self.predictor.set_image(picture).await?
-            } else {
-                let bytes = picture.crop(bounds);
-                self.predictor.set_image(picture.part(&bytes, bounds)?).await?
+        // All that passed the filters, by number; which of them stay of the parts that are done; which were told.
+        let mut records: Vec<MaskRecord> = Vec::new();
+        let (mut of_parts, mut told, mut points_done) = (Vec::new(), Vec::new(), 0);
+        let mut masks = Vec::new();
+        'parts: for &(bounds, layer) in &crops {
+            let part = match picture {
+                Some(picture) if layer > 0 => {
+                    let bytes = picture.crop(bounds);
+                    Some(self.predictor.set_image(picture.part(&bytes, bounds)?).await?)
+                }
+                _ => None,
             };
+            let image = part.as_ref().unwrap_or(image);
             let crop = Crop {
-                image: &image,
+                image,
                 bounds,
                 picture: size,
             };
             let grid = point_grid(options.points_in_layer(layer), [image.width(), image.height()]);
+            let first = records.len();
             let mut of_crop = Vec::new();
             for batch in grid.chunks(options.points_per_batch) {
-                let records = self.batch(&crop, batch).await?;
+                records.extend(self.batch(&crop, batch).await?);
                 points_done += batch.len() as u64;
-                found(FoundMasks {
-                    records: &records,
+                of_crop = without_duplicates(
+                    &records,
+                    (first..records.len()).collect(),
+                    options.box_nms_thresh,
+                    |record| record.predicted_iou,
+                );
+                masks = [&of_parts[..], &of_crop].concat();
+                if crops.len() > 1 {
+                    masks = without_duplicates(&records, masks, options.crop_nms_thresh, |record| {
+                        1.0 / (record.crop_box[2] * record.crop_box[3]) as f32
+                    });
+                }
+                let mut stays = vec![false; records.len()];
+                masks.iter().for_each(|&at| stays[at] = true);
+                let was_told = |at: &usize| told.get(*at) == Some(&true);
+                let all = 0..records.len();
+                let known = FoundMasks {
+                    added: (all.clone().filter(|at| stays[*at] && !was_told(at)))
+                        .map(|at| (at, &records[at]))
+                        .collect(),
+                    removed: all.filter(|at| !stays[*at] && was_told(at)).collect(),
                     points_done,
                     points,
-                });
-                of_crop.extend(records);
+                };
+                if found(known).await.is_break() {
+                    break 'parts;
+                }
+                told = stays;
             }
-            all.extend(without_duplicates(of_crop, options.box_nms_thresh, |record| {
-                record.predicted_iou
-            }));
+            of_parts.extend(of_crop);
         }
-        if crops.len() > 1 {
-            all = without_duplicates(all, options.crop_nms_thresh, |record| {
-                1.0 / (record.crop_box[2] * record.crop_box[3]) as f32
-            });
-        }
-        Ok(all)
+        let mut records: Vec<Option<MaskRecord>> = records.into_iter().map(Some).collect();
+        Ok(masks.into_iter().filter_map(|at| records[at].take()).collect())
     }
 
     /// The masks at some points of a part that pass the filters.
     async fn batch(&self, crop: &Crop<'_>, points: &[[f32; 2]]) -> Result<Vec<MaskRecord>, PredictError> {
+        let cleanup = Cleanup {
+            max_hole_area: self.options.min_mask_region_area,
+            max_sprinkle_area: self.options.min_mask_region_area,
+        };
         let prompts: Vec<Prompt> = points
             .iter()
             .map(|&point| prompt(point, None, self.options.multimask_output))
             .collect();
-        let answers = self.predictor.predict_low_res(crop.image, &prompts).await?;
+        let answers = self
+            .predictor
+            .predict_batch_cleaned(crop.image, &prompts, cleanup)
+            .await?;
         let mut candidates: Vec<([f32; 2], LowResMask)> = Vec::new();
-        for (&point, masks) in points.iter().zip(answers) {
-            candidates.extend(masks.into_iter().map(|mask| (point, mask)));
+        for (&point, answer) in points.iter().zip(answers) {
+            candidates.extend(answer.masks.into_iter().map(|mask| (point, mask)));
         }
         let mut records = Vec::new();
         if !self.options.use_m2m {
@@ -126,14 +170,13 @@ impl<'a> MaskGenerator<'a> {
             // The official predictor clamps the logits that it returns.
             let prompts: Vec<Prompt> = chunk
                 .iter()
-                .map(|(point, mask)| {
-                    let logits = mask.logits.iter().map(|logit| logit.clamp(-32.0, 32.0)).collect();
-                    prompt(*point, Some(logits), false)
-                })
+                .map(|(point, mask)| prompt(*point, Some(mask.logits()), false))
                 .collect();
-            let answers = self.predictor.predict_low_res(crop.image, &prompts).await?;
-            for ((point, _), masks) in chunk.iter().zip(answers) {
-                let refined = masks.into_iter().map(|mask| (*point, mask));
+            let answers = (self.predictor)
+                .predict_batch_cleaned(crop.image, &prompts, cleanup)
+                .await?;
+            for ((point, _), answer) in chunk.iter().zip(answers) {
+                let refined = answer.masks.into_iter().map(|mask| (*point, mask));
                 records.extend(refined.filter_map(|candidate| self.record(crop, &candidate)));
             }
         }
@@ -145,40 +188,41 @@ impl<'a> MaskGenerator<'a> {
         let options = &self.options;
         // Thresholds are compared as f32, as PyTorch compares a number with an f32 tensor.
         let wanted = options.pred_iou_thresh as f32;
-        let is_good = wanted <= 0.0 || mask.score > wanted;
+        let is_good = wanted <= 0.0 || mask.score() > wanted;
         if !is_good {
             return None;
         }
-        let cleanup = Cleanup {
-            max_hole_area: options.min_mask_region_area,
-            max_sprinkle_area: options.min_mask_region_area,
-        };
-        let side = mask.side;
-        let logits = cleanup.apply(&mask.logits, side);
+        let logits = mask.mask_logits();
         let [width, height] = [crop.image.width(), crop.image.height()];
-
-        let threshold = options.mask_threshold as f32;
-        let high = (options.mask_threshold + options.stability_score_offset) as f32;
-        let low = (options.mask_threshold - options.stability_score_offset) as f32;
-        let mut pixels = vec![false; width * height];
-        let (mut over_high, mut over_low) = (0usize, 0usize);
-        bilinear_rows(&logits, [side, side], [height, width], |y, row| {
-            let pixels = &mut pixels[y * width..][..width];
-            for (pixel, &logit) in pixels.iter_mut().zip(row) {
-                *pixel = logit > threshold;
-                over_high += usize::from(logit > high);
-                over_low += usize::from(logit > low);
-            }
-        });
-        let stability_score = over_high as f32 / over_low as f32;
+        let for_each_run = |threshold: f64, visit: &mut dyn FnMut(usize, Range<usize>)| {
+            let part = [0..height, 0..width];
+            bilinear_above(
+                &logits,
+                [mask.side(); 2],
+                [height, width],
+                part,
+                threshold as f32,
+                visit,
+            );
+        };
+        let area_over = |threshold: f64| {
+            let mut area = 0;
+            for_each_run(threshold, &mut |_, run| area += run.len());
+            area as f32
+        };
+        let offset = options.stability_score_offset;
+        let stability_score =
+            area_over(options.mask_threshold + offset) / area_over(options.mask_threshold - offset);
         let wanted = options.stability_score_thresh as f32;
         let is_stable = wanted <= 0.0 || stability_score >= wanted;
         if !is_stable {
             return None;
         }
 
-        let [left, top, right, bottom] = bounds(&pixels, width);
+        let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
+        for_each_run(options.mask_threshold, &mut |y, run| runs.push((y, run)));
         let [x0, y0, x1, y1] = crop.bounds;
+        let [left, top, right, bottom] = bounds(&runs);
         if is_cut_off(
             [left + x0, top + y0, right + x0, bottom + y0],
             crop.bounds,
@@ -186,15 +230,16 @@ impl<'a> MaskGenerator<'a> {
         ) {
             return None;
         }
-        let inside = |x: usize, y: usize| (x0..x1).contains(&x) && (y0..y1).contains(&y);
-        let segmentation = Rle::from_pixels(crop.picture[0], crop.picture[1], |x, y| {
-            inside(x, y) && pixels[(y - y0) * width + (x - x0)]
-        });
+        let area = runs.iter().map(|(_, run)| run.len()).sum();
+        let [picture_width, picture_height] = crop.picture;
+        let in_picture = runs
+            .into_iter()
+            .map(|(y, run)| (y + y0, run.start + x0..run.end + x0));
         Some(MaskRecord {
-            segmentation,
-            area: pixels.iter().filter(|&&on| on).count(),
+            segmentation: Rle::from_row_runs(picture_width, picture_height, in_picture),
+            area,
             bbox: [left + x0, top + y0, right - left, bottom - top],
-            predicted_iou: mask.score,
+            predicted_iou: mask.score(),
             point_coords: [point[0] + x0 as f32, point[1] + y0 as f32],
             stability_score,
             crop_box: [x0, y0, x1 - x0, y1 - y0],
@@ -212,32 +257,28 @@ fn prompt([x, y]: [f32; 2], mask: Option<Vec<f32>>, multimask: bool) -> Prompt {
     }
 }
 
-/// The records that non-maximum suppression keeps, best first.
+/// Which of `some` records non-maximum suppression keeps, best first.
 fn without_duplicates(
-    records: Vec<MaskRecord>,
+    records: &[MaskRecord],
+    some: Vec<usize>,
     iou_threshold: f64,
     score: impl Fn(&MaskRecord) -> f32,
-) -> Vec<MaskRecord> {
-    let boxes: Vec<[f32; 4]> = records.iter().map(MaskRecord::bounds).collect();
-    let scores: Vec<f32> = records.iter().map(score).collect();
-    let mut records: Vec<Option<MaskRecord>> = records.into_iter().map(Some).collect();
-    let kept = nms(&boxes, &scores, iou_threshold).into_iter();
-    kept.filter_map(|at| records[at].take()).collect()
+) -> Vec<usize> {
+    let boxes: Vec<[f32; 4]> = some.iter().map(|&at| records[at].bounds()).collect();
+    let scores: Vec<f32> = some.iter().map(|&at| score(&records[at])).collect();
+    let kept = nms(&boxes, &scores, iou_threshold);
+    kept.into_iter().map(|at| some[at]).collect()
 }
 
-/// Left, top, right and bottom of what is on, the last pixels included; zeros where nothing is
+/// Left, top, right and bottom of a mask's runs along its rows, the last pixels included; zeros where nothing is
 /// (`sam2.utils.amg.batched_mask_to_box`).
-fn bounds(pixels: &[bool], width: usize) -> [usize; 4] {
-    let mut found: Option<[usize; 4]> = None;
-    for (y, row) in pixels.chunks_exact(width).enumerate() {
-        let (Some(first), Some(last)) = (row.iter().position(|&on| on), row.iter().rposition(|&on| on))
-        else {
-            continue;
-        };
-        let [left, top, right, _] = found.unwrap_or([first, y, last, y]);
-        found = Some([left.min(first), top, right.max(last), y]);
-    }
-    found.unwrap_or_default()
+fn bounds(runs: &[(usize, Range<usize>)]) -> [usize; 4] {
+    let (Some(&(top, _)), Some(&(bottom, _))) = (runs.first(), runs.last()) else {
+        return [0; 4];
+    };
+    let left = runs.iter().map(|(_, run)| run.start).min().unwrap_or(0);
+    let right = runs.iter().map(|(_, run)| run.end - 1).max().unwrap_or(0);
+    [left, top, right, bottom]
 }
 
 #[cfg(test)]
@@ -246,8 +287,7 @@ mod tests {
 
     #[test]
     fn bounds_include_the_last_pixels() {
-        let pixels = [false, false, false, false, true, false, true, true, false];
-        assert_eq!(bounds(&pixels, 3), [0, 1, 1, 2]);
-        assert_eq!(bounds(&[false; 9], 3), [0; 4]);
+        assert_eq!(bounds(&[(1, 1..2), (2, 0..1), (2, 4..6)]), [0, 1, 5, 2]);
+        assert_eq!(bounds(&[]), [0; 4]);
     }
 }

@@ -10,10 +10,19 @@ pub fn nms(boxes: &[[f32; 4]], scores: &[f32], iou_threshold: f64) -> Vec<usize>
         let both = width * height;
         f64::from(both / (area(a) + area(b) - both)) > iou_threshold
     };
-    let mut order: Vec<usize> = (0..boxes.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    // As numbers that rise as the scores fall, their places in the lower half.
+    let mut order: Vec<u64> = scores
+        .iter()
+        .enumerate()
+        .map(|(at, score)| {
+            let bits = score.to_bits();
+            let rising = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+            u64::from(!rising) << 32 | at as u64
+        })
+        .collect();
+    order.sort_unstable();
     let mut kept: Vec<usize> = Vec::new();
-    for at in order {
+    for at in order.into_iter().map(|key| key as u32 as usize) {
         if !kept.iter().any(|&better| is_same(&boxes[better], &boxes[at])) {
             kept.push(at);
         }
@@ -38,5 +47,7 @@ mod tests {
         assert_eq!(nms(&boxes, &scores, 0.7), [3, 4, 1, 2]);
         assert_eq!(nms(&boxes, &scores, 0.95), [3, 4, 1, 0, 2]);
         assert_eq!(nms(&[], &[], 0.7), [0usize; 0]);
+        let apart = [0.0, 1.0, 2.0, 3.0].map(|x| [x, 0.0, x + 0.5, 1.0]);
+        assert_eq!(nms(&apart, &[-1.0, 0.0, f32::INFINITY, -2.0], 0.7), [2, 1, 0, 3]);
     }
 }

@@ -60,6 +60,41 @@ impl Default for MaskGeneratorOptions {
 }
 
 impl MaskGeneratorOptions {
+    /// Sets an option by its official name; 1 and 0 are true and false.
+    ///
+    /// # Errors
+    /// There is no such option, or it is not that kind of number. Whether it is in its bounds is told by
+    /// [`super::MaskGenerator::new`].
+    pub fn set(&mut self, option: &str, value: f64) -> Result<(), PredictError> {
+        let whole = |option| {
+            let is_whole = (0.0..=f64::from(u32::MAX)).contains(&value) && value.fract() == 0.0;
+            require(is_whole, option, value, "a whole number of at least 0").map(|()| value as usize)
+        };
+        let flag = |option| {
+            require([0.0, 1.0].contains(&value), option, value, "true or false").map(|()| value == 1.0)
+        };
+        match option {
+            "points_per_side" => self.points_per_side = whole("points_per_side")?,
+            "points_per_batch" => self.points_per_batch = whole("points_per_batch")?,
+            "pred_iou_thresh" => self.pred_iou_thresh = value,
+            "stability_score_thresh" => self.stability_score_thresh = value,
+            "stability_score_offset" => self.stability_score_offset = value,
+            "mask_threshold" => self.mask_threshold = value,
+            "box_nms_thresh" => self.box_nms_thresh = value,
+            "crop_n_layers" => self.crop_n_layers = whole("crop_n_layers")? as u32,
+            "crop_nms_thresh" => self.crop_nms_thresh = value,
+            "crop_overlap_ratio" => self.crop_overlap_ratio = value,
+            "crop_n_points_downscale_factor" => {
+                self.crop_n_points_downscale_factor = whole("crop_n_points_downscale_factor")?;
+            }
+            "min_mask_region_area" => self.min_mask_region_area = whole("min_mask_region_area")?,
+            "use_m2m" => self.use_m2m = flag("use_m2m")?,
+            "multimask_output" => self.multimask_output = flag("multimask_output")?,
+            _ => require(false, "options", option, "names of the mask generator's options")?,
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// An option is out of its bounds.
     pub(super) fn check(&self) -> Result<(), PredictError> {
@@ -153,6 +188,28 @@ mod tests {
         match options.check() {
             Err(PredictError::Option { option, .. }) => option,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_are_set_by_name() {
+        let mut options = MaskGeneratorOptions::default();
+        options.set("points_per_side", 16.0).unwrap();
+        options.set("mask_threshold", -0.5).unwrap();
+        options.set("use_m2m", 1.0).unwrap();
+        assert_eq!(
+            (options.points_per_side, options.mask_threshold, options.use_m2m),
+            (16, -0.5, true)
+        );
+        for (option, value) in [
+            ("points_per_side", 1.5),
+            ("points_per_batch", -1.0),
+            ("crop_n_layers", 1e10),
+            ("min_mask_region_area", f64::NAN),
+            ("multimask_output", 2.0),
+            ("points", 1.0),
+        ] {
+            assert!(options.set(option, value).is_err(), "{option}");
         }
     }
 

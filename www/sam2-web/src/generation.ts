@@ -1,0 +1,120 @@
+import type { Found } from "./batch-search.js";
+import { fromCounts } from "./mask/rle.js";
+import { Mask } from "./mask.js";
+import type { GenerateOptions } from "./types.js";
+import type { WasmMaskRecord } from "./wasm-module.js";
+
+/** A mask that was found by {@link ImageEmbedding.generate}, with what the official records say of it. */
+export interface MaskRecord {
+  mask: Mask;
+  /** Pixels set. */
+  area: number;
+  /** Left and top, and how far the last column and row are from the first. */
+  bbox: [x: number, y: number, width: number, height: number];
+  /** The model's own estimate of the mask's IoU with the true one. */
+  predictedIou: number;
+  /** Where the network was asked. */
+  pointCoords: [x: number, y: number];
+  /** IoU of the masks at a higher and a lower threshold; not a number where both are empty. */
+  stabilityScore: number;
+  /** The part of the picture in which it was found. */
+  cropBox: [x: number, y: number, width: number, height: number];
+}
+
+/** As it is found. */
+export interface FoundMask extends MaskRecord {
+  id: number;
+  /** Ids of earlier ones that go: this one, or another found lately, is better and has nearly the same box. */
+  replaces: number[];
+}
+
+/** How batches are asked for. @internal */
+export interface Batches {
+  next(): Promise<Found>;
+  end(): void;
+}
+
+/**
+ * A search for everything in a picture. Iterate over it for masks as they are found; it waits while you work. `all()` gives
+ * those that stay, as the official generator orders them. Leaving the loop ends the search.
+ */
+export class Generation implements AsyncIterable<FoundMask> {
+  readonly #size: { width: number; height: number };
+  readonly #onProgress: GenerateOptions["onProgress"];
+  readonly #batches: Batches;
+  readonly #found: FoundMask[] = [];
+  readonly #kept = new Map<number, FoundMask>();
+  /** Ids that went, and have not been told yet. */
+  readonly #replaced: number[] = [];
+  #records: MaskRecord[] | undefined;
+  #ended = false;
+
+  /** @internal */
+  constructor(
+    size: { width: number; height: number },
+    onProgress: GenerateOptions["onProgress"],
+    batches: Batches,
+  ) {
+    this.#size = size;
+    this.#onProgress = onProgress;
+    this.#batches = batches;
+  }
+
+  /** What was found so far and stays as far as is known. */
+  get found(): MaskRecord[] {
+    return this.#records ?? [...this.#kept.values()];
+  }
+
+  /** All masks, once the search is through. */
+  async all(): Promise<MaskRecord[]> {
+    while (!this.#ended) await this.#more();
+    return this.found;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<FoundMask, void, undefined> {
+    try {
+      for (let at = 0; ; at++) {
+        while (at >= this.#found.length && !this.#ended) await this.#more();
+        const found = this.#found[at];
+        if (!found) return;
+        yield found;
+      }
+    } finally {
+      if (!this.#ended) this.#batches.end();
+      this.#ended = true;
+    }
+  }
+
+  async #more(): Promise<void> {
+    let found: Found;
+    try {
+      found = await this.#batches.next();
+    } catch (error) {
+      this.#ended = true;
+      throw error;
+    }
+    if ("records" in found) {
+      this.#records = found.records.map((record) => this.#read(record));
+      this.#ended = true;
+      return;
+    }
+    const { added, removed, pointsDone, points } = found.batch;
+    for (const id of removed) this.#kept.delete(id);
+    this.#replaced.push(...removed);
+    for (const { id, ...record } of added) {
+      const mask = { ...this.#read(record), id, replaces: this.#replaced.splice(0) };
+      this.#kept.set(id, mask);
+      this.#found.push(mask);
+    }
+    try {
+      this.#onProgress?.({ pointsDone, points });
+    } catch (error) {
+      globalThis.reportError?.(error);
+    }
+  }
+
+  #read({ counts, ...record }: WasmMaskRecord): MaskRecord {
+    const { width, height } = this.#size;
+    return { ...record, mask: new Mask(width, height, () => fromCounts(counts, width, height)) };
+  }
+}
