@@ -239,7 +239,7 @@ fn a_checkpoint_as_training_left_it() {
     assert_eq!(info(&index).0, nano);
     fs::write(at("bad.index.json"), r#"{"weight_map": {"a": "../own"}}"#).unwrap();
     let error = sam2(&["info", at("bad.index.json").to_str().unwrap()]);
-    assert_refused(&error, "no file beside it");
+    assert_refused(&error, "not the name of a file beside it");
 
     // A file without a configuration needs one.
     let bare = at("bare.safetensors");
