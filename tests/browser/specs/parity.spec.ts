@@ -40,7 +40,8 @@ async function compareEverything(
   for (const { name, records, expected, pixels, scores, same } of found) {
     expect.soft(records, name).toBe(expected);
     expect.soft(pixels, `${name}: pixels of a mask that differ`).toBeLessThanOrEqual(2);
-    expect.soft(scores, `${name}: scores`).toBeLessThanOrEqual(1e-4);
+    // A pixel that rounding puts on the other side of a threshold changes the stability score of a small mask.
+    expect.soft(scores, `${name}: scores`).toBeLessThanOrEqual(3e-4);
     expect.soft(same, `${name}: boxes and points`).toBe(true);
   }
 }
