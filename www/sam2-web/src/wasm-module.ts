@@ -1,3 +1,5 @@
+import type { GenerateOptions } from "./types.js";
+
 /**
  * An instance of a wasm build, with memory of its own. Both builds (cpu, webgpu) are the same crate, so they share this
  * face.
@@ -148,22 +150,7 @@ export interface WasmLowResMask {
 }
 
 /** As of the official `SAM2AutomaticMaskGenerator`; what is left out is as there by default. */
-export interface WasmGeneratorOptions {
-  pointsPerSide?: number;
-  pointsPerBatch?: number;
-  predIouThresh?: number;
-  stabilityScoreThresh?: number;
-  stabilityScoreOffset?: number;
-  maskThreshold?: number;
-  boxNmsThresh?: number;
-  cropNLayers?: number;
-  cropNmsThresh?: number;
-  cropOverlapRatio?: number;
-  cropNPointsDownscaleFactor?: number;
-  minMaskRegionArea?: number;
-  useM2m?: boolean;
-  multimaskOutput?: boolean;
-}
+export type WasmGeneratorOptions = Omit<GenerateOptions, "signal" | "onProgress">;
 
 export interface WasmMaskRecord {
   /** COCO's run lengths of the picture's size. */
