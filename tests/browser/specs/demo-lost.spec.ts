@@ -37,29 +37,46 @@ const state = (page: Page) =>
 const eventually = <T>(page: Page, pick: (now: Awaited<ReturnType<typeof state>>) => T) =>
   expect.poll(async () => pick(await state(page)), SLOW);
 
+/** What the script below keeps on the page's window. */
+interface Killing {
+  engines: Worker[];
+  fatal?: string | undefined;
+}
+
 /** The model's worker ends as it does when the browser kills it. */
 const kill = (page: Page) =>
   page.evaluate(() => {
-    const { workers } = window as unknown as { workers: Worker[] };
-    workers
-      .findLast((worker) => "isEngine" in worker)
-      ?.dispatchEvent(new ErrorEvent("error", { message: "killed" }));
+    const { engines } = window as unknown as Killing;
+    engines.at(-1)?.dispatchEvent(new ErrorEvent("error", { message: "killed" }));
   });
+
+/** It ends so as soon as the next call of this name has gone to it, however soon it would have answered. */
+const killInNext = (page: Page, method: string) =>
+  page.evaluate((method) => {
+    (window as unknown as Killing).fatal = method;
+  }, method);
+
+/** Resolves once that has happened. */
+const killed = (page: Page) =>
+  expect.poll(() => page.evaluate(() => (window as unknown as Killing).fatal), SLOW).toBeUndefined();
 
 test.beforeEach(async ({ page }) => {
   await page.addInitScript(() => {
-    const workers: Worker[] = [];
+    const killing = Object.assign(window as unknown as Killing, { engines: [] });
     const { Worker } = window;
-    Object.assign(window, {
-      workers,
-      Worker: class extends Worker {
-        constructor(url: string | URL, options?: WorkerOptions) {
-          super(url, options);
-          workers.push(this);
-          if (/worker-(cpu|webgpu)/.test(String(url))) Object.assign(this, { isEngine: true });
-        }
-      },
-    });
+    window.Worker = class extends Worker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(url, options);
+        if (/worker-(cpu|webgpu)/.test(String(url))) killing.engines.push(this);
+      }
+      override postMessage(message: { method?: string }, rest?: Transferable[] | StructuredSerializeOptions) {
+        super.postMessage(message, rest as Transferable[]);
+        if (!killing.fatal || message.method !== killing.fatal) return;
+        killing.fatal = undefined;
+        // As any event, not before the caller's own work is done.
+        setTimeout(() => this.dispatchEvent(new ErrorEvent("error", { message: "killed" })));
+      }
+    };
   });
 });
 
@@ -83,29 +100,30 @@ test("a picture: lost in the encode, in a click, and while idle", async ({ page 
   await eventually(page, ({ areas }) => areas).toEqual(before.areas);
 
   // A click under way.
+  await killInNext(page, "predict");
   await click(0.3, 0.5);
-  await kill(page);
+  await killed(page);
   await eventually(page, ({ points, busy, found }) => points === 2 && found === 1 && !busy).toBe(true);
   await expect(page.locator("#loading")).toBeHidden(SLOW);
 
   // An encode under way.
+  await killInNext(page, "setImage");
   await page.locator("#samples button").nth(2).click();
-  await page.waitForFunction(() => !(window as unknown as { __sam2demo: Demo }).__sam2demo.image);
-  await kill(page);
+  await killed(page);
   await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
   await expect(page.locator("#samples button").nth(2)).toHaveAttribute("aria-pressed", "true");
 });
 
 test("lost in the first picture's encode, and while a clip opens", async ({ page }) => {
+  await page.addInitScript(() => Object.assign(window, { fatal: "setImage" }));
   await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");
-  await expect(page.locator("#status")).toContainText("Looking at the picture", SLOW);
-  await kill(page);
   await expect(page.locator("#toasts")).toContainText("nothing you clicked is lost", SLOW);
   await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
   await expect(page.locator("#model")).toContainText("SAM 2.1", SLOW);
 
-  await kill(page);
+  await killInNext(page, "openVideo");
   await page.locator("#samples button.clip").first().click();
+  await killed(page);
   await expect(page.locator("#track")).toBeVisible(SLOW);
 });
 
@@ -116,8 +134,9 @@ test("a clip: lost in a prompt and while it is tracked", async ({ page }) => {
   await eventually(page, ({ busy }) => busy).toBe(false);
   const area = await page.locator("#overlay").boundingBox();
   if (!area) throw new Error("no clip is shown");
+  await killInNext(page, "promptVideo");
   await page.mouse.click(area.x + 0.5 * area.width, area.y + 0.5 * area.height);
-  await kill(page);
+  await killed(page);
   await eventually(page, ({ found, busy }) => found === 1 && !busy).toBe(true);
   await expect(page.locator(".object")).toHaveCount(1);
 
