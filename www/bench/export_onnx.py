@@ -246,8 +246,9 @@ def differences(names, found, wanted):
     """The largest difference of each output, in parts of its largest number; stops where one is too large."""
     apart = {name: float((a - b).abs().max() / b.abs().max()) for name, a, b in zip(names, found, wanted)}
     for name, difference in apart.items():
-        # What lies between two numbers of bfloat16 may be rounded to either, and they are up to 2**-7 apart.
-        if not difference <= (2**-7 if name == "memory" else 1e-3):
+        # What lies between two numbers of bfloat16 may be rounded to either, and they are up to 2**-7 apart; what differs
+        # before the rounding (logits near 0, which the memory encoder multiplies by 20) may add another such step.
+        if not difference <= (2**-6 if name == "memory" else 1e-3):
             raise SystemExit(f"the exported graph does not compute what the official modules do: {apart}")
     return ", ".join(f"{difference:.1e} ({name})" for name, difference in apart.items())
 
