@@ -73,6 +73,12 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) area += Number(best.has(x, y));
     const rle = best.toRle();
     const cutout = await createImageBitmap(await best.cutout());
+    const bytes = async (file: Blob) => String(new Uint8Array(await file.arrayBuffer()));
+    // A mask by itself, as one that was found or read from a file.
+    const alone = Mask.fromRle(best.toRle());
+    const sameCutOut = (await bytes(await image.cutout(alone))) === (await bytes(await best.cutout()));
+    const otherSize = await failure(() => image.cutout(alone.resize(width - 1, height)));
+    const empty = await failure(() => image.cutout(new Mask(width, height)));
     const png = await createImageBitmap(await best.toBlob());
     const webp = await best.toBlob({ type: "image/webp", quality: 0.5 });
     const bitmap = await best.toBitmap();
@@ -89,6 +95,8 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
       area: area === best.area,
       rle: rle.size[0] === height && rle.size[1] === width && rle.counts.length > 0,
       cutout: [cutout.width - (x1 - x0 + 1), cutout.height - (y1 - y0 + 1)],
+      sameCutOut,
+      refused: [otherSize.code, empty.code],
       png: [png.width - width, png.height - height],
       webp: webp.type,
       bitmap: [bitmap.width - width, bitmap.height - height],
@@ -107,6 +115,8 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
     area: true,
     rle: true,
     cutout: [0, 0],
+    sameCutOut: true,
+    refused: ["UNSUPPORTED_INPUT", "UNSUPPORTED_INPUT"],
     png: [0, 0],
     webp: "image/webp",
     bitmap: [0, 0],

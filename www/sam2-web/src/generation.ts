@@ -65,7 +65,7 @@ export class Generation implements AsyncIterable<FoundMask> {
     return this.#records ?? [...this.#kept.values()];
   }
 
-  /** All masks, once the search is through. */
+  /** All masks, once the search is through. A {@link MaskRecord.mask} that was told before is the same object. */
   async all(): Promise<MaskRecord[]> {
     while (!this.#ended) await this.#more();
     return this.found;
@@ -94,7 +94,8 @@ export class Generation implements AsyncIterable<FoundMask> {
       throw error;
     }
     if ("records" in found) {
-      this.#records = found.records.map((record) => this.#read(record));
+      const told = new Map([...this.#kept.values()].map((record) => [identity(record), record.mask]));
+      this.#records = found.records.map((record) => this.#read(record, told.get(identity(record))));
       this.#ended = true;
       return;
     }
@@ -113,8 +114,13 @@ export class Generation implements AsyncIterable<FoundMask> {
     }
   }
 
-  #read({ counts, ...record }: WasmMaskRecord): MaskRecord {
+  #read({ counts, ...record }: WasmMaskRecord, known?: Mask): MaskRecord {
     const { width, height } = this.#size;
-    return { ...record, mask: new Mask(width, height, () => fromCounts(counts, width, height)) };
+    return { ...record, mask: known ?? new Mask(width, height, () => fromCounts(counts, width, height)) };
   }
+}
+
+/** Tells the masks that stay from each other: of those with nearly the same box only one does. */
+function identity({ bbox, cropBox, pointCoords, predictedIou, area }: Omit<MaskRecord, "mask">): string {
+  return [...bbox, ...cropBox, ...pointCoords, predictedIou, area].join();
 }

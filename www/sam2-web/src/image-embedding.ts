@@ -1,8 +1,8 @@
 import { Sam2Error } from "./errors.js";
 import { Generation, type MaskRecord } from "./generation.js";
-import type { Link } from "./link.js";
+import { type Link, reloaded } from "./link.js";
 import type { Mask } from "./mask.js";
-import { type CutOut, PredictedMask } from "./predicted-mask.js";
+import { type CutOut, cutOutOf, PredictedMask } from "./predicted-mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { Calls } from "./protocol.js";
 import type { GenerateOptions, MaskOptions, Prompt } from "./types.js";
@@ -33,6 +33,8 @@ export class ImageEmbedding {
   readonly #logitsSide: number;
   readonly #link: Link;
   #id: number;
+  /** How many times it went to another engine. */
+  #restores = 0;
   /** The newest one. */
   #generation: Generation | undefined;
   /** How many previews were asked for, and the end of the one under way. */
@@ -102,11 +104,11 @@ export class ImageEmbedding {
    */
   async preview({ x, y }: { x: number; y: number }, options?: MaskOptions): Promise<Mask | undefined> {
     this.#check(options?.signal);
-    const under = this.#generation?.found.filter(({ mask }) => mask.has(x, y)) ?? [];
-    const smallest = under.reduce<MaskRecord | undefined>(
-      (a, b) => (a && a.area <= b.area ? a : b),
-      undefined,
-    );
+    // By their boxes first, and the smallest first: a mask's pixels are made when they are asked for.
+    const smallest = this.#generation?.found
+      .filter(({ bbox }) => isIn(bbox, x, y))
+      .sort((a, b) => a.area - b.area)
+      .find(({ mask }) => mask.has(x, y));
     // What was asked before is answered by this.
     const turn = ++this.#previews;
     if (smallest) return smallest.mask;
@@ -128,17 +130,23 @@ export class ImageEmbedding {
    * Iterate over it for masks as they are found, or await its `all()` for those that stay. Prompts are answered meanwhile.
    *
    * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for an option out of its bounds, when the first mask is asked for, and as
-   * {@link ImageEmbedding.predict}.
+   * {@link ImageEmbedding.predict}. A search does not outlive {@link Sam2.reload}: `DEVICE_LOST`; begin another one.
    */
   generate({ signal, onProgress, pointsPerBatch = 16, ...rest }: GenerateOptions = {}): Generation {
     this.#check(signal);
     const given = Object.entries(rest).filter(([, value]) => value !== undefined);
     const options = { pointsPerBatch, ...Object.fromEntries(given) };
+    const restores = this.#restores;
     let search: Promise<{ search: number }> | undefined;
-    const end = () => search?.then((begun) => this.#link.call("endSearch", begun)).catch(() => {});
+    const end = () => {
+      // Another engine may have a search of its own by this number.
+      if (restores !== this.#restores) return;
+      search?.then((begun) => this.#link.call("endSearch", begun)).catch(() => {});
+    };
     const generation = new Generation(this, onProgress, {
       next: async () => {
         this.#check(signal);
+        if (restores !== this.#restores) throw reloaded();
         const calls = async () => {
           search ??= this.#link.call("generate", { image: this.#id, options }, { signal });
           return this.#link.call("nextFound", await search, { signal });
@@ -156,6 +164,16 @@ export class ImageEmbedding {
     return generation;
   }
 
+  /**
+   * The picture's own pixels where any mask of its size is set, such as one that was found, drawn or read, and transparent
+   * elsewhere, as a PNG: as {@link PredictedMask.cutout}.
+   *
+   * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for a mask of another size, or an empty one that is to be cropped.
+   */
+  async cutout(mask: Mask, options: { crop?: boolean } = {}): Promise<Blob> {
+    return cutOutOf(mask, this, options, this.#cutOut);
+  }
+
   /** Frees the features on the device. Calls under way and later ones reject with `DISPOSED`. */
   dispose(): void {
     if (this.#disposed.signal.aborted) return;
@@ -169,6 +187,7 @@ export class ImageEmbedding {
    * @internal
    */
   restored(made: Calls["setImage"]["result"] | Sam2Error): void {
+    this.#restores++;
     if (made instanceof Sam2Error) this.#disposed.abort(made);
     else this.#id = made.image;
   }
@@ -202,4 +221,9 @@ export class ImageEmbedding {
     this.#check();
     return until(this.#link.call("cutout", { image: this.#id, bits, crop }), this.#gone);
   };
+}
+
+/** Whether the pixel at column `x`, row `y` is in a record's box. */
+function isIn([left, top, width, height]: MaskRecord["bbox"], x: number, y: number): boolean {
+  return x >= left && y >= top && x < left + width + 1 && y < top + height + 1;
 }

@@ -111,27 +111,37 @@ export class PredictedMask extends Mask {
    *
    * @param options.crop - Cut to the mask's box (default), or false for the whole picture's size.
    */
-  async cutout({ crop = true }: { crop?: boolean } = {}): Promise<Blob> {
-    if (this.width !== this.#picture.width || this.height !== this.#picture.height) {
-      throw new Sam2Error(
-        "UNSUPPORTED_INPUT",
-        'The mask is not of the picture\'s size. Predict without size: "logits" to cut out.',
-      );
-    }
-    const { box } = this;
-    if (crop && !box) {
-      throw new Sam2Error(
-        "UNSUPPORTED_INPUT",
-        "The mask is empty, so there is nothing to cut out. Try another prompt.",
-      );
-    }
-    return this.#cutOut(this.bits, crop && box ? box : wholeOf(this));
+  async cutout(options: { crop?: boolean } = {}): Promise<Blob> {
+    return cutOutOf(this, this.#picture, options, this.#cutOut);
   }
 
   #upscale(to: Size, [left, top, right, bottom]: Box, threshold: number): Uint8Array {
     const logits = { values: this.#maskLogits, width: this.logitsWidth, height: this.logitsHeight };
     return bitsAbove(logits, to, { left, top, right: right + 1, bottom: bottom + 1 }, threshold);
   }
+}
+
+/** What a mask covers of its picture: see {@link PredictedMask.cutout}. @internal */
+export async function cutOutOf(
+  mask: Mask,
+  picture: Size,
+  { crop = true }: { crop?: boolean },
+  cutOut: CutOut,
+): Promise<Blob> {
+  if (mask.width !== picture.width || mask.height !== picture.height) {
+    throw new Sam2Error(
+      "UNSUPPORTED_INPUT",
+      'The mask is not of the picture\'s size: resize it, or predict without size: "logits".',
+    );
+  }
+  const { box } = mask;
+  if (crop && !box) {
+    throw new Sam2Error(
+      "UNSUPPORTED_INPUT",
+      "The mask is empty, so there is nothing to cut out. Try another prompt.",
+    );
+  }
+  return cutOut(mask.bits, crop && box ? box : wholeOf(mask));
 }
 
 function wholeOf({ width, height }: Size): Box {

@@ -165,16 +165,23 @@ class Embedding implements WasmEmbedding {
     }) as [number, number];
     const { score, pixels } = drawMask(this, { points: [{ x, y, label: 1 }] }, 0.1, 0.9);
     const counts = [0];
+    const [columns, rows]: [number[], number[]] = [[], []];
     for (let column = 0; column < this.width; column++) {
       for (let row = 0; row < this.height; row++) {
-        if ((pixels[row * this.width + column] ?? 0) !== (counts.length - 1) % 2) counts.push(0);
+        const on = pixels[row * this.width + column] ?? 0;
+        if (on) {
+          columns.push(column);
+          rows.push(row);
+        }
+        if (on !== (counts.length - 1) % 2) counts.push(0);
         counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
       }
     }
+    const [left, top] = [Math.min(...columns), Math.min(...rows)];
     return {
       counts: Uint32Array.from(counts),
-      area: pixels.reduce((sum, on) => sum + on, 0),
-      bbox: [0, 0, 1, 1],
+      area: columns.length,
+      bbox: [left, top, Math.max(...columns) - left, Math.max(...rows) - top],
       predictedIou: score,
       pointCoords: [x, y],
       stabilityScore: 1,

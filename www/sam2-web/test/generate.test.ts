@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Sam2 } from "../src/index.js";
+import { type Mask, Sam2 } from "../src/index.js";
 import { fakeWasm, generated, hooks } from "./fake-wasm.js";
 import { FakeWorker } from "./fake-worker.js";
 
@@ -46,8 +46,10 @@ describe("generate", () => {
       onProgress: ({ pointsDone, points }) => progress.push(pointsDone / points),
     });
     const [ids, gone]: [number[], number[]] = [[], []];
+    const told = new Set<Mask>();
     for await (const { id, replaces, mask, pointCoords, area } of generation) {
       ids.push(id);
+      told.add(mask);
       gone.push(...replaces);
       expect([mask.width, mask.height, mask.area]).toEqual([40, 30, area]);
       expect(mask.has(...pointCoords)).toBe(true);
@@ -57,6 +59,9 @@ describe("generate", () => {
     const records = await generation.all();
     expect(records).toHaveLength(ids.length - gone.length);
     expect(generation.found).toEqual(records);
+    // What a page keeps with a mask that was told it finds again.
+    expect(records.filter(({ mask }) => !told.has(mask))).toEqual([]);
+    expect(new Set(records.map(({ mask }) => mask)).size).toBe(records.length);
     sam.dispose();
   });
 
@@ -86,6 +91,23 @@ describe("generate", () => {
     const alive = image.generate({ pointsPerSide: 8, pointsPerBatch: 1 }).all();
     image.dispose();
     expect(await codeOf(alive)).toBe("DISPOSED");
+    sam.dispose();
+  });
+
+  it("does not go on in another engine, where its number may be another search's", async () => {
+    const { sam, image } = await embedded();
+    const options = { pointsPerSide: 4, pointsPerBatch: 4 };
+    const before = image.generate(options);
+    const left = image.generate(options);
+    for (const generation of [before, left]) await generation[Symbol.asyncIterator]().next();
+    await sam.reload();
+    const wanted = (await image.generate(options).all()).length;
+    const after = [image.generate(options), image.generate(options)];
+    const first = await Promise.all(after.map((generation) => generation[Symbol.asyncIterator]().next()));
+    expect(first.map(({ done }) => done)).toEqual([false, false]);
+    expect(await codeOf(before.all())).toBe("DEVICE_LOST");
+    for await (const _ of left) break;
+    expect(await Promise.all(after.map(async (each) => (await each.all()).length))).toEqual([wanted, wanted]);
     sam.dispose();
   });
 
@@ -121,6 +143,20 @@ describe("preview", () => {
     expect(await image.preview({ x, y })).toBe(records[0]?.mask);
     delete hooks.beforeDecode;
     expect((await image.preview({ x: 20, y: 15 }))?.has(20, 15)).toBe(true);
+    sam.dispose();
+  });
+
+  it("makes no pixels of masks that are elsewhere, or larger than the one that it gives", async () => {
+    const { sam, image } = await embedded();
+    const records = await image.generate({ pointsPerSide: 8, pointsPerBatch: 64 }).all();
+    const asked: number[] = [];
+    for (const [i, { mask }] of records.entries())
+      vi.spyOn(mask, "has").mockImplementation(() => !!asked.push(i));
+    const [x, y] = records[0]?.pointCoords ?? [0, 0];
+    const mask = await image.preview({ x, y });
+    expect(asked).toHaveLength(1);
+    expect(mask).toBe(records[asked[0] ?? -1]?.mask);
+    expect(records.length).toBeGreaterThan(30);
     sam.dispose();
   });
 
