@@ -114,6 +114,44 @@ test("a picture: lost in the encode, in a click, and while idle", async ({ page 
   await expect(page.locator("#samples button").nth(2)).toHaveAttribute("aria-pressed", "true");
 });
 
+test("everything in a picture: lost in the search, which begins again", async ({ page }) => {
+  await page.goto("/?test&device=cpu");
+  await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
+  const search = () =>
+    page.evaluate(() => {
+      const { things, searching } = (
+        window as unknown as { __sam2demo: { things: unknown[]; searching: boolean } }
+      ).__sam2demo;
+      return { things: things.length, searching };
+    });
+  const whole = async () => {
+    await expect.poll(search, SLOW).toMatchObject({ searching: true });
+    await expect.poll(search, SLOW).toMatchObject({ searching: false });
+    return (await search()).things;
+  };
+  await page.locator("#everything").click();
+  const wanted = await whole();
+  expect(wanted).toBeGreaterThan(2);
+  await expect(page.locator("#everything")).toContainText("Hide");
+  // What was found stays over a loss while idle.
+  await kill(page);
+  await expect(page.locator("#toasts")).toContainText("nothing you clicked is lost", SLOW);
+  await expect(page.locator("#loading")).toBeHidden(SLOW);
+  expect(await search()).toEqual({ things: wanted, searching: false });
+
+  await page.keyboard.press("Escape");
+  await page.locator("#samples button:not(.clip)").nth(1).click();
+  await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
+  await page.locator("#samples button:not(.clip)").nth(0).click();
+  await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
+  await page.locator("#everything").click();
+  await expect.poll(async () => (await search()).things, SLOW).toBeGreaterThan(0);
+  await killInNext(page, "nextFound");
+  await killed(page);
+  await expect.poll(search, SLOW).toMatchObject({ searching: false });
+  expect(await whole()).toBe(wanted);
+});
+
 test("lost in the first picture's encode, and while a clip opens", async ({ page }) => {
   await page.addInitScript(() => Object.assign(window, { fatal: "setImage" }));
   await page.goto("/?test&device=cpu&model=/fixture/micro.safetensors");

@@ -1,5 +1,5 @@
 /** What a file is by its first bytes, whatever it is called; by its type or its ending where they say nothing. */
-export async function kindOf(file: File): Promise<"picture" | "clip" | "model"> {
+export async function kindOf(file: File): Promise<"picture" | "clip" | "model" | "labels"> {
   const head = new Uint8Array(await file.slice(0, 64).arrayBuffer());
   const text = String.fromCharCode(...head);
   // Checkpoints: a ZIP, a bare pickle, safetensors (a length, then JSON), and what Git LFS leaves in a file's place.
@@ -14,6 +14,9 @@ export async function kindOf(file: File): Promise<"picture" | "clip" | "model"> 
   if (text.startsWith("\x1aE\xdf\xa3")) return "clip";
   if (/^(moov|mdat|wide|free|skip)/.test(text.slice(4, 8))) return "clip"; // old QuickTime
   if (isPicture(text)) return "picture";
+  // JSON: an object, or a list of objects, after the mark that some editors begin with.
+  if (/\.(geo)?json$/i.test(file.name) || /^(\xef\xbb\xbf)?\s*(\{\s*["}]|\[\s*[{\]])/.test(text))
+    return "labels";
   if (/\.(pt|pth|bin|ckpt|torch|safetensors)$/i.test(file.name)) return "model";
   if (file.type.startsWith("video/") || (!file.type && /\.(mp4|m4v|mov|webm|mkv)$/i.test(file.name)))
     return "clip";

@@ -1,4 +1,4 @@
-import type { LoadOptions, Sam2 } from "sam2-web";
+import { type LoadOptions, type Sam2, Sam2Error } from "sam2-web";
 import { byId } from "./dom.js";
 import { kindOf } from "./kind.js";
 import type { Mode } from "./mode.js";
@@ -186,7 +186,7 @@ listenForFiles(
   () => void open({ kind: "camera" }),
 );
 
-/** A model's files together, else the first of them. */
+/** A model's files together, else the first picture or clip, and labels after it. */
 async function openFiles(files: readonly File[]): Promise<void> {
   const kinds = await Promise.all(files.map(kindOf));
   const model = files.filter((_, i) => kinds[i] === "model");
@@ -194,10 +194,18 @@ async function openFiles(files: readonly File[]): Promise<void> {
     await useModel(model);
     return;
   }
-  const [file] = files;
-  const [kind] = kinds;
-  if (!file || !kind || kind === "model") return toast("There is nothing in this folder.");
-  await open({ kind, file: Promise.resolve(file), name: file.name });
+  if (!files.length) return toast("There is nothing in this folder.");
+  for (const [i, kind] of kinds.entries()) {
+    const file = files[i];
+    if (!file || kind === "model" || kind === "labels") continue;
+    await open({ kind, file: Promise.resolve(file), name: file.name });
+    break;
+  }
+  const labels = files[kinds.indexOf("labels")];
+  if (!labels) return;
+  if (mode !== picture)
+    throw new Sam2Error("UNSUPPORTED_INPUT", "Open the picture first that these labels are of.");
+  await picture.openLabels(labels);
 }
 
 if (query.has("test")) {

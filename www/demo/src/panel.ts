@@ -1,11 +1,13 @@
-import type { Mask, PredictedMask } from "sam2-web";
+import type { Mask } from "sam2-web";
 import { byId } from "./dom.js";
 
 /** Side in pixels of a candidate's thumbnail. */
 const THUMBNAIL = 180;
 
 export interface Candidate {
-  mask: PredictedMask;
+  mask: Mask;
+  /** The model's estimate of its IoU with the true mask, where it is the model's. */
+  score: number | undefined;
   shape: ImageBitmap;
 }
 
@@ -30,13 +32,16 @@ export class Candidates {
 
   show(candidates: readonly Candidate[], picture: HTMLImageElement | undefined): void {
     this.#list.replaceChildren(
-      ...candidates.map(({ mask, shape }, index) => {
+      ...candidates.map(({ mask, score, shape }, index) => {
         const button = document.createElement("button");
-        const score = `${Math.round(Math.max(0, Math.min(1, mask.score)) * 100)} %`;
         button.type = "button";
         button.setAttribute("role", "radio");
-        button.setAttribute("aria-label", `Candidate ${index + 1}, score ${score}`);
-        button.append(thumbnail(picture, mask, shape), score);
+        button.append(thumbnail(picture, mask, shape));
+        button.ariaLabel = `Candidate ${index + 1}`;
+        if (score !== undefined) {
+          button.append(percent(score));
+          button.ariaLabel += `, score ${percent(score)}`;
+        }
         button.addEventListener("click", () => this.#choose(index));
         return button;
       }),
@@ -76,6 +81,11 @@ export function showFacts(
     byId(id).textContent = text;
     byId(id).hidden = false;
   }
+}
+
+/** Of a score, which may be a little over 1. */
+export function percent(score: number): string {
+  return `${Math.round(Math.max(0, Math.min(1, score)) * 100)} %`;
 }
 
 export function milliseconds(ms: number): string {

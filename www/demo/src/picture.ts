@@ -1,23 +1,31 @@
 import {
   type Box,
   type ImageEmbedding,
+  type Mask,
   type Point,
+  PredictedMask,
   type Prediction,
   type Prompt,
   type Sam2,
   Sam2Error,
 } from "sam2-web";
+import type { Label } from "sam2-web/formats";
 import { byId } from "./dom.js";
 import { download } from "./download.js";
+import { Everything } from "./everything.js";
+import { readLabels } from "./labels.js";
 import type { Mode } from "./mode.js";
 import { Newest } from "./newest.js";
-import { type Candidate, Candidates, milliseconds, showFacts } from "./panel.js";
+import { type Candidate, Candidates, milliseconds, percent, showFacts } from "./panel.js";
 import { Prompts, type Step, toPrompt } from "./prompts.js";
 import { isLoss } from "./recovery.js";
+import { type Format, saveAs } from "./save-as.js";
 import { silhouette } from "./silhouette.js";
 import { markSample } from "./sources.js";
 import type { Stage } from "./stage.js";
 import { still } from "./still.js";
+import type { Thing } from "./thing-map.js";
+import { toast } from "./toast.js";
 import { report, say } from "./words.js";
 
 const READY = "Click the thing you want.";
@@ -29,8 +37,8 @@ const SPECK = 8;
 interface Shown {
   blob: Blob;
   element: HTMLImageElement;
-  /** Of the file, without its ending. */
-  name: string;
+  /** Of the file. */
+  fileName: string;
   /** The sample it is, if it is one. */
   sample: HTMLElement | undefined;
   /** Once the model has seen it. */
@@ -52,12 +60,18 @@ export class PictureMode implements Mode {
   #candidatesOf: Step | undefined;
   #chosen = 0;
   #preview: ImageBitmap | undefined;
+  readonly #everything = new Everything(() => this.#thingsChanged());
+  /** Whether the model was lost while it looked for everything. */
+  #searchInterrupted = false;
+  /** The thing under the pointer, and its shape. */
+  #highlight: { thing: Thing; shape: OffscreenCanvas } | undefined;
   #pointer: { x: number; y: number } | undefined;
   #decodeMs = 0;
 
   constructor(stage: Stage) {
     this.#stage = stage;
-    byId("download").addEventListener("click", () => this.#download());
+    byId("everything").addEventListener("click", () => this.#toggleEverything());
+    byId("download").addEventListener("click", () => this.#save());
   }
 
   get state() {
@@ -66,6 +80,8 @@ export class PictureMode implements Mode {
       masks: this.#candidates.map(({ mask }) => mask),
       chosen: this.#chosen,
       prompts: this.#prompts.now,
+      things: this.#everything.things,
+      searching: this.#everything.isRunning,
       busy: this.#jobs.busy || this.#stageElement.classList.contains("working"),
     };
   }
@@ -85,8 +101,10 @@ export class PictureMode implements Mode {
 
   async recovered(): Promise<void> {
     if (!this.#shown) return;
-    if (this.#shown.image) await this.#jobs.run(() => this.#decode());
-    else await this.#encode(this.#shown, this.#opening.signal);
+    const { image } = this.#shown;
+    if (!image) return this.#encode(this.#shown, this.#opening.signal);
+    await this.#jobs.run(() => this.#decode());
+    if (this.#searchInterrupted) void this.#findEverything(image);
   }
 
   close(): void {
@@ -109,7 +127,7 @@ export class PictureMode implements Mode {
       const blob = await still(await file);
       const element = await toElement(blob);
       if (signal.aborted) return;
-      const next: Shown = { blob, element, name: name.replace(/\.\w+$/, "") || "picture", sample };
+      const next: Shown = { blob, element, fileName: name || "picture", sample };
       this.#prompts.reset();
       this.#show(next);
       await this.#encode(next, signal);
@@ -142,6 +160,9 @@ export class PictureMode implements Mode {
       encode: picture?.image ? milliseconds(picture.image.encodeMs) : "–",
       decode: "–",
     });
+    this.#searchInterrupted = false;
+    this.#everything.reset();
+    this.#highlight = undefined;
     this.#showNothing();
   }
 
@@ -158,14 +179,23 @@ export class PictureMode implements Mode {
     showFacts({ encode: milliseconds(picture.image.encodeMs) });
     say(READY);
     await this.#jobs.run(() => this.#decode());
+    // Another model finds other things.
+    const { source, isShown } = this.#everything;
+    if (source === "model" && isShown) void this.#findEverything(picture.image);
+    else if (source === "model") this.#everything.reset();
   }
 
   // Prompts and masks
 
   point(point: Point): void {
+    const thing = this.#thingsShown && point.label ? this.#everything.at(point) : undefined;
+    if (thing) {
+      this.#change(() => this.#prompts.take(thing.label));
+      return;
+    }
     // Of two quick clicks the second finds the mask of prompts before the first: that one is not what it corrects.
     const shown = this.#candidatesOf === this.#prompts.now ? this.#candidates[this.#chosen] : undefined;
-    this.#change(() => this.#prompts.addPoint(point, shown?.mask.logits));
+    this.#change(() => this.#prompts.addPoint(point, shown && refinable(shown.mask)));
   }
 
   box(box: Box): void {
@@ -176,13 +206,21 @@ export class PictureMode implements Mode {
     this.#change(() => this.#prompts.undo());
   }
 
+  /** One thing after the other: a search that is under way, the mask, the things to choose from. */
   clear(): void {
-    this.#change(() => this.#prompts.clear());
+    if (this.#everything.isRunning) this.#everything.stop();
+    else if (this.#thingsShown) this.#hideThings();
+    else this.#change(() => this.#prompts.clear());
   }
 
   key(event: KeyboardEvent): boolean {
-    if (!/^[1-3]$/.test(event.key) || event.ctrlKey || event.metaKey || event.altKey) return false;
-    this.#choose(Number(event.key) - 1);
+    // A menu has its own use for letters.
+    const isTyped =
+      event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLSelectElement;
+    if (isTyped) return false;
+    if (event.key.toLowerCase() === "e") byId("everything").click();
+    else if (/^[1-3]$/.test(event.key)) this.#choose(Number(event.key) - 1);
+    else return false;
     return true;
   }
 
@@ -202,20 +240,18 @@ export class PictureMode implements Mode {
     }
     if (!image) return; // the encoder is at work, and decodes when it is done
     try {
-      const prediction = await predictClean(image, toPrompt(step));
+      const masks = await this.#masksFor(image, step);
       const found = await Promise.all(
-        prediction.masks.map(async (mask) => ({ mask, shape: await silhouette(mask) })),
+        masks.map(async ({ mask, score }) => ({ mask, score, shape: await silhouette(mask) })),
       );
       if (step !== this.#prompts.now || image !== this.#shown?.image) {
         for (const { shape } of found) shape.close();
         return;
       }
-      this.#decodeMs = prediction.decodeMs;
       this.#setCandidates(found);
       this.#candidatesOf = step;
-      showFacts({ decode: milliseconds(this.#decodeMs) });
       this.#candidateList.show(found, this.#shown?.element);
-      const scores = found.map(({ mask }) => mask.score);
+      const scores = found.map(({ score = 0 }) => score);
       this.#choose(scores.indexOf(Math.max(...scores)));
       if (!found[this.#chosen]?.mask.area) say("Nothing found there. Try another spot, or drag a box.");
     } catch (error) {
@@ -227,19 +263,30 @@ export class PictureMode implements Mode {
     }
   }
 
+  async #masksFor(image: ImageEmbedding, step: Step): Promise<{ mask: Mask; score: number | undefined }[]> {
+    const { taken, points } = step;
+    if (taken && !points.length) return [{ mask: taken.mask, score: taken.score }];
+    const { masks, decodeMs } = await predictClean(image, toPrompt(step));
+    this.#decodeMs = decodeMs;
+    showFacts({ decode: milliseconds(decodeMs) });
+    return masks.map((mask) => ({ mask, score: mask.score }));
+  }
+
   #choose(index: number): void {
-    const mask = this.#candidates[index]?.mask;
+    const { mask, score } = this.#candidates[index] ?? {};
     if (!mask) return;
     this.#chosen = index;
     this.#candidateList.mark(index);
     this.#showPrompts();
     const share = ((mask.area / (mask.width * mask.height)) * 100).toFixed(1);
-    say(`Mask of ${share} % of the picture, score ${Math.round(mask.score * 100)} %.`, true);
+    say(`Mask of ${share} % of the picture${score === undefined ? "" : `, score ${percent(score)}`}.`, true);
   }
 
   hover(at: { x: number; y: number } | undefined): void {
     this.#pointer = at;
-    if (at && this.#prompts.isEmpty) {
+    const thing = this.#highlightThing();
+    // While a search is under way, the model is left to it.
+    if (at && this.#prompts.isEmpty && !thing && !this.#everything.isRunning) {
       const quick = !this.#jobs.busy && this.#decodeMs < PREVIEW_MS;
       if (this.#shown?.image && quick) void this.#jobs.run(() => this.#showPreview());
     } else if (this.#preview) {
@@ -275,7 +322,89 @@ export class PictureMode implements Mode {
     this.#candidateList.show([], undefined);
     this.#setPreview(undefined);
     this.#showPrompts();
-    say(this.#shown?.image ? READY : "");
+    if (this.#thingsShown) this.#sayThings();
+    else say(this.#shown?.image ? READY : "");
+  }
+
+  // Things to choose from
+
+  /** Whether there are any on show: where nothing has been chosen yet. */
+  get #thingsShown(): boolean {
+    return this.#everything.isShown && this.#prompts.isEmpty;
+  }
+
+  #toggleEverything(): void {
+    const image = this.#shown?.image;
+    const { isRunning, isComplete } = this.#everything;
+    if (!image) return;
+    if (isRunning) this.#everything.stop();
+    else if (isComplete && this.#thingsShown) this.#hideThings();
+    else {
+      this.#prompts.clear();
+      if (isComplete) this.#everything.isShown = true;
+      else void this.#findEverything(image);
+      this.#showNothing();
+    }
+  }
+
+  #hideThings(): void {
+    this.#everything.hide();
+    this.#highlightThing();
+    this.#showNothing();
+  }
+
+  async #findEverything(image: ImageEmbedding): Promise<void> {
+    const sam = this.#sam;
+    if (!sam) return;
+    this.#searchInterrupted = false;
+    try {
+      const finding = this.#everything.find(image, sam);
+      if (this.#thingsShown) this.#sayThings();
+      await finding;
+      if (image === this.#shown?.image && this.#thingsShown) this.#sayThings();
+    } catch (error) {
+      this.#searchInterrupted = await isLoss(sam, error); // It is begun again once the model is back.
+      if (!this.#searchInterrupted) report(error);
+    }
+  }
+
+  /** Shows what is in a file of labels of this picture. */
+  async openLabels(file: File): Promise<void> {
+    const picture = this.#shown;
+    if (!picture)
+      throw new Sam2Error("UNSUPPORTED_INPUT", "Open the picture first that these labels are of.");
+    const { naturalWidth: width, naturalHeight: height } = picture.element;
+    const { labels, warnings } = await readLabels(file, { width, height, fileName: picture.fileName });
+    if (picture !== this.#shown) return;
+    this.#prompts.clear();
+    await this.#everything.take(labels, { width, height });
+    if (picture !== this.#shown) return;
+    this.#showNothing();
+    const [first] = warnings;
+    if (first) toast(`${first}${warnings.length > 1 ? ` (And ${warnings.length - 1} more.)` : ""}`);
+  }
+
+  #sayThings(): void {
+    const { isRunning, source, things } = this.#everything;
+    const what = `${things.length} ${things.length === 1 ? "thing" : "things"}`;
+    if (isRunning) say("Looking for everything…");
+    else if (!things.length) say("Nothing found. Click the thing you want.");
+    else say(`${what} ${source === "labels" ? "in the file" : "found"}. Click one to take it.`);
+  }
+
+  #thingsChanged(): void {
+    this.#highlightThing();
+    this.#showPrompts();
+  }
+
+  /** Marks the thing under the pointer, if there is one. */
+  #highlightThing(): Thing | undefined {
+    const thing = this.#thingsShown && this.#pointer ? this.#everything.at(this.#pointer) : undefined;
+    if (thing !== this.#highlight?.thing) {
+      this.#highlight = thing && { thing, shape: shapeOf(thing) };
+      this.#showPrompts();
+    }
+    return thing;
   }
 
   // The stage paints later, from what it is shown last: call `#showPrompts` after these, or it would paint what is closed.
@@ -293,20 +422,66 @@ export class PictureMode implements Mode {
   #showPrompts(): void {
     const { points, box } = this.#prompts.now;
     const chosen = this.#candidates[this.#chosen];
-    this.#stage.show({ shape: chosen?.shape, preview: this.#preview, points, box });
+    const { isRunning, isComplete, layer, things } = this.#everything;
+    const thingsShown = this.#thingsShown;
+    this.#stage.show({
+      shape: chosen?.shape,
+      layer: thingsShown ? layer : undefined,
+      preview: this.#highlight?.shape ?? this.#preview,
+      previewColor: this.#highlight && `rgb(${this.#highlight.thing.color})`,
+      points,
+      box,
+    });
     byId<HTMLButtonElement>("undo").disabled = !this.#prompts.canUndo;
-    byId<HTMLButtonElement>("clear").disabled = this.#prompts.isEmpty;
-    byId<HTMLButtonElement>("download").disabled = !chosen?.mask.area;
+    byId<HTMLButtonElement>("clear").disabled = this.#prompts.isEmpty && !this.#everything.isShown;
+    const everything = byId<HTMLButtonElement>("everything");
+    everything.disabled = !this.#shown?.image;
+    byId("everything-label").textContent = isRunning
+      ? "Stop"
+      : isComplete && thingsShown
+        ? "Hide everything"
+        : "Everything";
+    byId("everything-count").textContent = isRunning ? `${things.length} found` : "";
+    byId<HTMLButtonElement>("download").disabled = this.#labels.length === 0;
+    byId("download-label").textContent = this.#labels.length > 1 ? `Save ${this.#labels.length}` : "Save";
   }
 
-  async #download(): Promise<void> {
+  /** What is to be saved: the mask, or the things on show. */
+  get #labels(): Label[] {
+    if (this.#thingsShown) return this.#everything.things.map(({ label }) => label);
+    const { mask, score } = this.#candidates[this.#chosen] ?? {};
+    if (!mask?.area) return [];
+    const { taken } = this.#prompts.now;
+    return [{ category: "object", ...taken, mask, ...(score !== undefined && { score }) }];
+  }
+
+  async #save(): Promise<void> {
+    const { image, fileName = "", element } = this.#shown ?? {};
+    if (!image || !element) return;
+    const { width, height } = image;
+    const format = byId<HTMLSelectElement>("save-format").value as Format;
     try {
-      const png = await this.#candidates[this.#chosen]?.mask.cutout();
-      if (png) download(png, `${this.#shown?.name}-cutout.png`);
+      const labels = this.#labels;
+      const cutOut = (mask: Mask) => image.cutout(mask);
+      const { file, name, note } = await saveAs(format, { fileName, width, height, labels }, cutOut);
+      download(file, name);
+      if (note) toast(note);
     } catch (error) {
       report(error);
     }
   }
+}
+
+/** A mask as a prompt: of a predicted one the model knows more than its outline. */
+function refinable(mask: Mask): Float32Array | Mask {
+  return mask instanceof PredictedMask ? mask.logits : mask;
+}
+
+/** White, for the stage to tint and outline. */
+function shapeOf({ small }: Thing): OffscreenCanvas {
+  const shape = new OffscreenCanvas(small.width, small.height);
+  shape.getContext("2d")?.putImageData(small.toImageData({ color: [255, 255, 255], alpha: 1 }), 0, 0);
+  return shape;
 }
 
 /** Without specks and pinholes; a thing that is itself as small as a speck stays. */

@@ -1,11 +1,14 @@
-import type { Box, Point, Prompt } from "sam2-web";
+import type { Box, Mask, Point, Prompt } from "sam2-web";
+import type { Label } from "sam2-web/formats";
 
 /** What the visitor has asked for so far. */
 export interface Step {
   readonly points: readonly Point[];
   readonly box?: Box;
-  /** Logits of the mask that this step refines. */
-  readonly mask?: Float32Array;
+  /** The mask that this step refines, or its logits. */
+  readonly mask?: Float32Array | Mask;
+  /** What was taken, of which the points are corrections. */
+  readonly taken?: Label;
 }
 
 const NOTHING: Step = { points: [] };
@@ -19,21 +22,30 @@ export class Prompts {
   }
 
   get isEmpty(): boolean {
-    return this.now.points.length === 0 && !this.now.box;
+    return this.now.points.length === 0 && !this.now.box && !this.now.taken;
   }
 
   get canUndo(): boolean {
     return this.#steps.length > 1;
   }
 
-  /** @param refined - logits of the mask on show, which the new prompt corrects. */
-  addPoint(point: Point, refined?: Float32Array): void {
-    this.#push({ ...this.now, points: [...this.now.points, point] }, refined);
+  /** @param refined - the mask on show, which the new prompt corrects, or its logits. */
+  addPoint(point: Point, refined?: Float32Array | Mask): void {
+    const { points, taken } = this.now;
+    this.#push(
+      { ...this.now, points: [...points, point] },
+      refined ?? (points.length ? undefined : taken?.mask),
+    );
   }
 
   /** A box starts over: it says where the object is, so older points may be about another one. */
   setBox(box: Box): void {
     this.#push({ points: [], box });
+  }
+
+  /** A mask that is there already. It starts over, too. */
+  take(taken: Label): void {
+    this.#push({ points: [], taken });
   }
 
   clear(): void {
@@ -49,8 +61,8 @@ export class Prompts {
     this.#steps = [NOTHING];
   }
 
-  #push({ points, box }: Step, mask?: Float32Array): void {
-    this.#steps.push({ points, ...(box && { box }), ...(mask && { mask }) });
+  #push({ points, box, taken }: Step, mask?: Float32Array | Mask): void {
+    this.#steps.push({ points, ...(box && { box }), ...(taken && { taken }), ...(mask && { mask }) });
   }
 }
 

@@ -22,6 +22,11 @@ it.each([
   ["\x89PNG\r\n\x1a\n", "picture.mp4", "video/mp4", "picture"],
   ["\xff\xd8\xff\xe0", "model.pt", "", "picture"],
   ["nothing known", "picture.xyz", "", "picture"],
+  ['{"images":[', "labels", "", "labels"],
+  ['\xef\xbb\xbf{\r\n  "version": "5.0.1"', "IMG_1.json", "application/json", "labels"],
+  ['[{"image_id": 1', "results.txt", "text/plain", "labels"],
+  ["nothing known", "map.geojson", "", "labels"],
+  ["{\\rtf1", "notes.rtf", "text/rtf", "picture"],
 ])("%j as %s of type %j is a %s", async (start, name, type, kind) => {
   expect(await kindOf(file(start, name, type))).toBe(kind);
 });

@@ -1,3 +1,4 @@
+import { Mask } from "sam2-web";
 import { describe, expect, it } from "vitest";
 import { Prompts, toPrompt } from "../src/prompts.js";
 
@@ -38,5 +39,29 @@ describe("Prompts", () => {
     const logits = new Float32Array(4);
     prompts.addPoint(off, logits);
     expect(toPrompt(prompts.now)).toEqual({ points: [on, off], mask: logits, multimask: false });
+  });
+
+  it("takes a mask that is there already, which points then correct", () => {
+    const prompts = new Prompts();
+    prompts.addPoint(on);
+    const taken = { mask: new Mask(4, 4), category: "cup" };
+    prompts.take(taken);
+    expect(prompts.isEmpty).toBe(false);
+    expect(prompts.now).toEqual({ points: [], taken });
+    // Of the first point the mask is the one that was taken, shown yet or not; of the next one the one on show.
+    prompts.addPoint(off);
+    expect(toPrompt(prompts.now)).toEqual({ points: [off], mask: taken.mask, multimask: false });
+    const logits = new Float32Array(4);
+    prompts.addPoint(on, logits);
+    expect(toPrompt(prompts.now)).toEqual({ points: [off, on], mask: logits, multimask: false });
+    expect(prompts.now.taken).toBe(taken);
+    prompts.setBox([1, 2, 3, 4]);
+    expect(prompts.now).toEqual({ points: [], box: [1, 2, 3, 4] });
+    prompts.undo();
+    prompts.undo();
+    prompts.undo();
+    expect(prompts.now).toEqual({ points: [], taken });
+    prompts.undo();
+    expect(prompts.now.points).toEqual([on]);
   });
 });
