@@ -11,38 +11,63 @@ const MAX_WEIGHTS: usize = 1 << 18;
 /// A picture whose width grows by more than this factor, and whose height shrinks, is resized vertically first.
 const NARROW: usize = 8;
 
+/// A row of a source from the top, or a column from the left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The row of this index.
+    Row(usize),
+    /// The column of this index.
+    Column(usize),
+}
+
+/// A function that reads a line of the source. It fills the slice with the line's values of the first channel, then
+/// those of the second, and so on.
+pub type Read<'a, T> = &'a dyn Fn(Line, &mut [T]);
+
+/// The reader of a source of one channel, from a function of a pixel's row and column.
+pub fn of_pixels<T>(pixel: impl Fn(usize, usize) -> T) -> impl Fn(Line, &mut [T]) {
+    move |line, values| {
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = match line {
+                Line::Row(y) => pixel(y, i),
+                Line::Column(x) => pixel(i, x),
+            };
+        }
+    }
+}
+
+// The functions are not generic, so that they are compiled here, for speed, whatever their callers are compiled for.
+
 /// Resizes from `from` to `to`, both `[height, width]`, with an antialiased bilinear filter in f32
 /// (`F.interpolate(mode="bilinear", antialias=True)`).
 ///
-/// `pixel(y, x)` returns the `C` channels of a source pixel. The result is `[C, height, width]`.
-pub fn antialiased<const C: usize, P: Copy + Into<f32>>(
-    from: [usize; 2],
-    to: [usize; 2],
-    pixel: impl Fn(usize, usize) -> [P; C],
-) -> Vec<f32> {
-    let pixel = |y, x| pixel(y, x).map(Into::into);
+/// `read` reads a line of the source's `channels`. The result is `[channels, height, width]`.
+pub fn antialiased(channels: usize, from: [usize; 2], to: [usize; 2], read: Read<f32>) -> Vec<f32> {
     if to[1] > NARROW * from[1] && to[0] < from[0] {
-        let columns_first =
-            resize::<Float, C>(Kernel::Triangle, [from[1], from[0]], [to[1], to[0]], |x, y| {
-                pixel(y, x)
-            });
-        let planes = columns_first.chunks_exact(to[0] * to[1]);
+        let columns: Read<f32> = &|line, values| match line {
+            Line::Row(index) => read(Line::Column(index), values),
+            Line::Column(index) => read(Line::Row(index), values),
+        };
+        let turned = resize::<Float>(
+            Kernel::Triangle,
+            channels,
+            [from[1], from[0]],
+            [to[1], to[0]],
+            columns,
+        );
+        let planes = turned.chunks_exact(to[0] * to[1]);
         return planes.flat_map(|plane| transpose(plane, to[0])).collect();
     }
-    resize::<Float, C>(Kernel::Triangle, from, to, pixel)
+    resize::<Float>(Kernel::Triangle, channels, from, to, read)
 }
 
 /// Resizes from `from` to `to`, both `[height, width]`, with Pillow's bicubic filter for bytes. The result is bit for
 /// bit Pillow's: weights are fixed-point numbers, and values are rounded to bytes after each axis, horizontally first.
 /// (Pillow 13 and later resize a picture whose height shrinks and whose width grows vertically first.)
 ///
-/// `pixel(y, x)` returns the `C` channels of a source pixel. The result is `[C, height, width]`.
-pub fn pillow_bicubic<const C: usize>(
-    from: [usize; 2],
-    to: [usize; 2],
-    pixel: impl Fn(usize, usize) -> [u8; C],
-) -> Vec<u8> {
-    resize::<FixedPoint, C>(Kernel::Cubic, from, to, pixel)
+/// `read` reads a row of the source's `channels`. The result is `[channels, height, width]`.
+pub fn pillow_bicubic(channels: usize, from: [usize; 2], to: [usize; 2], read: Read<u8>) -> Vec<u8> {
+    resize::<FixedPoint>(Kernel::Cubic, channels, from, to, read)
 }
 
 /// The arithmetic of weighted sums.
@@ -100,33 +125,33 @@ impl Arithmetic for FixedPoint {
 }
 
 /// Resizes each source row horizontally, then adds it to the output rows that read it.
-fn resize<A: Arithmetic, const C: usize>(
+fn resize<A: Arithmetic>(
     kernel: Kernel,
+    channels: usize,
     from: [usize; 2],
     to: [usize; 2],
-    pixel: impl Fn(usize, usize) -> [A::Pixel; C],
+    read: Read<A::Pixel>,
 ) -> Vec<A::Pixel> {
     let rows = Filter::new(kernel, from[0], to[0]);
     let columns = Filter::new(kernel, from[1], to[1]);
-    let mut sums = vec![A::Sum::default(); C * to[0] * to[1]];
+    let mut row = vec![A::Pixel::default(); channels * from[1]];
+    let mut sums = vec![A::Sum::default(); channels * to[0] * to[1]];
     for block in blocks(&columns) {
         let taps = Taps::<A>::new(&columns, block.clone());
         let width = block.len();
-        let mut resized = vec![A::Pixel::default(); C * width];
+        let mut resized = vec![A::Pixel::default(); channels * width];
         // The output rows above this one are complete.
         let mut first = 0;
         for y in 0..from[0] {
-            for x in 0..width {
-                let (start, weights) = taps.of(x);
-                let mut sum = [A::Sum::default(); C];
-                for (j, &weight) in weights.iter().enumerate() {
-                    let pixel = pixel(y, start + j);
-                    for c in 0..C {
-                        sum[c] += A::product(pixel[c], weight);
+            read(Line::Row(y), &mut row);
+            for (row, resized) in row.chunks_exact(from[1]).zip(resized.chunks_exact_mut(width)) {
+                for (x, resized) in resized.iter_mut().enumerate() {
+                    let (start, weights) = taps.of(x);
+                    let mut sum = A::Sum::default();
+                    for (&pixel, &weight) in row[start..].iter().zip(weights) {
+                        sum += A::product(pixel, weight);
                     }
-                }
-                for c in 0..C {
-                    resized[c * width + x] = A::finish(sum[c]);
+                    *resized = A::finish(sum);
                 }
             }
             while first < to[0] && rows.window(first).end <= y {
@@ -204,11 +229,17 @@ mod tests {
             ([1, 1], [4, 4]),
             ([40, 1], [9, 9]),
         ] {
-            let bytes = pillow_bicubic(from, to, |_, _| [137, 0, 255]);
+            let colour = |_, values: &mut [u8]| {
+                let length = values.len() / 3;
+                for (plane, value) in values.chunks_exact_mut(length).zip([137, 0, 255]) {
+                    plane.fill(value);
+                }
+            };
+            let bytes = pillow_bicubic(3, from, to, &colour);
             let plane = to[0] * to[1];
             assert_eq!(bytes[..plane], vec![137; plane]);
             assert_eq!(bytes[2 * plane..], vec![255; plane]);
-            let values = antialiased(from, to, |_, _| [137u8]);
+            let values = antialiased(1, from, to, &of_pixels(|_, _| 137.0));
             assert!(values.iter().all(|value| (value - 137.0).abs() < 1e-4));
         }
     }
@@ -216,18 +247,23 @@ mod tests {
     #[test]
     fn known_values_of_pillow() {
         // Image.fromarray(a, mode="F").resize((3, 2), Image.BILINEAR) of a = (arange(12) ** 2).reshape(3, 4)
-        let values = antialiased([3, 4], [2, 3], |y, x| [((y * 4 + x) * (y * 4 + x)) as f32]);
+        let values = antialiased(
+            1,
+            [3, 4],
+            [2, 3],
+            &of_pixels(|y, x| ((y * 4 + x) * (y * 4 + x)) as f32),
+        );
         for (value, right) in values.iter().zip([7.2, 13.0, 21.6, 50.2, 68.0, 88.6]) {
             assert!((value - right).abs() < 1e-4, "{values:?}");
         }
         // Image.fromarray(b).resize(…, Image.BICUBIC) of b = (arange(35) * 37 % 251).reshape(5, 7)
-        let byte = |y: usize, x: usize| [((y * 7 + x) * 37 % 251) as u8];
+        let byte = of_pixels(|y, x| ((y * 7 + x) * 37 % 251) as u8);
         assert_eq!(
-            pillow_bicubic([5, 7], [3, 4], byte),
+            pillow_bicubic(1, [5, 7], [3, 4], &byte),
             [18, 80, 148, 210, 31, 93, 161, 228, 44, 106, 179, 155]
         );
         assert_eq!(
-            pillow_bicubic([5, 7], [2, 9], byte),
+            pillow_bicubic(1, [5, 7], [2, 9], &byte),
             [
                 6, 29, 60, 89, 118, 147, 175, 209, 239, 23, 47, 78, 107, 136, 165, 200, 197, 160
             ]
@@ -236,12 +272,12 @@ mod tests {
 
     #[test]
     fn neither_blocks_nor_the_order_of_axes_change_a_picture() {
-        let pixel = |y: usize, x: usize| [((y * 31 + x * 17) % 251) as f32];
+        let pixel = |y: usize, x: usize| ((y * 31 + x * 17) % 251) as f32;
         // Wide enough for several blocks.
-        let wide = antialiased([2, 300_000], [3, 5], pixel);
+        let wide = antialiased(1, [2, 300_000], [3, 5], &of_pixels(pixel));
         // Narrow enough to be done columns first.
-        let tall = antialiased([300_000, 2], [5, 17], |y, x| pixel(x, y));
-        let turned = resize::<Float, 1>(Kernel::Triangle, [2, 300_000], [17, 5], pixel);
+        let tall = antialiased(1, [300_000, 2], [5, 17], &of_pixels(|y, x| pixel(x, y)));
+        let turned = resize::<Float>(Kernel::Triangle, 1, [2, 300_000], [17, 5], &of_pixels(pixel));
         for y in 0..5 {
             for x in 0..17 {
                 assert!((tall[y * 17 + x] - turned[x * 5 + y]).abs() < 1e-3);
@@ -251,7 +287,7 @@ mod tests {
             let filter = Filter::new(Kernel::Triangle, 300_000, 5);
             let sum: f64 = filter
                 .window(x)
-                .map(|j| f64::from(pixel(0, j)[0]) * filter.weight(x, j))
+                .map(|j| f64::from(pixel(0, j)) * filter.weight(x, j))
                 .sum();
             sum
         };

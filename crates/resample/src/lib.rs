@@ -18,6 +18,6 @@ mod filter;
 mod interpolate;
 
 pub use above::bilinear_above;
-pub use antialias::{antialiased, pillow_bicubic};
+pub use antialias::{Line, Read, antialiased, of_pixels, pillow_bicubic};
 pub use filter::{Filter, Kernel};
 pub use interpolate::{bicubic, bilinear, bilinear_rows};

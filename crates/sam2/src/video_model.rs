@@ -9,7 +9,7 @@ use sam2_ops::{
     Activation, Hidden, Implementation, KeyGroup, KeyPositions, Keys, Linear, MaskForMemory, Mlp, Parameter,
     TensorSource, Weights, WeightsError, choose, pick,
 };
-use sam2_resample::antialiased;
+use sam2_resample::{antialiased, of_pixels};
 
 use crate::LoadError;
 use crate::config::{Sam2Config, Version};
@@ -230,9 +230,8 @@ impl VideoModel {
         let device = self.image.device();
         let config = &self.image.config;
         let (side, mask_side) = (config.image_size, config.mask_side());
-        let logits = antialiased([side; 2], [mask_side; 2], |y, x| {
-            [SCALE * mask[y * side + x] + BIAS]
-        });
+        let scaled = of_pixels(|y, x| SCALE * mask[y * side + x] + BIAS);
+        let logits = antialiased(1, [side; 2], [mask_side; 2], &scaled);
         let low_res_masks =
             Tensor::<3>::from_data(TensorData::new(logits, [1, mask_side, mask_side]), device);
         // A dummy IoU prediction of 1 under mask input

@@ -10,7 +10,7 @@ use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, Remembered, recall};
 use sam2::{Implementation, ObjectPointer, SamOutput, SpatialMemory, VideoModel};
 use sam2_predict::{PictureRef, PixelFormat, fill_holes, frame_to_tensor};
-use sam2_resample::antialiased;
+use sam2_resample::{antialiased, of_pixels};
 
 /// In parts of each tensor's scale.
 const LIMIT: f64 = 1e-3;
@@ -388,8 +388,8 @@ impl Replay {
         let (shape, pixels) = self.fixture.masks(&format!("vid.{}.{number}.mask_arg", self.tag));
         assert_eq!(event.obj_id, 11);
         let side = self.model.image.config.image_size;
-        let pixel = |y, x| [pixels[y * shape[1] + x]];
-        let mut mask = antialiased([shape[0], shape[1]], [side, side], pixel);
+        let pixel = of_pixels(|y, x| f32::from(pixels[y * shape[1] + x]));
+        let mut mask = antialiased(1, [shape[0], shape[1]], [side, side], &pixel);
         mask.iter_mut()
             .for_each(|value| *value = f32::from(u8::from(*value >= 0.5)));
         mask

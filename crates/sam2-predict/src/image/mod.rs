@@ -8,7 +8,7 @@ mod prompt;
 
 pub use everything::{FoundMasks, MaskGenerator, MaskGeneratorOptions, MaskRecord};
 pub use ground::ground;
+pub(crate) use picture::normalised;
 pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
-pub(crate) use picture::{Resize, normalised};
 pub use predictor::{ImageEmbedding, ImagePredictor, Prediction};
 pub use prompt::{BoxPrompt, PointPrompt, Prompt};

@@ -1,7 +1,7 @@
 //! A picture's pixels, and their conversion to the network's input (`sam2.utils.transforms.SAM2Transforms`, for tensors).
 
 use burn::tensor::{Device, Tensor, TensorData};
-use sam2_resample::antialiased;
+use sam2_resample::{Line, antialiased};
 
 use super::ground::{ground, laid_on};
 use crate::PredictError;
@@ -136,43 +136,32 @@ impl<'a> PictureRef<'a> {
         })
     }
 
-    /// The colours, blended with the background, and resized by a filter.
-    pub(crate) fn resized<T>(&self, resize: impl Resize<T>) -> Vec<T> {
-        let from = [self.height, self.width];
+    /// Reads a line: its red values, then the green, then the blue ones, blended with the background.
+    pub(crate) fn read<T: From<u8>>(&self, line: Line, values: &mut [T]) {
+        let (first, step) = match line {
+            Line::Row(y) => (y * self.width, 1),
+            Line::Column(x) => (x, self.width),
+        };
         let channels = self.format.channels();
-        let pixel = |y: usize, x: usize| &self.bytes[(y * self.width + x) * channels..];
-        match self.ground {
-            None => resize.of(from, |y, x| {
-                let pixel = &pixel(y, x)[..3];
-                [pixel[0], pixel[1], pixel[2]]
-            }),
-            Some(ground) => resize.of(from, |y, x| {
-                let pixel = &pixel(y, x)[..4];
-                laid_on(ground, [pixel[0], pixel[1], pixel[2], pixel[3]])
-            }),
+        let length = values.len() / 3;
+        let (red, rest) = values.split_at_mut(length);
+        let (green, blue) = rest.split_at_mut(length);
+        let pixels = self.bytes[first * channels..].chunks(step * channels);
+        for (((pixel, red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
+            let color = match self.ground {
+                None => [pixel[0], pixel[1], pixel[2]],
+                Some(ground) => laid_on(ground, [pixel[0], pixel[1], pixel[2], pixel[3]]),
+            };
+            [*red, *green, *blue] = color.map(T::from);
         }
     }
 
     /// The network's input, `[1, 3, side, side]`: the picture, resized to a square by an antialiased bilinear filter and
     /// normalised. It is computed in f32 directly from the bytes, with memory for the network's resolution only.
     pub fn to_tensor(&self, side: usize, device: &Device) -> Tensor<4> {
-        normalised(self.resized(Antialiased(side)), side, device)
-    }
-}
-
-/// A filter that resizes pictures. It is generic, so that it is compiled separately for opaque and for other pictures.
-pub(crate) trait Resize<T> {
-    /// Resizes to planes of red, green and blue. `pixel(y, x)` returns a pixel of the picture, whose size `from` is
-    /// `[height, width]`.
-    fn of(self, from: [usize; 2], pixel: impl Fn(usize, usize) -> [u8; 3]) -> Vec<T>;
-}
-
-/// An antialiased bilinear filter to a square of this side.
-struct Antialiased(usize);
-
-impl Resize<f32> for Antialiased {
-    fn of(self, from: [usize; 2], pixel: impl Fn(usize, usize) -> [u8; 3]) -> Vec<f32> {
-        antialiased(from, [self.0; 2], pixel)
+        let read = |line, values: &mut [f32]| self.read(line, values);
+        let values = antialiased(3, [self.height, self.width], [side; 2], &read);
+        normalised(values, side, device)
     }
 }
 

@@ -6,19 +6,11 @@ use burn::tensor::{Device, Tensor};
 use sam2_resample::pillow_bicubic;
 
 use crate::PictureRef;
-use crate::image::{Resize, normalised};
+use crate::image::normalised;
 
 /// Converts a frame to the network's input `[1, 3, side, side]`: it is resized to a square and normalised.
 pub fn frame_to_tensor(frame: PictureRef<'_>, side: usize, device: &Device) -> Tensor<4> {
-    let bytes = frame.resized(PillowBicubic(side));
+    let read = |line, values: &mut [u8]| frame.read(line, values);
+    let bytes = pillow_bicubic(3, [frame.height(), frame.width()], [side; 2], &read);
     normalised(bytes.into_iter().map(f32::from).collect(), side, device)
-}
-
-/// Pillow's bicubic filter to a square of this side.
-struct PillowBicubic(usize);
-
-impl Resize<u8> for PillowBicubic {
-    fn of(self, from: [usize; 2], pixel: impl Fn(usize, usize) -> [u8; 3]) -> Vec<u8> {
-        pillow_bicubic(from, [self.0; 2], pixel)
-    }
 }

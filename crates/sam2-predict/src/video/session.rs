@@ -10,7 +10,7 @@ use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, recall};
 use sam2::prompt_encoder::Point;
 use sam2::{ObjectPointer, SamOutput, SpatialMemory, VideoModel};
-use sam2_resample::antialiased;
+use sam2_resample::{antialiased, of_pixels};
 
 use super::object::{Answer, FrameOutput, Memory, Object};
 use crate::fill_holes;
@@ -700,8 +700,8 @@ impl VideoSession {
     /// Resizes a mask of the video's size to the network's: `[s, s]` of 0 and 1.
     fn to_square(&self, mask: &[u8]) -> Vec<f32> {
         let side = self.model.image.config.image_size;
-        let on = |y, x| [f32::from(u8::from(mask[y * self.width + x] != 0))];
-        let mut values = antialiased([self.height, self.width], [side, side], on);
+        let on = of_pixels(|y, x| f32::from(u8::from(mask[y * self.width + x] != 0)));
+        let mut values = antialiased(1, [self.height, self.width], [side, side], &on);
         for value in &mut values {
             *value = f32::from(u8::from(*value >= 0.5));
         }
