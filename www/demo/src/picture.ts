@@ -24,7 +24,7 @@ import { silhouette } from "./silhouette.js";
 import { markSample } from "./sources.js";
 import type { Stage } from "./stage.js";
 import { still } from "./still.js";
-import type { Thing } from "./thing-map.js";
+import { marked, type Thing } from "./thing-map.js";
 import { toast } from "./toast.js";
 import { report, say } from "./words.js";
 
@@ -63,8 +63,8 @@ export class PictureMode implements Mode {
   readonly #everything = new Everything(() => this.#thingsChanged());
   /** Whether the model was lost while it looked for everything. */
   #searchInterrupted = false;
-  /** The thing under the pointer, and its shape. */
-  #highlight: { thing: Thing; shape: OffscreenCanvas } | undefined;
+  /** The thing under the pointer, and its mask to lay over the others. */
+  #highlight: { thing: Thing; layer: OffscreenCanvas } | undefined;
   #pointer: { x: number; y: number } | undefined;
   #decodeMs = 0;
 
@@ -284,9 +284,8 @@ export class PictureMode implements Mode {
 
   hover(at: { x: number; y: number } | undefined): void {
     this.#pointer = at;
-    const thing = this.#highlightThing();
-    // While a search is under way, the model is left to it.
-    if (at && this.#prompts.isEmpty && !thing && !this.#everything.isRunning) {
+    this.#highlightThing();
+    if (this.#previewsAt) {
       const quick = !this.#jobs.busy && this.#decodeMs < PREVIEW_MS;
       if (this.#shown?.image && quick) void this.#jobs.run(() => this.#showPreview());
     } else if (this.#preview) {
@@ -295,22 +294,29 @@ export class PictureMode implements Mode {
     }
   }
 
+  /** Where the model is asked what a click would give: not where there is a thing, or while a search needs the model. */
+  get #previewsAt(): { x: number; y: number } | undefined {
+    const isOther = this.#highlight !== undefined || this.#everything.isRunning || !this.#prompts.isEmpty;
+    return isOther ? undefined : this.#pointer;
+  }
+
   async #showPreview(): Promise<void> {
     const image = this.#shown?.image;
-    const at = this.#pointer;
-    if (!image || !at || !this.#prompts.isEmpty) return;
+    const at = this.#previewsAt;
+    if (!image || !at) return;
     try {
       const prediction = await predictClean(image, { points: [{ ...at, label: 1 }] });
       this.#decodeMs = prediction.decodeMs;
       const best = prediction.masks.reduce((a, b) => (b.score > a.score ? b : a));
       const shape = await silhouette(best);
-      if (image !== this.#shown?.image || !this.#pointer || !this.#prompts.isEmpty) {
+      const now = this.#previewsAt;
+      if (image !== this.#shown?.image || !now) {
         shape.close();
         return;
       }
       this.#setPreview(shape);
       this.#showPrompts();
-      const moved = this.#pointer.x !== at.x || this.#pointer.y !== at.y;
+      const moved = now.x !== at.x || now.y !== at.y;
       if (moved) void this.#jobs.run(() => this.#showPreview());
     } catch (error) {
       if (!(await isLoss(this.#sam, error))) report(error);
@@ -398,13 +404,12 @@ export class PictureMode implements Mode {
   }
 
   /** Marks the thing under the pointer, if there is one. */
-  #highlightThing(): Thing | undefined {
+  #highlightThing(): void {
     const thing = this.#thingsShown && this.#pointer ? this.#everything.at(this.#pointer) : undefined;
     if (thing !== this.#highlight?.thing) {
-      this.#highlight = thing && { thing, shape: shapeOf(thing) };
+      this.#highlight = thing && { thing, layer: layerOf(thing) };
       this.#showPrompts();
     }
-    return thing;
   }
 
   // The stage paints later, from what it is shown last: call `#showPrompts` after these, or it would paint what is closed.
@@ -424,14 +429,8 @@ export class PictureMode implements Mode {
     const chosen = this.#candidates[this.#chosen];
     const { isRunning, isComplete, layer, things } = this.#everything;
     const thingsShown = this.#thingsShown;
-    this.#stage.show({
-      shape: chosen?.shape,
-      layer: thingsShown ? layer : undefined,
-      preview: this.#highlight?.shape ?? this.#preview,
-      previewColor: this.#highlight && `rgb(${this.#highlight.thing.color})`,
-      points,
-      box,
-    });
+    const layers = [thingsShown && layer, this.#highlight?.layer].filter((each) => !!each);
+    this.#stage.show({ shape: chosen?.shape, layers, preview: this.#preview, points, box });
     byId<HTMLButtonElement>("undo").disabled = !this.#prompts.canUndo;
     byId<HTMLButtonElement>("clear").disabled = this.#prompts.isEmpty && !this.#everything.isShown;
     const everything = byId<HTMLButtonElement>("everything");
@@ -477,11 +476,11 @@ function refinable(mask: Mask): Float32Array | Mask {
   return mask instanceof PredictedMask ? mask.logits : mask;
 }
 
-/** White, for the stage to tint and outline. */
-function shapeOf({ small }: Thing): OffscreenCanvas {
-  const shape = new OffscreenCanvas(small.width, small.height);
-  shape.getContext("2d")?.putImageData(small.toImageData({ color: [255, 255, 255], alpha: 1 }), 0, 0);
-  return shape;
+function layerOf(thing: Thing): OffscreenCanvas {
+  const { width, height } = thing.small;
+  const layer = new OffscreenCanvas(width, height);
+  layer.getContext("2d")?.putImageData(new ImageData(marked(thing), width, height), 0, 0);
+  return layer;
 }
 
 /** Without specks and pinholes; a thing that is itself as small as a speck stays. */

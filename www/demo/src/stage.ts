@@ -6,12 +6,10 @@ export type Tool = "add" | "subtract" | "box";
 /** What is shown over the picture. */
 export interface View {
   shape?: ImageBitmap | undefined;
-  /** Masks to choose from, where there is no shape. */
-  layer?: OffscreenCanvas | undefined;
+  /** Masks to choose from, where there is no shape; and the one under the pointer. */
+  layers?: readonly OffscreenCanvas[] | undefined;
   /** The mask a click under the pointer would give. */
-  preview?: ImageBitmap | OffscreenCanvas | undefined;
-  /** Of one that is among the layer's. */
-  previewColor?: string | undefined;
+  preview?: ImageBitmap | undefined;
   points: readonly Point[];
   box?: Readonly<Box> | undefined;
 }
@@ -201,20 +199,16 @@ export class Stage {
     context.clearRect(0, 0, ...size);
     if (!this.#picture) return;
 
-    const { shape, layer, preview, previewColor = "#8b87ff", points, box } = this.#view;
+    const { shape, layers = [], preview, points, box } = this.#view;
     if (shape) {
       context.fillStyle = "#0006";
       context.fillRect(0, 0, ...size);
       cut(context, shape);
       paintShape(context, shape, { color: "#5b5bf6", fill: 0.38, line: "#fff", lineWidth: 2 * pixel });
-    } else if (layer) context.drawImage(layer, 0, 0, ...size);
-    if (preview && !shape) {
-      paintShape(context, preview, {
-        color: previewColor,
-        fill: 0.35,
-        line: "#fffd",
-        lineWidth: 1.5 * pixel,
-      });
+    } else {
+      for (const layer of layers) context.drawImage(layer, 0, 0, ...size);
+      if (preview)
+        paintShape(context, preview, { color: "#8b87ff", fill: 0.35, line: "#fffd", lineWidth: 1.5 * pixel });
     }
 
     const [width, height] = this.#size();

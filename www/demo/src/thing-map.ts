@@ -14,8 +14,8 @@ export interface Thing {
 /** The longer side of the map, in pixels, of pictures that are larger. */
 const MAX_SIDE = 1024;
 
-/** How much of a thing's colour is seen, of 255: inside it, and on its line. */
-const [INSIDE, LINE] = [110, 255];
+/** How much of a thing's colour is seen, of 255: inside it, on its line, and inside the one that is marked. */
+const [INSIDE, LINE, MARKED] = [110, 255, 150];
 
 /**
  * Things in their colours, as a picture to lay over the picture: the smallest one on top. A new one costs no more than its
@@ -116,6 +116,28 @@ export class ThingMap {
       }
     }
   }
+}
+
+/** A thing's whole mask in its colour with a white line, RGBA in the map's size, to lay over the map. */
+export function marked({ small, color }: Thing): Uint8ClampedArray<ArrayBuffer> {
+  const { width, height, box } = small;
+  const pixels = new Uint8ClampedArray(4 * width * height);
+  if (!box) return pixels;
+  const words = new Uint32Array(pixels.buffer);
+  const set = new Uint8Array(width * height);
+  const [inside, line] = [word([...color, MARKED]), word([255, 255, 255, 255])];
+  forEachSet(small, (pixel) => {
+    set[pixel] = 1;
+    words[pixel] = inside;
+  });
+  // On both sides of the edge. At the picture's own edge there is none.
+  for (let y = Math.max(box[1] - 1, 0); y <= box[3]; y++) {
+    for (let x = Math.max(box[0] - 1, 0), at = y * width + x; x <= box[2]; x++, at++) {
+      if (x < width - 1 && set[at] !== set[at + 1]) words[at] = words[at + 1] = line;
+      if (y < height - 1 && set[at] !== set[at + width]) words[at] = words[at + width] = line;
+    }
+  }
+  return pixels;
 }
 
 /** Each hue is far from those before it (by the golden angle), and neighbours in number differ in lightness too. */

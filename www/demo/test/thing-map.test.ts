@@ -1,6 +1,6 @@
 import { Mask } from "sam2-web";
 import { expect, it } from "vitest";
-import { ThingMap } from "../src/thing-map.js";
+import { marked, ThingMap } from "../src/thing-map.js";
 
 const square = (x0: number, y0: number, x1: number, y1: number, width = 40, height = 30) => ({
   mask: Mask.fromPolygons(
@@ -74,4 +74,39 @@ it("is smaller than a large picture, and gives colours of their own", () => {
   expect(map.at(3565, 990)).toBeUndefined();
   expect(map.at(4000.9, 2999.9)).toBeUndefined();
   expect(new Set(map.things.map(({ color }) => String(color))).size).toBe(60);
+});
+
+it("marks the whole of a thing, also under smaller ones, with a line that the picture's edge has none of", () => {
+  const map = new ThingMap({ width: 40, height: 30 });
+  for (const label of [square(0, 5, 20, 25), square(5, 10, 10, 20)]) map.add(label);
+  const [thing] = map.things;
+  if (!thing) throw new Error("there is no thing");
+  const pixels = marked(thing);
+  const at = (x: number, y: number) => Array.from(pixels.slice(4 * (y * 40 + x), 4 * (y * 40 + x) + 4));
+  const [line, inside] = [
+    [255, 255, 255, 255],
+    [...thing.color, 150],
+  ];
+  for (const [x, y] of [
+    [7, 15],
+    [1, 6],
+    [0, 15],
+  ] as const)
+    expect(at(x, y), `${x}, ${y}`).toEqual(inside);
+  for (const [x, y] of [
+    [19, 15],
+    [20, 15],
+    [10, 4],
+    [10, 5],
+    [10, 24],
+    [10, 25],
+  ] as const)
+    expect(at(x, y), `${x}, ${y}`).toEqual(line);
+  for (const [x, y] of [
+    [21, 15],
+    [10, 3],
+    [10, 26],
+    [20, 4],
+  ] as const)
+    expect(at(x, y)[3], `${x}, ${y}`).toBe(0);
 });
