@@ -11,5 +11,7 @@ pub mod synthetic;
 pub use cases::PredictCase;
 pub use everything::generator_options;
 pub use fixture::{Difference, Fixture};
-pub use network::{COMMITTED, block_on, cpu, implementations, natively, nchw, networks};
+pub use network::{COMMITTED, block_on, cpu, natively, nchw};
+#[cfg(feature = "gpu")]
+pub use network::{implementations, networks};
 pub use recipe::Recipe;

@@ -1,11 +1,11 @@
 //! The official configuration and the rebuilt weights as this project's network, on the CPU.
 
-use std::sync::OnceLock;
-
 use burn::tensor::{Device, Tensor};
 use sam2::prompt_encoder::{Point, PointLabel};
 use sam2::{ImageModel, Implementation, Sam2Config, Version, VideoModel};
-use sam2_ops::{Adapter, AdapterClass, Products};
+use sam2_ops::Products;
+#[cfg(feature = "gpu")]
+use sam2_ops::{Adapter, AdapterClass};
 use sam2_predict::{PictureRef, PixelFormat};
 
 use crate::{Fixture, PredictCase};
@@ -27,6 +27,7 @@ pub fn natively() -> Implementation {
 ///
 /// # Panics
 /// If there is no Vulkan adapter.
+#[cfg(feature = "gpu")]
 pub fn implementations() -> Vec<Implementation> {
     let mut all = vec![
         Implementation::portable(cpu()),
@@ -34,7 +35,7 @@ pub fn implementations() -> Vec<Implementation> {
         Implementation::cpu(Products::Packed),
     ];
     // A process opens it once.
-    static GPU: OnceLock<Device> = OnceLock::new();
+    static GPU: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
     let device = GPU.get_or_init(|| {
         let opened = block_on(Device::wgpu_options().init_with_setup_async());
         let (device, _) = opened.expect("a Vulkan adapter: install mesa-vulkan-drivers, which needs no GPU");
@@ -52,6 +53,7 @@ pub fn implementations() -> Vec<Implementation> {
 }
 
 /// Each committed fixture with its network, computed in every way.
+#[cfg(feature = "gpu")]
 pub fn networks() -> impl Iterator<Item = (Fixture, ImageModel)> {
     let implementations = implementations();
     COMMITTED.into_iter().flat_map(move |name| {
