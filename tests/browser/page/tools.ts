@@ -88,6 +88,15 @@ export const tools = {
     return response.blob();
   },
 
+  /** A picture file's pixels, as a canvas shows them. */
+  async pixelsOf(file: Blob): Promise<ImageData> {
+    const bitmap = await createImageBitmap(file);
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    if (!context) throw new Error("no canvas");
+    context.drawImage(bitmap, 0, 0);
+    return context.getImageData(0, 0, bitmap.width, bitmap.height);
+  },
+
   load(options: LoadOptions = {}): Promise<Sam2> {
     return Sam2.load({ model: fixtureUrl("micro.safetensors"), device: "cpu", ...options });
   },

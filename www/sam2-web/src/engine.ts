@@ -1,7 +1,8 @@
 import { BatchSearch } from "./batch-search.js";
+import { cutOut } from "./cutout/cut-out.js";
 import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
-import { cutOut, toRgba } from "./pixels.js";
+import { toRgba } from "./pixels.js";
 import type { CallContext, Calls, Method, OnFrame, Picture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import type { Range } from "./stretch.js";
@@ -196,9 +197,14 @@ export class Engine {
       return { predictions, decodeMs: performance.now() - start };
     },
 
-    cutout: async ({ image, bits, crop }) => {
-      const { picture, range } = this.#image(image);
-      return cutOut(await toRgba(picture, range), bits, crop);
+    cutout: async ({ cut, ...of }) => {
+      if ("image" in of) {
+        const { picture, range } = this.#image(of.image);
+        return cutOut(await toRgba(picture, range), cut);
+      }
+      const rgba = await toRgba(of.picture);
+      closePicture(of.picture);
+      return cutOut(rgba, cut);
     },
 
     generate: async ({ image, options }) => {

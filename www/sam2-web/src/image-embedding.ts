@@ -1,11 +1,13 @@
+import type { CutOut } from "./cutout/cut.js";
+import { cutOutOf } from "./cutout/of-mask.js";
 import { Sam2Error } from "./errors.js";
 import { Generation, type MaskRecord } from "./generation.js";
 import { type Link, reloaded } from "./link.js";
 import type { Mask } from "./mask.js";
-import { type CutOut, cutOutOf, PredictedMask } from "./predicted-mask.js";
+import { PredictedMask } from "./predicted-mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { Calls } from "./protocol.js";
-import type { GenerateOptions, MaskOptions, Prompt } from "./types.js";
+import type { CutoutOptions, GenerateOptions, MaskOptions, Prompt } from "./types.js";
 import { check, until } from "./until.js";
 import type { WasmLowResMask, WasmPrediction } from "./wasm-module.js";
 
@@ -165,13 +167,13 @@ export class ImageEmbedding {
   }
 
   /**
-   * The picture's own pixels where any mask of its size is set, such as one that was found, drawn or read, and transparent
-   * elsewhere, as a PNG: as {@link PredictedMask.cutout}.
+   * As {@link PredictedMask.cutout}, of any mask of the picture's size, such as one that was found, drawn or read.
    *
-   * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for a mask of another size, or an empty one that is to be cropped.
+   * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for a mask of another size, and as {@link PredictedMask.cutout}.
    */
-  async cutout(mask: Mask, options: { crop?: boolean } = {}): Promise<Blob> {
-    return cutOutOf(mask, this, options, this.#cutOut);
+  async cutout(mask: Mask, options: CutoutOptions = {}): Promise<Blob> {
+    const lowRes = mask instanceof PredictedMask ? mask.lowRes : undefined;
+    return cutOutOf(mask, lowRes, this, options, this.#cutOut);
   }
 
   /** Frees the features on the device. Calls under way and later ones reject with `DISPOSED`. */
@@ -217,9 +219,9 @@ export class ImageEmbedding {
     return { masks: masks.map(read), objectScore, decodeMs };
   }
 
-  readonly #cutOut: CutOut = async (bits, crop) => {
+  readonly #cutOut: CutOut = async (cut) => {
     this.#check();
-    return until(this.#link.call("cutout", { image: this.#id, bits, crop }), this.#gone);
+    return until(this.#link.call("cutout", { image: this.#id, cut }), this.#gone);
   };
 }
 

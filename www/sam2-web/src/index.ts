@@ -7,6 +7,7 @@ export { PredictedMask } from "./predicted-mask.js";
 export { Sam2 } from "./sam2.js";
 export type {
   Box,
+  CutoutOptions,
   Device,
   FrameAtOptions,
   GenerateOptions,
@@ -30,6 +31,7 @@ export type {
   Ring,
   Rle,
   SetImageOptions,
+  SoftEdge,
   UncompressedRle,
   VideoSource,
 } from "./types.js";

@@ -1,12 +1,11 @@
 import { imageDimensionsFromStream } from "image-dimensions";
-import { canvas2d, encodePicture } from "./canvas.js";
+import { canvas2d } from "./canvas.js";
 import { readDeepPicture } from "./deep-picture.js";
 import { Sam2Error } from "./errors.js";
-import { isSet } from "./mask/bits.js";
 import type { FramePicture, Picture, RawPicture } from "./protocol.js";
 import { checkSize } from "./size.js";
 import { checkRange, type Range } from "./stretch.js";
-import type { Box, ReadPictureOptions } from "./types.js";
+import type { ReadPictureOptions } from "./types.js";
 
 // Drawn in tiles because a canvas of the whole picture would triple its memory, and iOS limits it to 16 megapixels.
 const TILE_PIXELS = 4e6;
@@ -130,18 +129,4 @@ function readPixels(context: OffscreenCanvasRenderingContext2D, width: number, h
       { cause },
     );
   }
-}
-
-/** The picture where the mask is set, as a PNG of the `crop` region (inclusive pixels). */
-export function cutOut({ data, width }: RawPicture, bits: Uint8Array, [x0, y0, x1, y1]: Box): Promise<Blob> {
-  const cut = new ImageData(x1 - x0 + 1, y1 - y0 + 1);
-  for (let y = y0, to = 0; y <= y1; y++) {
-    for (let x = x0; x <= x1; x++, to += 4) {
-      const pixel = y * width + x;
-      if (!isSet(bits, pixel)) continue;
-      const from = pixel * 4;
-      for (let channel = 0; channel < 4; channel++) cut.data[to + channel] = data[from + channel] ?? 0;
-    }
-  }
-  return encodePicture(cut, "image/png");
 }

@@ -1,7 +1,10 @@
+import type { CutOut } from "./cutout/cut.js";
+import type { Size } from "./cutout/lattice.js";
+import { cutOutOf } from "./cutout/of-mask.js";
 import { Sam2Error } from "./errors.js";
-import { bitsAbove } from "./mask/upscale.js";
+import { bitsAbove, type LowRes } from "./mask/upscale.js";
 import { Mask } from "./mask.js";
-import type { Box } from "./types.js";
+import type { Box, CutoutOptions } from "./types.js";
 
 /** What the model says of a mask. */
 export interface Predicted {
@@ -12,14 +15,6 @@ export interface Predicted {
   maskLogits?: Float32Array | undefined;
   /** Where they are known already. */
   bits?: Uint8Array;
-}
-
-/** Cuts the picture's own pixels out, of a `crop` region. */
-export type CutOut = (bits: Uint8Array, crop: Box) => Promise<Blob>;
-
-interface Size {
-  width: number;
-  height: number;
 }
 
 /**
@@ -33,7 +28,8 @@ export class PredictedMask extends Mask {
   readonly logits: Float32Array;
   readonly logitsWidth: number;
   readonly logitsHeight: number;
-  readonly #maskLogits: Float32Array;
+  /** What the mask is made of. */
+  readonly #lowRes: LowRes;
   readonly #picture: Size;
   readonly #cutOut: CutOut;
 
@@ -50,7 +46,7 @@ export class PredictedMask extends Mask {
     this.logits = logits;
     this.logitsWidth = logitsWidth;
     this.logitsHeight = logitsHeight;
-    this.#maskLogits = maskLogits;
+    this.#lowRes = { values: maskLogits, width: logitsWidth, height: logitsHeight };
     this.#picture = picture;
     this.#cutOut = cutOut;
   }
@@ -61,7 +57,7 @@ export class PredictedMask extends Mask {
    */
   get stability(): number {
     let [above, below] = [0, 0];
-    for (const logit of this.#maskLogits) {
+    for (const logit of this.#lowRes.values) {
       if (logit > 1) above++;
       if (logit > -1) below++;
     }
@@ -95,7 +91,7 @@ export class PredictedMask extends Mask {
     }
     if (!Number.isFinite(threshold))
       throw new Sam2Error("UNSUPPORTED_INPUT", `threshold must be a finite number, not ${threshold}.`);
-    if (this.#maskLogits.length === 0) {
+    if (!this.lowRes) {
       throw new Sam2Error(
         "UNSUPPORTED_INPUT",
         "Of this frame only the mask is left: its logits went when tracking had passed. Propagate over it again.",
@@ -106,42 +102,23 @@ export class PredictedMask extends Mask {
   }
 
   /**
-   * The picture's own pixels where the mask is set and transparent elsewhere, as a PNG. Needs the image, so not after
-   * its `dispose()`.
+   * The object as a picture file, transparent elsewhere. Made in the worker. Needs the image, so not after its `dispose()`.
    *
-   * @param options.crop - Cut to the mask's box (default), or false for the whole picture's size.
+   * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for an empty mask that is to be cropped, one of the logits' size, a type
+   * without transparency, and options out of range.
    */
-  async cutout(options: { crop?: boolean } = {}): Promise<Blob> {
-    return cutOutOf(this, this.#picture, options, this.#cutOut);
+  async cutout(options: CutoutOptions = {}): Promise<Blob> {
+    return cutOutOf(this, this.lowRes, this.#picture, options, this.#cutOut);
+  }
+
+  /** What the mask is made of, where it is still there. @internal */
+  get lowRes(): LowRes | undefined {
+    return this.#lowRes.values.length > 0 ? this.#lowRes : undefined;
   }
 
   #upscale(to: Size, [left, top, right, bottom]: Box, threshold: number): Uint8Array {
-    const logits = { values: this.#maskLogits, width: this.logitsWidth, height: this.logitsHeight };
-    return bitsAbove(logits, to, { left, top, right: right + 1, bottom: bottom + 1 }, threshold);
+    return bitsAbove(this.#lowRes, to, { left, top, right: right + 1, bottom: bottom + 1 }, threshold);
   }
-}
-
-/** What a mask covers of its picture: see {@link PredictedMask.cutout}. @internal */
-export async function cutOutOf(
-  mask: Mask,
-  picture: Size,
-  { crop = true }: { crop?: boolean },
-  cutOut: CutOut,
-): Promise<Blob> {
-  if (mask.width !== picture.width || mask.height !== picture.height) {
-    throw new Sam2Error(
-      "UNSUPPORTED_INPUT",
-      'The mask is not of the picture\'s size: resize it, or predict without size: "logits".',
-    );
-  }
-  const { box } = mask;
-  if (crop && !box) {
-    throw new Sam2Error(
-      "UNSUPPORTED_INPUT",
-      "The mask is empty, so there is nothing to cut out. Try another prompt.",
-    );
-  }
-  return cutOut(mask.bits, crop && box ? box : wholeOf(mask));
 }
 
 function wholeOf({ width, height }: Size): Box {

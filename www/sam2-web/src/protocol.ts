@@ -1,7 +1,8 @@
 import type { Found } from "./batch-search.js";
+import type { Cut } from "./cutout/cut.js";
 import type { PlainError } from "./errors.js";
 import type { Range } from "./stretch.js";
-import type { Box, ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
+import type { ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
   WasmGeneratorOptions,
@@ -70,8 +71,8 @@ export interface Calls {
     args: { image: number; prompts: WasmPrompt[]; maxHoleArea: number; maxSprinkleArea: number };
     result: { predictions: WasmPrediction[]; decodeMs: number };
   };
-  /** The picture's pixels where the mask is, the rest transparent, cropped to `crop` (inclusive pixels). */
-  cutout: { args: { image: number; bits: Uint8Array; crop: Box }; result: Blob };
+  /** A mask's pixels of an image's picture, or of another one. */
+  cutout: { args: ({ image: number } | { picture: FramePicture }) & { cut: Cut }; result: Blob };
   /** Begins to look for everything in the picture. */
   generate: { args: { image: number; options: WasmGeneratorOptions }; result: { search: number } };
   /** The next batch, or all records where it was the last. */

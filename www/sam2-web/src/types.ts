@@ -149,6 +149,33 @@ export interface MaskOptions extends PredictOptions {
   size?: "picture" | "logits";
 }
 
+/** The soft edge of a cut-out. */
+export interface SoftEdge {
+  /**
+   * How far from the mask's edge the cut-out may be partly transparent, to both sides, in pixels: at least the length of the
+   * hair, or how far the mask is off. From 1 to 500; default: a fiftieth of the picture's longer side.
+   */
+  radius?: number;
+  /** How much of the edge the picture's colours draw, 0 to 1; the rest is the mask's own edge. Default 1. */
+  strength?: number;
+}
+
+export interface CutoutOptions {
+  /** Trimmed to what is seen of the object (default), or false for the whole picture's size. */
+  crop?: boolean;
+  /**
+   * A soft edge, for hair and fur: the opacity follows the picture's colours round the mask's edge (a guided filter; He, Sun
+   * and Tang 2013), and the background's colours are taken out of what is partly transparent (blur fusion; Forte and Pitié
+   * 2021). Well inside and well outside of the mask nothing changes. Default false: the picture's own pixels where the mask
+   * is set.
+   */
+  softEdge?: boolean | SoftEdge;
+  /** `"image/png"` (default) or `"image/webp"`, if this browser writes it. */
+  type?: string;
+  /** Of a type with losses, 0 to 1. */
+  quality?: number;
+}
+
 /** As of the official `SAM2AutomaticMaskGenerator`, whose names these are but for their spelling. */
 export interface GenerateOptions {
   signal?: AbortSignal;

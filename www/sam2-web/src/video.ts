@@ -1,8 +1,8 @@
+import type { CutOut } from "./cutout/cut.js";
 import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
 import type { Link } from "./link.js";
-import { cutOut, toRgba } from "./pixels.js";
-import { type CutOut, PredictedMask } from "./predicted-mask.js";
+import { PredictedMask } from "./predicted-mask.js";
 import { PromptLog } from "./prompt-log.js";
 import type { Calls, OnFrame } from "./protocol.js";
 import type { FrameAtOptions, PredictOptions, PropagateOptions } from "./types.js";
@@ -393,14 +393,12 @@ export class Video {
 
   #read({ frame, masks }: WasmFrameMasks): VideoFrameMasks {
     const { width, height } = this;
-    const cutOutOfFrame: CutOut = (bits, crop) =>
+    const cutOutOfFrame: CutOut = (cut) =>
       this.#live(undefined, async (signal) => {
-        const picture = await this.#source.bitmap(frame, undefined, signal);
-        try {
-          return await cutOut(await toRgba(picture), bits, crop);
-        } finally {
-          picture.close();
-        }
+        const picture = await this.#source.picture(frame, signal);
+        if (signal.aborted) closePicture(picture);
+        check(signal);
+        return this.#link.call("cutout", { picture, cut }, { signal }, transferOf(picture));
       });
     return {
       frame,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { Cut } from "../src/cutout/cut.js";
 import { Mask } from "../src/mask.js";
 import { PredictedMask } from "../src/predicted-mask.js";
-import type { Box } from "../src/types.js";
+import type { Box, CutoutOptions } from "../src/types.js";
 import { drawn, maskWhere, noise, SIZES, toText } from "./drawn-masks.js";
 
 const code = (call: () => unknown): string | undefined => {
@@ -224,7 +225,11 @@ describe("a mask as a picture", () => {
 describe("PredictedMask", () => {
   const picture = { width: 3, height: 3 };
   const logits = { logitsWidth: 1, logitsHeight: 1 };
-  const cutOut = async (_: Uint8Array, crop: Box) => new Blob([crop.join()]);
+  const asked: Cut[] = [];
+  const cutOut = async (cut: Cut) => {
+    asked.push(cut);
+    return new Blob();
+  };
   const predicted = (of: Mask) =>
     new PredictedMask(
       { score: 0.9, bits: of.bits, logits: new Float32Array(1) },
@@ -240,10 +245,73 @@ describe("PredictedMask", () => {
     expect(predicted(mask).and(mask).area).toBe(2);
   });
 
-  it("cuts out its box, or the whole picture, and says when it is empty", async () => {
-    expect(await (await predicted(mask).cutout()).text()).toBe("1,1,2,2");
-    expect(await (await predicted(mask).cutout({ crop: false })).text()).toBe("0,0,2,2");
-    await expect(predicted(empty).cutout()).rejects.toMatchObject({ code: "UNSUPPORTED_INPUT" });
+  it("is cut out as it is asked", async () => {
+    const cut = async (options?: CutoutOptions) => {
+      await predicted(mask).cutout(options);
+      return asked.pop();
+    };
+    const plain = { bits: mask.bits, box: [1, 1, 2, 2], crop: true, type: "image/png" };
+    expect(await cut()).toEqual(plain);
+    expect(await cut({ softEdge: false })).toEqual(plain);
+    expect(await cut({ crop: false })).toEqual({ ...plain, crop: false });
+    expect(await cut({ type: "image/webp", quality: 0.5 })).toMatchObject({
+      type: "image/webp",
+      quality: 0.5,
+    });
+    const logits = { values: new Float32Array(1), width: 1, height: 1 };
+    expect(await cut({ softEdge: true })).toMatchObject({ edge: { radius: 1, strength: 1, logits } });
+    expect(await cut({ softEdge: { radius: 7.5, strength: 0.5 } })).toMatchObject({
+      edge: { radius: 7.5, strength: 0.5, logits },
+    });
+  });
+
+  it("has a soft edge of a fiftieth of the longer side", async () => {
+    const size = { width: 400, height: 1200 };
+    const wide = new PredictedMask({ score: 1, logits: Float32Array.of(1) }, logits, size, size, cutOut);
+    await wide.cutout({ softEdge: { strength: 0 } });
+    expect(asked.pop()?.edge).toMatchObject({ radius: 24, strength: 0 });
+  });
+
+  it("has a soft edge also where only the mask is left", async () => {
+    const past = { score: 0.9, logits: new Float32Array(0), bits: mask.bits };
+    await new PredictedMask(past, { logitsWidth: 0, logitsHeight: 0 }, picture, picture, cutOut).cutout({
+      softEdge: true,
+    });
+    const { values, width, height } = asked.pop()?.edge?.logits ?? {};
+    expect([width, height]).toEqual([3, 3]);
+    expect(Array.from(values ?? [], (value) => value > 0)).toEqual(
+      Array.from({ length: 9 }, (_, i) => mask.has(i % 3, Math.floor(i / 3))),
+    );
+  });
+
+  it("is not cut out by options out of range, and it is said what was expected", async () => {
+    const wrong: [options: unknown, expected: string][] = [
+      [{ softEdge: { radius: 0 } }, "softEdge.radius must be a number, from 1 to 500, not 0"],
+      [{ softEdge: { radius: 501 } }, "from 1 to 500, not 501"],
+      [{ softEdge: { radius: Number.NaN } }, "not NaN"],
+      [{ softEdge: { radius: "9" } }, "softEdge.radius"],
+      [{ softEdge: { strength: -0.1 } }, "softEdge.strength must be a number, from 0 to 1, not -0.1"],
+      [{ softEdge: { strength: 2 } }, "not 2"],
+      [{ softEdge: 9 }, "softEdge must be true, false or { radius, strength }, not 9"],
+      [{ softEdge: null }, "not null"],
+      [{ crop: "no" }, "crop must be true or false"],
+      [{ type: "image/jpeg" }, "which keep transparency"],
+    ];
+    for (const [options, expected] of wrong) {
+      const error = await predicted(mask)
+        .cutout(options as CutoutOptions)
+        .catch((error) => error);
+      expect(error).toMatchObject({
+        code: "UNSUPPORTED_INPUT",
+        message: expect.stringContaining(expected),
+      });
+    }
+    for (const softEdge of [true, false])
+      await expect(predicted(empty).cutout({ softEdge })).rejects.toMatchObject({
+        code: "UNSUPPORTED_INPUT",
+        message: expect.stringContaining("empty"),
+      });
+    expect(asked).toEqual([]);
   });
 
   describe("made of logits", () => {

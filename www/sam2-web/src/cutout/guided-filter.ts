@@ -1,0 +1,139 @@
+import { boxMean } from "./box-mean.js";
+
+/** Three planes of one size, row by row. */
+export type Colours = readonly [red: Float32Array, green: Float32Array, blue: Float32Array];
+
+/** What the filter gives where the guide's colour is (r, g, b): `red * r + green * g + blue * b + constant`. */
+export interface Linear {
+  red: Float32Array;
+  green: Float32Array;
+  blue: Float32Array;
+  constant: Float32Array;
+}
+
+/** An input that varies less is taken for constant. */
+const LEAST_VARIANCE = 1e-6;
+
+/**
+ * The guided filter with a colour guide (He, Sun and Tang, "Guided Image Filtering", 2013, equations 19 to 21). In each
+ * window the input is taken for a linear function of the guide's colours, found by least squares with a penalty on its
+ * slopes; that of a pixel is the mean of all windows that it is in. What is given are these functions, not their values:
+ * they change slowly, so they can be found on a part of the pixels and interpolated for the others (He and Sun, "Fast
+ * Guided Filter", 2015).
+ */
+export class GuidedFilter {
+  readonly #guide: Colours;
+  readonly #means: Colours;
+  /** The inverse of the colours' covariances in each window, which is symmetric: rr, rg, rb, gg, gb, bb. */
+  readonly #inverse: readonly Float32Array[];
+  readonly #mean: (values: Float32Array) => Float32Array<ArrayBuffer>;
+
+  /**
+   * @param guide - of `width` x `height` pixels, from 0 to 1.
+   * @param radius - windows have a side of `2 * radius + 1` pixels, less at the border.
+   * @param epsilon - the penalty: what varies less than this is smoothed.
+   */
+  constructor(guide: Colours, width: number, height: number, radius: number, epsilon: number) {
+    this.#guide = guide;
+    this.#mean = (values) => boxMean(values, width, height, radius);
+    const [red, green, blue] = guide;
+    this.#means = [this.#mean(red), this.#mean(green), this.#mean(blue)];
+    const pairs = [
+      [red, red],
+      [red, green],
+      [red, blue],
+      [green, green],
+      [green, blue],
+      [blue, blue],
+    ] as const;
+    this.#inverse = pairs.map(([a, b]) => this.#mean(product(a, b)));
+    invert(this.#inverse, this.#means, epsilon);
+  }
+
+  /**
+   * For an input of the guide's size.
+   *
+   * @param explained - is filled with how much of the input's variance the colours explain, 0 to 1, where it is given.
+   */
+  fit(input: Float32Array, explained?: Float32Array): Linear {
+    const [meanR, meanG, meanB] = this.#means;
+    const [rr, rg, rb, gg, gb, bb] = this.#inverse as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const constant = this.#mean(input);
+    const [red, green, blue] = this.#guide.map((colour) => this.#mean(product(colour, input))) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const squares = explained && this.#mean(product(input, input));
+    for (let i = 0; i < input.length; i++) {
+      const mean = constant[i] as number;
+      const [r, g, b] = [meanR[i] as number, meanG[i] as number, meanB[i] as number];
+      // The covariances of the colours with the input.
+      const [withR, withG, withB] = [
+        (red[i] as number) - r * mean,
+        (green[i] as number) - g * mean,
+        (blue[i] as number) - b * mean,
+      ];
+      const ofR = (rr[i] as number) * withR + (rg[i] as number) * withG + (rb[i] as number) * withB;
+      const ofG = (rg[i] as number) * withR + (gg[i] as number) * withG + (gb[i] as number) * withB;
+      const ofB = (rb[i] as number) * withR + (gb[i] as number) * withG + (bb[i] as number) * withB;
+      red[i] = ofR;
+      green[i] = ofG;
+      blue[i] = ofB;
+      constant[i] = mean - ofR * r - ofG * g - ofB * b;
+      if (!squares) continue;
+      const variance = (squares[i] as number) - mean * mean;
+      squares[i] = variance > LEAST_VARIANCE ? (ofR * withR + ofG * withG + ofB * withB) / variance : 0;
+    }
+    if (squares) explained.set(this.#mean(squares));
+    return {
+      red: this.#mean(red),
+      green: this.#mean(green),
+      blue: this.#mean(blue),
+      constant: this.#mean(constant),
+    };
+  }
+}
+
+function product(a: Float32Array, b: Float32Array): Float32Array {
+  const products = new Float32Array(a.length);
+  for (let i = 0; i < a.length; i++) products[i] = (a[i] as number) * (b[i] as number);
+  return products;
+}
+
+/** Turns the means of products of colours into the inverse of their covariances, with `epsilon` on the diagonal. */
+function invert(ofProducts: readonly Float32Array[], [red, green, blue]: Colours, epsilon: number): void {
+  const [rr, rg, rb, gg, gb, bb] = ofProducts as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  for (let i = 0; i < red.length; i++) {
+    const [r, g, b] = [red[i] as number, green[i] as number, blue[i] as number];
+    const vrr = (rr[i] as number) - r * r + epsilon;
+    const vrg = (rg[i] as number) - r * g;
+    const vrb = (rb[i] as number) - r * b;
+    const vgg = (gg[i] as number) - g * g + epsilon;
+    const vgb = (gb[i] as number) - g * b;
+    const vbb = (bb[i] as number) - b * b + epsilon;
+    // By Cramer's rule.
+    const [crr, crg, crb] = [vgg * vbb - vgb * vgb, vgb * vrb - vrg * vbb, vrg * vgb - vgg * vrb];
+    const determinant = vrr * crr + vrg * crg + vrb * crb;
+    rr[i] = crr / determinant;
+    rg[i] = crg / determinant;
+    rb[i] = crb / determinant;
+    gg[i] = (vrr * vbb - vrb * vrb) / determinant;
+    gb[i] = (vrg * vrb - vrr * vgb) / determinant;
+    bb[i] = (vrr * vgg - vrg * vrg) / determinant;
+  }
+}

@@ -1,0 +1,212 @@
+import { isSet, nextSet, nextUnset } from "../mask/bits.js";
+import type { Part } from "../mask/upscale.js";
+import type { RawPicture } from "../protocol.js";
+import type { Edge } from "./cut.js";
+import { signedDistance } from "./distance.js";
+import { type Colours, GuidedFilter, type Linear } from "./guided-filter.js";
+import {
+  everyNth,
+  Interpolation,
+  type Lattice,
+  resample,
+  type Size,
+  stretchedOver,
+  tilesOf,
+} from "./lattice.js";
+
+/** The guided filter's penalty, for colours from 0 to 1. Larger values lose thin hair, smaller ones follow noise. */
+const EPSILON = 1e-4;
+/** The filter's output is its next input: a mask that is off by some pixels is drawn to the edge that the colours show. */
+const PASSES = 3;
+/** Least squares of a mask that is off give values too close to the middle. */
+const CONTRAST = 1.3;
+/** Where the colours explain less of the mask than this, its own edge counts as well. */
+const ENOUGH_EXPLAINED = 0.3;
+/** A window's radius in points that the filter looks at. */
+const WINDOW = 4;
+/** A tile's side, in such points. */
+const TILE = 256;
+
+/**
+ * The opacity of the object in `part` of the picture, 0 to 255, row by row: the mask, and in a band round its edge what the
+ * guided filter makes of its logits by the picture's colours.
+ *
+ * @param bits - the mask, of the picture's size.
+ */
+export function matte(
+  picture: RawPicture,
+  bits: Uint8Array,
+  edge: Edge,
+  part: Part,
+): Uint8Array<ArrayBuffer> {
+  const { logits, radius } = edge;
+  const ofLogits = stretchedOver(picture, logits);
+  const cell = Math.min(ofLogits.across.step, ofLogits.down.step);
+  const step = Math.max(1, Math.floor(Math.min(radius / WINDOW, Math.max(cell / 2, radius / (2 * WINDOW)))));
+  const window = Math.max(1, Math.round(radius / step));
+  const reach = PASSES * (2 * window + 1) * step;
+  const columns = part.right - part.left;
+  const alpha = new Uint8Array(columns * (part.bottom - part.top));
+  for (const tile of tilesOf(part, Math.max(TILE, 4 * window) * step)) {
+    const all = allOrNone(bits, picture, tile, radius + 2 * step);
+    if (all !== undefined) {
+      for (let y = tile.top; all && y < tile.bottom; y++) {
+        const row = (y - part.top) * columns - part.left;
+        alpha.fill(255, row + tile.left, row + tile.right);
+      }
+      continue;
+    }
+    const lattice = everyNth(picture, tile, reach, step);
+    const values = resample(logits.values, ofLogits, lattice);
+    const distance = signedDistance(
+      values,
+      lattice.across.count,
+      lattice.down.count,
+      Math.ceil(radius / step) + 1,
+    );
+    const linear = filter(coloursAt(picture, lattice), values, distance, lattice, window, radius / step);
+    paint(picture, bits, { linear, distance, lattice }, edge, tile, alpha, part);
+  }
+  return alpha;
+}
+
+/** Whether all pixels of a tile and up to `reach` around are set, or none; undefined where some are. */
+function allOrNone(bits: Uint8Array, { width, height }: Size, tile: Part, reach: number) {
+  const [left, right] = [Math.max(Math.floor(tile.left - reach), 0), Math.min(tile.right + reach, width)];
+  const [top, bottom] = [Math.max(Math.floor(tile.top - reach), 0), Math.min(tile.bottom + reach, height)];
+  const all = isSet(bits, top * width + left);
+  const next = all ? nextUnset : nextSet;
+  for (let y = top; y < bottom; y++) {
+    const end = y * width + Math.ceil(right);
+    if (next(bits, y * width + left, end) !== end) return undefined;
+  }
+  return all;
+}
+
+/** A channel of a pixel from 0 to 1, on grey where the picture is transparent: what that hides is not to be seen. */
+function seen(data: Uint8ClampedArray, pixel: number, channel: number): number {
+  const opacity = (data[pixel + 3] as number) / 255;
+  return ((data[pixel + channel] as number) / 255) * opacity + (1 - opacity) / 2;
+}
+
+function coloursAt({ data, width }: RawPicture, { across, down }: Lattice): Colours {
+  const plane = () => new Float32Array(across.count * down.count);
+  const [red, green, blue]: Colours = [plane(), plane(), plane()];
+  for (let i = 0, at = 0; i < down.count; i++) {
+    let pixel = ((down.start + i * down.step) * width + across.start) * 4;
+    for (let j = 0; j < across.count; j++, at++, pixel += across.step * 4) {
+      red[at] = seen(data, pixel, 0);
+      green[at] = seen(data, pixel, 1);
+      blue[at] = seen(data, pixel, 2);
+    }
+  }
+  return [red, green, blue];
+}
+
+/** What the guided filter makes of logits, where `distance` and `radius` are in the lattice's steps. */
+function filter(
+  colours: Colours,
+  logits: Float32Array,
+  distance: Float32Array,
+  { across, down }: Lattice,
+  window: number,
+  radius: number,
+): Linear & { explained: Float32Array } {
+  const guided = new GuidedFilter(colours, across.count, down.count, window, EPSILON);
+  const input = logits;
+  for (let i = 0; i < input.length; i++) input[i] = 1 / (1 + Math.exp(-(input[i] as number)));
+  const explained = new Float32Array(input.length);
+  let linear = guided.fit(input);
+  const [red, green, blue] = colours;
+  for (let pass = 1; pass < PASSES; pass++) {
+    for (let i = 0; i < input.length; i++) {
+      const value =
+        (linear.red[i] as number) * (red[i] as number) +
+        (linear.green[i] as number) * (green[i] as number) +
+        (linear.blue[i] as number) * (blue[i] as number) +
+        (linear.constant[i] as number);
+      input[i] = inBand(stretched(value), distance[i] as number, radius);
+    }
+    linear = guided.fit(input, pass === PASSES - 1 ? explained : undefined);
+  }
+  return { ...linear, explained };
+}
+
+function stretched(value: number): number {
+  return between0And1((value - 0.5) * CONTRAST + 0.5);
+}
+
+/** An opacity, less and less free from half of the radius on, at the radius 0 outside and 1 inside. */
+function inBand(value: number, distance: number, radius: number): number {
+  const most = 2 - (2 * distance) / radius;
+  const least = (-2 * distance) / radius - 1;
+  return between0And1(Math.min(Math.max(value, least), most));
+}
+
+function between0And1(value: number): number {
+  return value < 0 ? 0 : value > 1 ? 1 : value;
+}
+
+/** The opacity of a tile's pixels. */
+function paint(
+  { data, width, height }: RawPicture,
+  bits: Uint8Array,
+  {
+    linear,
+    distance,
+    lattice,
+  }: { linear: ReturnType<typeof filter>; distance: Float32Array; lattice: Lattice },
+  { radius, strength }: Edge,
+  tile: Part,
+  alpha: Uint8Array,
+  part: Part,
+): void {
+  const count = tile.right - tile.left;
+  const interpolation = new Interpolation(lattice, tile.left, count);
+  const line = () => new Float32Array(count);
+  const [far, red, green, blue, constant, explained] = [line(), line(), line(), line(), line(), line()];
+  const limit = radius / lattice.across.step;
+  for (let y = tile.top; y < tile.bottom; y++) {
+    const to = (y - part.top) * (part.right - part.left) + tile.left - part.left;
+    interpolation.row(distance, y, far);
+    let [from, end] = [count, 0];
+    for (let x = 0; x < count; x++) {
+      const at = far[x] as number;
+      if (at <= -limit) alpha[to + x] = 255;
+      if (Math.abs(at) >= limit) continue;
+      if (from === count) from = x;
+      end = x + 1;
+    }
+    interpolation.row(linear.red, y, red, from, end);
+    interpolation.row(linear.green, y, green, from, end);
+    interpolation.row(linear.blue, y, blue, from, end);
+    interpolation.row(linear.constant, y, constant, from, end);
+    interpolation.row(linear.explained, y, explained, from, end);
+    for (let x = from; x < end; x++) {
+      const at = far[x] as number;
+      if (Math.abs(at) >= limit) continue;
+      const pixel = (y * width + tile.left + x) * 4;
+      const byColours =
+        (red[x] as number) * seen(data, pixel, 0) +
+        (green[x] as number) * seen(data, pixel, 1) +
+        (blue[x] as number) * seen(data, pixel, 2) +
+        (constant[x] as number);
+      const share = strength * between0And1((explained[x] as number) / ENOUGH_EXPLAINED);
+      const own = share < 1 ? covered(bits, width, height, tile.left + x, y) : 0;
+      const value = share * stretched(byColours) + (1 - share) * own;
+      alpha[to + x] = Math.round(255 * inBand(value, at, limit));
+    }
+  }
+}
+
+/** How much of the square of three by three pixels around one is set. */
+function covered(bits: Uint8Array, width: number, height: number, x: number, y: number): number {
+  let [set, all] = [0, 0];
+  for (let row = Math.max(y - 1, 0); row <= Math.min(y + 1, height - 1); row++) {
+    for (let column = Math.max(x - 1, 0); column <= Math.min(x + 1, width - 1); column++) {
+      all++;
+      if (isSet(bits, row * width + column)) set++;
+    }
+  }
+  return set / all;
+}
