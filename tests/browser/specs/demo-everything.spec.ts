@@ -321,6 +321,15 @@ test("every format is read back as the same masks: the chosen one, and all of th
   expect(cutOut.download.suggestedFilename()).toBe("turtle-cutout.png");
   const [x0 = 0, y0 = 0, x1 = 0, y1 = 0] = mask.box ?? [];
   expect(maskOf(cutOut.file, 3)).toMatchObject({ width: x1 - x0 + 1, height: y1 - y0 + 1, area: mask.area });
+  const partly = (file: Buffer) =>
+    PNG.sync.read(file).data.filter((alpha, i) => i % 4 === 3 && alpha > 0 && alpha < 255).length;
+  expect(partly(cutOut.file)).toBe(0);
+  await page.getByText("Soft edge").click();
+  expect(partly((await save(page, "cutout")).file)).toBeGreaterThan(100);
+  await expect(status(page)).toHaveText("Saved turtle-cutout.png.");
+  await page.getByText("Soft edge").click();
+  await page.locator("#save-format").selectOption("mask");
+  await expect(page.getByText("Soft edge")).toBeHidden();
 
   // All of them.
   await page.keyboard.press("e");

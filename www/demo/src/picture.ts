@@ -66,12 +66,17 @@ export class PictureMode implements Mode {
   /** The thing under the pointer, and its mask to lay over the others. */
   #highlight: { thing: Thing; layer: OffscreenCanvas } | undefined;
   #pointer: { x: number; y: number } | undefined;
+  /** While files are made: many soft edges take seconds. */
+  #isSaving = false;
   #decodeMs = 0;
 
   constructor(stage: Stage) {
     this.#stage = stage;
     byId("everything").addEventListener("click", () => this.#toggleEverything());
     byId("download").addEventListener("click", () => this.#save());
+    byId("save-format").addEventListener("change", () => {
+      byId("soft-edge-choice").hidden = formatChosen() !== "cutout";
+    });
   }
 
   get state() {
@@ -354,6 +359,7 @@ export class PictureMode implements Mode {
   }
 
   #hideThings(): void {
+    this.#searchInterrupted = false;
     this.#everything.hide();
     this.#highlightThing();
     this.#showNothing();
@@ -441,7 +447,7 @@ export class PictureMode implements Mode {
         ? "Hide everything"
         : "Everything";
     byId("everything-count").textContent = isRunning ? `${things.length} found` : "";
-    byId<HTMLButtonElement>("download").disabled = this.#labels.length === 0;
+    byId<HTMLButtonElement>("download").disabled = this.#isSaving || this.#labels.length === 0;
     byId("download-label").textContent = this.#labels.length > 1 ? `Save ${this.#labels.length}` : "Save";
   }
 
@@ -455,20 +461,30 @@ export class PictureMode implements Mode {
   }
 
   async #save(): Promise<void> {
-    const { image, fileName = "", element } = this.#shown ?? {};
-    if (!image || !element) return;
+    const { image, fileName = "" } = this.#shown ?? {};
+    if (!image || this.#isSaving) return;
     const { width, height } = image;
-    const format = byId<HTMLSelectElement>("save-format").value as Format;
+    const softEdge = byId<HTMLInputElement>("soft-edge").checked;
+    const cutOut = (mask: Mask) => image.cutout(mask, { softEdge });
+    this.#isSaving = true;
+    const saving = saveAs(formatChosen(), { fileName, width, height, labels: this.#labels }, cutOut);
+    this.#showPrompts();
     try {
-      const labels = this.#labels;
-      const cutOut = (mask: Mask) => image.cutout(mask);
-      const { file, name, note } = await saveAs(format, { fileName, width, height, labels }, cutOut);
+      const { file, name, note } = await saving;
       download(file, name);
+      say(`Saved ${name}.`, true);
       if (note) toast(note);
     } catch (error) {
       report(error);
+    } finally {
+      this.#isSaving = false;
+      this.#showPrompts();
     }
   }
+}
+
+function formatChosen(): Format {
+  return byId<HTMLSelectElement>("save-format").value as Format;
 }
 
 /** A mask as a prompt: of a predicted one the model knows more than its outline. */
