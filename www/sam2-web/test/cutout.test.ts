@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { boxMean } from "../src/cutout/box-mean.js";
 import { cutPixels } from "../src/cutout/cut-out.js";
-import { signedDistance } from "../src/cutout/distance.js";
+import { SOME_SET, SOME_UNSET, signedDistance } from "../src/cutout/distance.js";
 import { type Colours, GuidedFilter } from "../src/cutout/guided-filter.js";
 import { everyNth, Interpolation, tilesOf } from "../src/cutout/lattice.js";
 import { toLogits } from "../src/mask/to-logits.js";
@@ -48,17 +48,23 @@ describe("boxMean", () => {
 });
 
 describe("signedDistance", () => {
-  it("is the distance to the nearest value of the other sign, up to the limit", () => {
+  it("is the distance to the nearest cell with some of the other side, up to the limit", () => {
     const [width, height, limit] = [11, 9, 4];
-    const values = randoms(width * height, 8).map((value) => (value > 0.93 ? 1 : -1));
-    const found = signedDistance(values, width, height, limit);
+    // Few cells are set, and fewer have both.
+    const kinds = Uint8Array.from(randoms(width * height, 8), (value) =>
+      value > 0.97 ? SOME_SET | SOME_UNSET : value > 0.92 ? SOME_SET : SOME_UNSET,
+    );
+    const found = signedDistance(kinds, width, height, limit);
     const distance = (a: number, b: number) =>
       Math.hypot((a % width) - (b % width), Math.floor(a / width) - Math.floor(b / width));
-    for (const [at, value] of values.entries()) {
-      const others = [...values.keys()].filter((i) => values[i] !== value);
-      const nearest = Math.min(limit, ...others.map((i) => distance(at, i)));
-      expect(found[at]).toBeCloseTo(value > 0 ? -nearest : nearest, 5);
-    }
+    const nearest = (at: number, kind: number) =>
+      Math.min(
+        limit,
+        ...[...kinds.keys()].filter((i) => (kinds[i] as number) & kind).map((i) => distance(at, i)),
+      );
+    for (const [at, value] of found.entries())
+      expect(value).toBeCloseTo(nearest(at, SOME_SET) - nearest(at, SOME_UNSET), 5);
+    expect(new Set(kinds).size).toBe(3);
   });
 });
 
@@ -372,6 +378,25 @@ describe("a soft cut-out", () => {
     const drawn = { values: toLogits(mask.bits, width, height, width), width, height: width };
     const found = cut(picture, mask, { ...edge, logits: drawn });
     expect(errorOf(found, alpha)).toBeLessThan(errorOf(cut(picture, mask), alpha) / 2);
+  });
+
+  it("keeps what is thinner than the points that are looked at, however wide the edge", () => {
+    const wire = maskWhere(width, height, (x) => x >= 61 && x < 63);
+    const data = new Uint8ClampedArray(width * height * 4);
+    for (let at = 0; at < width * height; at++)
+      data.set(
+        wire.has(at % width, Math.floor(at / width)) ? [200, 40, 30, 255] : [60, 90, 160, 255],
+        4 * at,
+      );
+    const logits = { values: toLogits(wire.bits, width, height, width), width, height: width };
+    for (const radius of [2, 12, 40, 100]) {
+      const image = cut({ data, width, height }, wire, { radius, strength: 1, logits });
+      for (let y = 0; y < height; y++) {
+        // Where no point falls on it, it has the mask's own edge, of which a third is outside.
+        expect(image.data[4 * (y * width + 61) + 3]).toBeGreaterThan(160);
+        expect(image.data[4 * (y * width + 40) + 3]).toBeLessThan(30);
+      }
+    }
   });
 
   it("does not lose a speck, nor stumble over pictures and radii of any size", () => {

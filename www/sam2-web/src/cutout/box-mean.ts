@@ -9,38 +9,34 @@ export function boxMean(
   radius: number,
 ): Float32Array<ArrayBuffer> {
   const means = new Float32Array(width * height);
-  const ofColumns = shares(width, radius);
-  const ofRows = shares(height, radius);
+  const nothing = new Float32Array(width);
   // In doubles: what is added and taken away again must leave nothing behind.
   const columns = new Float64Array(width);
   /** Sums of the columns before each one. */
   const before = new Float64Array(width + 1);
-  const inner = Math.max(width - radius, 0);
   for (let y = -radius; y < height; y++) {
-    if (y + radius < height) addRow(columns, values, (y + radius) * width, 1);
-    if (y - radius > 0) addRow(columns, values, (y - radius - 1) * width, -1);
-    if (y < 0) continue;
+    const [enters, leaves] = [y + radius, y - radius - 1];
+    const [entering, enteringRow] = enters < height ? [values, enters * width] : [nothing, 0];
+    const [leaving, leavingRow] = leaves >= 0 ? [values, leaves * width] : [nothing, 0];
     for (let x = 0, sum = 0; x < width; x++) {
-      sum += columns[x] as number;
+      const more = (entering[enteringRow + x] as number) - (leaving[leavingRow + x] as number);
+      const column = (columns[x] as number) + more;
+      columns[x] = column;
+      sum += column;
       before[x + 1] = sum;
     }
-    const share = ofRows[y] as number;
-    for (let x = 0, at = y * width; x < width; x++, at++) {
-      const end = x < inner ? x + radius + 1 : width;
-      const start = x > radius ? x - radius : 0;
-      means[at] = ((before[end] as number) - (before[start] as number)) * share * (ofColumns[x] as number);
+    if (y < 0) continue;
+    const rows = Math.min(enters, height - 1) - Math.max(leaves, -1);
+    const row = y * width;
+    const [first, end] = [Math.min(radius, width), Math.max(width - radius, 0)];
+    const share = 1 / (rows * (2 * radius + 1));
+    for (let x = first; x < end; x++)
+      means[row + x] = ((before[x + radius + 1] as number) - (before[x - radius] as number)) * share;
+    // Where the plane cuts the square.
+    for (let x = 0; x < width; x = x + 1 === first && first < end ? end : x + 1) {
+      const [from, to] = [Math.max(x - radius, 0), Math.min(x + radius + 1, width)];
+      means[row + x] = ((before[to] as number) - (before[from] as number)) / (rows * (to - from));
     }
   }
   return means;
-}
-
-function addRow(columns: Float64Array, values: Float32Array, row: number, times: 1 | -1): void {
-  for (let x = 0; x < columns.length; x++)
-    columns[x] = (columns[x] as number) + times * (values[row + x] as number);
-}
-
-/** For each of `count` values in a row: one by how many are within `radius` of it. */
-function shares(count: number, radius: number): Float64Array {
-  const within = (i: number) => Math.min(i + radius, count - 1) - Math.max(i - radius, 0) + 1;
-  return Float64Array.from({ length: count }, (_, i) => 1 / within(i));
 }

@@ -84,14 +84,17 @@ function at({ left, top, right }: Part, x: number, y: number): number {
 /** The part of a part in which something is not fully transparent. */
 function whatIsSeen(alpha: Uint8Array, { left, top, right, bottom }: Part): Part | undefined {
   const seen = { left: right, top: bottom, right: left, bottom: top };
-  for (let y = top, i = 0; y < bottom; y++) {
-    for (let x = left; x < right; x++, i++) {
-      if (alpha[i] === 0) continue;
-      seen.left = Math.min(seen.left, x);
-      seen.right = Math.max(seen.right, x + 1);
-      seen.top = Math.min(seen.top, y);
-      seen.bottom = y + 1;
-    }
+  const width = right - left;
+  for (let y = top; y < bottom; y++) {
+    const row = alpha.subarray((y - top) * width, (y - top + 1) * width);
+    const first = row.findIndex((value) => value > 0);
+    if (first < 0) continue;
+    let last = width - 1;
+    while (row[last] === 0) last--;
+    seen.left = Math.min(seen.left, left + first);
+    seen.right = Math.max(seen.right, left + last + 1);
+    seen.top = Math.min(seen.top, y);
+    seen.bottom = y + 1;
   }
   return seen.left < seen.right ? seen : undefined;
 }

@@ -1,40 +1,46 @@
+/** What of the mask is in a cell: some of it, some of the rest, or both. */
+export const SOME_SET = 1;
+export const SOME_UNSET = 2;
+
 /**
- * How far each value of a plane is from the nearest one on the other side of 0, from middle to middle, by Euclid's measure:
- * under 0 for values above 0, which are inside, and above for the others. Farther than `limit`, a whole number, is `limit`.
+ * How far each cell of a grid is from the mask's edge, in cells from middle to middle, by Euclid's measure: above 0 for
+ * cells outside, to the nearest one with some of the mask; under 0 for cells inside, to the nearest one with some of the
+ * rest; 0 for cells with both. Farther than `limit`, a whole number, is `limit`.
  */
 export function signedDistance(
-  values: Float32Array,
+  kinds: Uint8Array,
   width: number,
   height: number,
   limit: number,
 ): Float32Array<ArrayBuffer> {
-  const toInside = alongRows(values, width, limit, true);
-  const toOutside = alongRows(values, width, limit, false);
-  const distances = new Float32Array(values.length);
+  const toSet = alongRows(kinds, width, limit, SOME_SET);
+  const toUnset = alongRows(kinds, width, limit, SOME_UNSET);
+  const distances = new Float32Array(kinds.length);
   for (let y = 0; y < height; y++) {
     const first = Math.max(y - limit, 0);
     const last = Math.min(y + limit, height - 1);
     for (let x = 0, at = y * width; x < width; x++, at++) {
-      const inside = (values[at] as number) > 0;
-      const along = inside ? toOutside : toInside;
+      const kind = kinds[at] as number;
+      if (kind === (SOME_SET | SOME_UNSET)) continue;
+      const along = kind === SOME_SET ? toUnset : toSet;
       let nearest = limit * limit;
       for (let row = first; row <= last; row++) {
         const across = along[row * width + x] as number;
         const squared = across * across + (row - y) * (row - y);
         if (squared < nearest) nearest = squared;
       }
-      distances[at] = inside ? -Math.sqrt(nearest) : Math.sqrt(nearest);
+      distances[at] = kind === SOME_SET ? -Math.sqrt(nearest) : Math.sqrt(nearest);
     }
   }
   return distances;
 }
 
-/** How far each value is along its row from the nearest one that is inside, or outside. */
-function alongRows(values: Float32Array, width: number, limit: number, inside: boolean): Uint16Array {
-  const distances = new Uint16Array(values.length);
-  for (let row = 0; row < values.length; row += width) {
+/** How far each cell is along its row from the nearest one of a kind. */
+function alongRows(kinds: Uint8Array, width: number, limit: number, kind: number): Uint16Array {
+  const distances = new Uint16Array(kinds.length);
+  for (let row = 0; row < kinds.length; row += width) {
     for (let x = 0, distance = limit; x < width; x++) {
-      distance = (values[row + x] as number) > 0 === inside ? 0 : Math.min(distance + 1, limit);
+      distance = (kinds[row + x] as number) & kind ? 0 : Math.min(distance + 1, limit);
       distances[row + x] = distance;
     }
     for (let x = width - 1, distance = limit; x >= 0; x--) {

@@ -47,9 +47,8 @@ export function decontaminate(
 
 function isSoft(rgba: Uint8ClampedArray, part: Part, tile: Part): boolean {
   for (let y = tile.top; y < tile.bottom; y++) {
-    const row = ((y - part.top) * (part.right - part.left) - part.left) * 4 + 3;
-    for (let at = row + tile.left * 4; at < row + tile.right * 4; at += 4)
-      if (rgba[at] !== 0 && rgba[at] !== 255) return true;
+    const row = ((y - part.top) * (part.right - part.left) - part.left) * 4;
+    for (let x = tile.left; x < tile.right; x++) if (partly(rgba, row, x)) return true;
   }
   return false;
 }
@@ -147,25 +146,28 @@ function paint(
   const lines = planes.map(() => new Float32Array(count));
   for (let y = tile.top; y < tile.bottom; y++) {
     const to = ((y - part.top) * (part.right - part.left) + tile.left - part.left) * 4;
-    let [from, end] = [count, 0];
-    for (let x = 0; x < count; x++) {
-      const alpha = rgba[to + x * 4 + 3];
-      if (alpha === 0 || alpha === 255) continue;
-      if (from === count) from = x;
-      end = x + 1;
-    }
-    planes.forEach((plane, i) => {
-      interpolation.row(plane, y, lines[i] as Float32Array, from, end);
-    });
-    for (let x = from; x < end; x++) {
-      const pixel = (y * width + tile.left + x) * 4;
-      const alpha = (rgba[to + x * 4 + 3] as number) / (data[pixel + 3] as number);
-      if (!(alpha > 0 && alpha < 1)) continue;
-      for (let channel = 0; channel < 3; channel++) {
-        const object = (lines[channel] as Float32Array)[x] as number;
-        const background = (lines[channel + 3] as Float32Array)[x] as number;
-        rgba[to + x * 4 + channel] = fused(object, background, alpha, data[pixel + channel] as number);
+    for (let from = 0, end = 0; from < count; from = end) {
+      while (from < count && !partly(rgba, to, from)) from++;
+      for (end = from; end < count && partly(rgba, to, end); ) end++;
+      planes.forEach((plane, i) => {
+        interpolation.row(plane, y, lines[i] as Float32Array, from, end);
+      });
+      for (let x = from; x < end; x++) {
+        const pixel = (y * width + tile.left + x) * 4;
+        const alpha = (rgba[to + x * 4 + 3] as number) / (data[pixel + 3] as number);
+        if (!(alpha > 0 && alpha < 1)) continue;
+        for (let channel = 0; channel < 3; channel++) {
+          const object = (lines[channel] as Float32Array)[x] as number;
+          const background = (lines[channel + 3] as Float32Array)[x] as number;
+          rgba[to + x * 4 + channel] = fused(object, background, alpha, data[pixel + channel] as number);
+        }
       }
     }
   }
+}
+
+/** Whether a pixel of the row that begins at `row` is neither opaque nor clear. */
+function partly(rgba: Uint8ClampedArray, row: number, x: number): boolean {
+  const alpha = rgba[row + x * 4 + 3];
+  return alpha !== 0 && alpha !== 255;
 }

@@ -54,12 +54,14 @@ export class Interpolation {
   readonly #lattice: Lattice;
   readonly #low: Int32Array;
   readonly #ofHigh: Float32Array;
+  readonly #line: Float64Array;
 
   /** At `count` pixels of a row: every `step`th from the column `left` on. */
   constructor(lattice: Lattice, left: number, count: number, step = 1) {
     this.#lattice = lattice;
     this.#low = new Int32Array(count);
     this.#ofHigh = new Float32Array(count);
+    this.#line = new Float64Array(lattice.across.count + 1);
     for (let i = 0; i < count; i++) {
       const [low, ofHigh] = between(lattice.across, left + i * step);
       this.#low[i] = low;
@@ -69,19 +71,20 @@ export class Interpolation {
 
   /** The `from`th of the pixels to before the `end`th, in the picture's row `y`. */
   row(plane: Float32Array, y: number, to: Float32Array, from = 0, end = this.#low.length): void {
+    if (from >= end) return;
     const { across, down } = this.#lattice;
     const [low, ofLower] = between(down, y);
     const upper = low * across.count;
     const lower = Math.min(low + 1, down.count - 1) * across.count;
-    const last = across.count - 1;
+    const [line, lows, shares] = [this.#line, this.#low, this.#ofHigh];
+    const last = (lows[end - 1] as number) + 1;
+    // The plane's row between its rows, first, as it has fewer points than the picture. Its end is there twice.
+    for (let i = lows[from] as number; i < across.count && i <= last; i++)
+      line[i] = (plane[upper + i] as number) * (1 - ofLower) + (plane[lower + i] as number) * ofLower;
+    line[across.count] = line[across.count - 1] as number;
     for (let i = from; i < end; i++) {
-      const left = this.#low[i] as number;
-      const right = left < last ? left + 1 : left;
-      const ofRight = this.#ofHigh[i] as number;
-      const ofLeft = 1 - ofRight;
-      const above = (plane[upper + left] as number) * ofLeft + (plane[upper + right] as number) * ofRight;
-      const below = (plane[lower + left] as number) * ofLeft + (plane[lower + right] as number) * ofRight;
-      to[i] = above * (1 - ofLower) + below * ofLower;
+      const left = line[lows[i] as number] as number;
+      to[i] = left + ((line[(lows[i] as number) + 1] as number) - left) * (shares[i] as number);
     }
   }
 }

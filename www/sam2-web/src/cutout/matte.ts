@@ -2,7 +2,7 @@ import { isSet, nextSet, nextUnset } from "../mask/bits.js";
 import type { Part } from "../mask/upscale.js";
 import type { RawPicture } from "../protocol.js";
 import type { Edge } from "./cut.js";
-import { signedDistance } from "./distance.js";
+import { SOME_SET, SOME_UNSET, signedDistance } from "./distance.js";
 import { type Colours, GuidedFilter, type Linear } from "./guided-filter.js";
 import {
   everyNth,
@@ -41,9 +41,10 @@ export function matte(
 ): Uint8Array<ArrayBuffer> {
   const { logits, radius } = edge;
   const ofLogits = stretchedOver(picture, logits);
-  const cell = Math.min(ofLogits.across.step, ofLogits.down.step);
-  const step = Math.max(1, Math.floor(Math.min(radius / WINDOW, Math.max(cell / 2, radius / (2 * WINDOW)))));
+  const step = Math.max(1, Math.floor(radius / WINDOW));
   const window = Math.max(1, Math.round(radius / step));
+  // In steps. A pixel is up to half a diagonal from its cell's middle.
+  const limit = radius / step - Math.SQRT1_2 * (1 - 1 / step);
   const reach = PASSES * (2 * window + 1) * step;
   const columns = part.right - part.left;
   const alpha = new Uint8Array(columns * (part.bottom - part.top));
@@ -58,14 +59,11 @@ export function matte(
     }
     const lattice = everyNth(picture, tile, reach, step);
     const values = resample(logits.values, ofLogits, lattice);
-    const distance = signedDistance(
-      values,
-      lattice.across.count,
-      lattice.down.count,
-      Math.ceil(radius / step) + 1,
-    );
-    const linear = filter(coloursAt(picture, lattice), values, distance, lattice, window, radius / step);
-    paint(picture, bits, { linear, distance, lattice }, edge, tile, alpha, part);
+    const { across, down } = lattice;
+    const kinds = kindsOf(bits, picture, lattice);
+    const distance = signedDistance(kinds, across.count, down.count, Math.ceil(limit) + 1);
+    const linear = filter(coloursAt(picture, lattice), values, distance, lattice, window, limit);
+    paint(picture, bits, { linear, distance, lattice, limit }, edge.strength, tile, alpha, part);
   }
   return alpha;
 }
@@ -81,6 +79,30 @@ function allOrNone(bits: Uint8Array, { width, height }: Size, tile: Part, reach:
     if (next(bits, y * width + left, end) !== end) return undefined;
   }
   return all;
+}
+
+/** What of the mask is in the cell round each point of a lattice. What remains at the picture's end is the last cells'. */
+function kindsOf(bits: Uint8Array, { width, height }: Size, { across, down }: Lattice): Uint8Array {
+  const kinds = new Uint8Array(across.count * down.count);
+  const { step } = across;
+  const half = Math.min(step >> 1, width - 1, height - 1);
+  const endOf = ({ start, count }: Lattice["across"], size: number) =>
+    start + count * step < size ? start - half + count * step : size;
+  const [left, right] = [across.start - half, endOf(across, width)];
+  const bottom = endOf(down, height);
+  const cellOf = (pixel: number, start: number, count: number) =>
+    Math.min(Math.floor((pixel - start) / step), count - 1);
+  for (let y = down.start - half; y < bottom; y++) {
+    const to = cellOf(y, down.start - half, down.count) * across.count;
+    for (let x = left, end = left; x < right; x = end) {
+      const set = isSet(bits, y * width + x);
+      end = (set ? nextUnset : nextSet)(bits, y * width + x, y * width + right) - y * width;
+      const last = cellOf(end - 1, left, across.count);
+      for (let cell = cellOf(x, left, across.count); cell <= last; cell++)
+        kinds[to + cell] = (kinds[to + cell] as number) | (set ? SOME_SET : SOME_UNSET);
+    }
+  }
+  return kinds;
 }
 
 /** A channel of a pixel from 0 to 1, on grey where the picture is transparent: what that hides is not to be seen. */
@@ -103,14 +125,14 @@ function coloursAt({ data, width }: RawPicture, { across, down }: Lattice): Colo
   return [red, green, blue];
 }
 
-/** What the guided filter makes of logits, where `distance` and `radius` are in the lattice's steps. */
+/** What the guided filter makes of logits, where `distance` and `limit` are in the lattice's steps. */
 function filter(
   colours: Colours,
   logits: Float32Array,
   distance: Float32Array,
   { across, down }: Lattice,
   window: number,
-  radius: number,
+  limit: number,
 ): Linear & { explained: Float32Array } {
   const guided = new GuidedFilter(colours, across.count, down.count, window, EPSILON);
   const input = logits;
@@ -125,7 +147,7 @@ function filter(
         (linear.green[i] as number) * (green[i] as number) +
         (linear.blue[i] as number) * (blue[i] as number) +
         (linear.constant[i] as number);
-      input[i] = inBand(stretched(value), distance[i] as number, radius);
+      input[i] = inBand(stretched(value), distance[i] as number, limit);
     }
     linear = guided.fit(input, pass === PASSES - 1 ? explained : undefined);
   }
@@ -136,10 +158,10 @@ function stretched(value: number): number {
   return between0And1((value - 0.5) * CONTRAST + 0.5);
 }
 
-/** An opacity, less and less free from half of the radius on, at the radius 0 outside and 1 inside. */
-function inBand(value: number, distance: number, radius: number): number {
-  const most = 2 - (2 * distance) / radius;
-  const least = (-2 * distance) / radius - 1;
+/** An opacity, less and less free from half of the limit on, at the limit 0 outside and 1 inside. */
+function inBand(value: number, distance: number, limit: number): number {
+  const most = 2 - (2 * distance) / limit;
+  const least = (-2 * distance) / limit - 1;
   return between0And1(Math.min(Math.max(value, least), most));
 }
 
@@ -155,8 +177,9 @@ function paint(
     linear,
     distance,
     lattice,
-  }: { linear: ReturnType<typeof filter>; distance: Float32Array; lattice: Lattice },
-  { radius, strength }: Edge,
+    limit,
+  }: { linear: ReturnType<typeof filter>; distance: Float32Array; lattice: Lattice; limit: number },
+  strength: number,
   tile: Part,
   alpha: Uint8Array,
   part: Part,
@@ -165,36 +188,30 @@ function paint(
   const interpolation = new Interpolation(lattice, tile.left, count);
   const line = () => new Float32Array(count);
   const [far, red, green, blue, constant, explained] = [line(), line(), line(), line(), line(), line()];
-  const limit = radius / lattice.across.step;
   for (let y = tile.top; y < tile.bottom; y++) {
     const to = (y - part.top) * (part.right - part.left) + tile.left - part.left;
     interpolation.row(distance, y, far);
-    let [from, end] = [count, 0];
-    for (let x = 0; x < count; x++) {
-      const at = far[x] as number;
-      if (at <= -limit) alpha[to + x] = 255;
-      if (Math.abs(at) >= limit) continue;
-      if (from === count) from = x;
-      end = x + 1;
-    }
-    interpolation.row(linear.red, y, red, from, end);
-    interpolation.row(linear.green, y, green, from, end);
-    interpolation.row(linear.blue, y, blue, from, end);
-    interpolation.row(linear.constant, y, constant, from, end);
-    interpolation.row(linear.explained, y, explained, from, end);
-    for (let x = from; x < end; x++) {
-      const at = far[x] as number;
-      if (Math.abs(at) >= limit) continue;
-      const pixel = (y * width + tile.left + x) * 4;
-      const byColours =
-        (red[x] as number) * seen(data, pixel, 0) +
-        (green[x] as number) * seen(data, pixel, 1) +
-        (blue[x] as number) * seen(data, pixel, 2) +
-        (constant[x] as number);
-      const share = strength * between0And1((explained[x] as number) / ENOUGH_EXPLAINED);
-      const own = share < 1 ? covered(bits, width, height, tile.left + x, y) : 0;
-      const value = share * stretched(byColours) + (1 - share) * own;
-      alpha[to + x] = Math.round(255 * inBand(value, at, limit));
+    for (let from = 0, end = 0; from < count; from = end) {
+      for (; from < count && Math.abs(far[from] as number) >= limit; from++)
+        if ((far[from] as number) < 0) alpha[to + from] = 255;
+      for (end = from; end < count && Math.abs(far[end] as number) < limit; ) end++;
+      interpolation.row(linear.red, y, red, from, end);
+      interpolation.row(linear.green, y, green, from, end);
+      interpolation.row(linear.blue, y, blue, from, end);
+      interpolation.row(linear.constant, y, constant, from, end);
+      interpolation.row(linear.explained, y, explained, from, end);
+      for (let x = from; x < end; x++) {
+        const pixel = (y * width + tile.left + x) * 4;
+        const byColours =
+          (red[x] as number) * seen(data, pixel, 0) +
+          (green[x] as number) * seen(data, pixel, 1) +
+          (blue[x] as number) * seen(data, pixel, 2) +
+          (constant[x] as number);
+        const share = strength * between0And1((explained[x] as number) / ENOUGH_EXPLAINED);
+        const own = share < 1 ? covered(bits, width, height, tile.left + x, y) : 0;
+        const value = share * stretched(byColours) + (1 - share) * own;
+        alpha[to + x] = Math.round(255 * inBand(value, far[x] as number, limit));
+      }
     }
   }
 }
