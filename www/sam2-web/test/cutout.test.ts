@@ -294,6 +294,19 @@ describe("a soft cut-out", () => {
     expect(partly.out).toBeGreaterThan(200);
   });
 
+  it("reaches no farther than its radius, whatever that is", () => {
+    for (const radius of [1, 2.5, 5, 8, 20, 33]) {
+      const image = cut(picture, mask, { ...edge, radius });
+      const [inside, outside] = [mask.shrink(radius), mask.grow(radius)];
+      const alpha = opacity(image);
+      const wrong = alpha.filter((value, at) => {
+        const [x, y] = [at % width, Math.floor(at / width)];
+        return inside.has(x, y) ? value < 255 : !outside.has(x, y) && value > 0;
+      });
+      expect(wrong.length, `radius ${radius}`).toBe(0);
+    }
+  });
+
   it("is trimmed to what is seen of it", () => {
     const trimmed = cut(picture, mask, edge, true);
     const seen = maskWhere(width, height, (x, y) => soft.data[4 * (y * width + x) + 3] !== 0);

@@ -1,14 +1,16 @@
 /**
  * Means over the square of side `2 * radius + 1` around each value of a `width` x `height` plane, of what of the square lies
  * in the plane. The time does not depend on the radius.
+ *
+ * @param means - where they are written to: another plane than `values`.
  */
 export function boxMean(
   values: Float32Array,
   width: number,
   height: number,
   radius: number,
-): Float32Array<ArrayBuffer> {
-  const means = new Float32Array(width * height);
+  means: Float32Array = new Float32Array(width * height),
+): Float32Array {
   const nothing = new Float32Array(width);
   // In doubles: what is added and taken away again must leave nothing behind.
   const columns = new Float64Array(width);

@@ -26,7 +26,10 @@ export class GuidedFilter {
   readonly #means: Colours;
   /** The inverse of the colours' covariances in each window, which is symmetric: rr, rg, rb, gg, gb, bb. */
   readonly #inverse: readonly Float32Array[];
-  readonly #mean: (values: Float32Array) => Float32Array<ArrayBuffer>;
+  readonly #mean: (values: Float32Array, to?: Float32Array) => Float32Array;
+  /** Planes that are used again and again: new ones cost more than what is done with them. */
+  readonly #scratch: readonly Float32Array[];
+  readonly #linear: Linear;
 
   /**
    * @param guide - of `width` x `height` pixels, from 0 to 1.
@@ -35,7 +38,10 @@ export class GuidedFilter {
    */
   constructor(guide: Colours, width: number, height: number, radius: number, epsilon: number) {
     this.#guide = guide;
-    this.#mean = (values) => boxMean(values, width, height, radius);
+    const plane = () => new Float32Array(width * height);
+    this.#mean = (values, to = plane()) => boxMean(values, width, height, radius, to);
+    this.#scratch = [plane(), plane(), plane(), plane(), plane()];
+    this.#linear = { red: plane(), green: plane(), blue: plane(), constant: plane() };
     const [red, green, blue] = guide;
     this.#means = [this.#mean(red), this.#mean(green), this.#mean(blue)];
     const pairs = [
@@ -46,12 +52,12 @@ export class GuidedFilter {
       [green, blue],
       [blue, blue],
     ] as const;
-    this.#inverse = pairs.map(([a, b]) => this.#mean(product(a, b)));
+    this.#inverse = pairs.map(([a, b]) => this.#meanOfProduct(a, b));
     invert(this.#inverse, this.#means, epsilon);
   }
 
   /**
-   * For an input of the guide's size.
+   * For an input of the guide's size. What is given holds until the next call.
    *
    * @param explained - is filled with how much of the input's variance the colours explain, 0 to 1, where it is given.
    */
@@ -65,13 +71,17 @@ export class GuidedFilter {
       Float32Array,
       Float32Array,
     ];
-    const constant = this.#mean(input);
-    const [red, green, blue] = this.#guide.map((colour) => this.#mean(product(colour, input))) as [
+    const [, red, green, blue, constant] = this.#scratch as [
+      Float32Array,
+      Float32Array,
       Float32Array,
       Float32Array,
       Float32Array,
     ];
-    const squares = explained && this.#mean(product(input, input));
+    this.#mean(input, constant);
+    for (const [i, colour] of [red, green, blue].entries())
+      this.#meanOfProduct(this.#guide[i] as Float32Array, input, colour);
+    const squares = explained && this.#meanOfProduct(input, input, explained);
     for (let i = 0; i < input.length; i++) {
       const mean = constant[i] as number;
       const [r, g, b] = [meanR[i] as number, meanG[i] as number, meanB[i] as number];
@@ -92,20 +102,20 @@ export class GuidedFilter {
       const variance = (squares[i] as number) - mean * mean;
       squares[i] = variance > LEAST_VARIANCE ? (ofR * withR + ofG * withG + ofB * withB) / variance : 0;
     }
-    if (squares) explained.set(this.#mean(squares));
-    return {
-      red: this.#mean(red),
-      green: this.#mean(green),
-      blue: this.#mean(blue),
-      constant: this.#mean(constant),
-    };
+    const linear = this.#linear;
+    this.#mean(red, linear.red);
+    this.#mean(green, linear.green);
+    this.#mean(blue, linear.blue);
+    this.#mean(constant, linear.constant);
+    if (squares) squares.set(this.#mean(squares, constant));
+    return linear;
   }
-}
 
-function product(a: Float32Array, b: Float32Array): Float32Array {
-  const products = new Float32Array(a.length);
-  for (let i = 0; i < a.length; i++) products[i] = (a[i] as number) * (b[i] as number);
-  return products;
+  #meanOfProduct(a: Float32Array, b: Float32Array, to?: Float32Array): Float32Array {
+    const products = this.#scratch[0] as Float32Array;
+    for (let i = 0; i < a.length; i++) products[i] = (a[i] as number) * (b[i] as number);
+    return this.#mean(products, to);
+  }
 }
 
 /** Turns the means of products of colours into the inverse of their covariances, with `epsilon` on the diagonal. */

@@ -43,8 +43,8 @@ export function matte(
   const ofLogits = stretchedOver(picture, logits);
   const step = Math.max(1, Math.floor(radius / WINDOW));
   const window = Math.max(1, Math.round(radius / step));
-  // In steps. A pixel is up to half a diagonal from its cell's middle.
-  const limit = radius / step - Math.SQRT1_2 * (1 - 1 / step);
+  // In steps. A pixel is up to half a diagonal from its cell's middle, and interpolation is off by up to half a step.
+  const limit = radius / step - (Math.SQRT1_2 + 0.5) * (1 - 1 / step);
   const reach = PASSES * (2 * window + 1) * step;
   const columns = part.right - part.left;
   const alpha = new Uint8Array(columns * (part.bottom - part.top));
