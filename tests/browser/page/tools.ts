@@ -11,6 +11,7 @@ import {
   Sam2,
   Sam2Error,
 } from "sam2-web";
+import * as formats from "sam2-web/formats";
 
 export interface Fixture {
   picture: { file: string; width: number; height: number };
@@ -71,6 +72,7 @@ export const largest = (values: Iterable<number>) =>
 export const tools = {
   Sam2,
   Mask,
+  formats,
   readPicture,
   iou,
 
