@@ -2,7 +2,8 @@
 import { fileURLToPath } from "node:url";
 import type { Page } from "@playwright/test";
 import type { Mask } from "sam2-web";
-import { expect, test } from "../support.js";
+import { arm, prepareLoss } from "../lose-gpu.js";
+import { expect, openTestPage, test, webgpuAdapter } from "../support.js";
 
 interface Demo {
   image?: { width: number };
@@ -200,5 +201,74 @@ test("the camera goes on, and asks for what it cannot know any more", async ({ p
   const { tracked } = await state(page);
   await click();
   await eventually(page, (now) => now.tracked).toBeGreaterThan(tracked + 2);
+  await expect(page.locator(".object")).toHaveCount(1);
+});
+
+/** Opens the page on WebGPU, and shows a picture. */
+async function openOnGpu(page: Page): Promise<void> {
+  test.setTimeout(600_000); // a software adapter takes minutes
+  await openTestPage(page);
+  test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
+  await prepareLoss(page, true);
+  await page.goto("/?test&device=webgpu&model=/fixture/micro.safetensors");
+  await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
+}
+
+/** Clicks at these fractions of what is shown. */
+async function clickAt(page: Page, x: number, y: number): Promise<void> {
+  const area = await page.locator("#overlay").boundingBox();
+  if (!area) throw new Error("nothing is shown");
+  await page.mouse.click(area.x + x * area.width, area.y + y * area.height);
+}
+
+/** The visitor is told of the loss, and the page goes on on WebGPU. */
+async function expectRecovery(page: Page): Promise<void> {
+  await expect(page.locator("#toasts")).toContainText("The GPU was lost", SLOW);
+  await eventually(page, ({ image, busy }) => image && !busy).toBe(true);
+  await expect(page.locator("#device")).toHaveText("WebGPU");
+}
+
+test("GPUDevice.destroy() in an encode", async ({ page }) => {
+  await openOnGpu(page);
+  await arm(page, "destroy");
+  await page.locator("#samples button").nth(2).click();
+  await expectRecovery(page);
+  await expect(page.locator("#samples button").nth(2)).toHaveAttribute("aria-pressed", "true");
+  await clickAt(page, 0.5, 0.5);
+  await eventually(page, ({ found, busy }) => found > 0 && !busy).toBe(true);
+});
+
+test("GPUDevice.destroy() in a click", async ({ page }) => {
+  await openOnGpu(page);
+  await clickAt(page, 0.5, 0.5);
+  await eventually(page, ({ found, busy }) => found > 0 && !busy).toBe(true);
+  await arm(page, "destroy");
+  await clickAt(page, 0.3, 0.5);
+  await expectRecovery(page);
+  await eventually(page, ({ points, found, busy }) => points === 2 && found === 1 && !busy).toBe(true);
+});
+
+test("GPUDevice.destroy() while a clip is tracked", async ({ page }) => {
+  await openOnGpu(page);
+  // Shorter than the page's own.
+  const clip = await page.context().newPage();
+  await openTestPage(clip);
+  const bytes = await clip.evaluate(async () => {
+    const made = await window.clips.make({ frames: 4, width: 160, height: 120 });
+    return [...new Uint8Array(await made.arrayBuffer())];
+  });
+  await clip.close();
+  await page
+    .locator("#file")
+    .setInputFiles({ name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.from(bytes) });
+  await expect(page.locator("#track")).toBeVisible(SLOW);
+  await clickAt(page, 0.1, 0.75);
+  await eventually(page, ({ found, busy }) => found === 1 && !busy).toBe(true);
+  await page.locator("#track").click();
+  await eventually(page, ({ found }) => found > 1).toBe(true);
+  await arm(page, "destroy");
+  await expect(page.locator("#toasts")).toContainText("The GPU was lost", SLOW);
+  await eventually(page, ({ found, tracking }) => found === 4 && !tracking).toBe(true);
+  await expect(page.locator("#device")).toHaveText("WebGPU");
   await expect(page.locator(".object")).toHaveCount(1);
 });
