@@ -11,8 +11,15 @@ pub enum AdapterClass {
     Hardware,
 }
 
+/// The size in bytes of a binding that every WebGPU device supports: the default of the limit
+/// `maxStorageBufferBindingSize`. The default of `maxBufferSize` is larger.
+const DEFAULT_LARGEST_BUFFER: u64 = 128 << 20;
+
+/// The alignment of buffers in bytes. No device needs a larger one.
+const ALIGNMENT: u64 = 256;
+
 /// What the kernels know about a GPU. Each model has its own, since models may be on different devices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adapter {
     /// The adapter's class.
     pub class: AdapterClass,
@@ -22,6 +29,21 @@ pub struct Adapter {
     /// f16, and these sums in f32. This costs about three decimal digits of accuracy. [`Adapter::multiplies_in_f16`]
     /// says whether it is done.
     pub f16_products: bool,
+    /// The size in bytes of the largest buffer that can be bound as a whole: the smaller of the device's
+    /// `maxStorageBufferBindingSize` and `maxBufferSize`. Work with larger tensors is done in parts.
+    pub largest_buffer: u64,
+}
+
+impl Default for Adapter {
+    /// An adapter of which nothing is known.
+    fn default() -> Self {
+        Self {
+            class: AdapterClass::default(),
+            f16: false,
+            f16_products: false,
+            largest_buffer: DEFAULT_LARGEST_BUFFER,
+        }
+    }
 }
 
 impl Adapter {
@@ -29,6 +51,11 @@ impl Adapter {
     /// since a software adapter would not be faster.
     pub fn multiplies_in_f16(self) -> bool {
         self.f16_products && self.f16 && self.class == AdapterClass::Hardware
+    }
+
+    /// The size in bytes of the largest tensor. Buffers are allocated in multiples of [`ALIGNMENT`].
+    pub fn largest_tensor(self) -> u64 {
+        self.largest_buffer / ALIGNMENT * ALIGNMENT
     }
 }
 
@@ -44,6 +71,7 @@ mod tests {
                     class,
                     f16,
                     f16_products,
+                    ..Adapter::default()
                 };
                 let wanted = class == AdapterClass::Hardware && f16 && f16_products;
                 assert_eq!(adapter.multiplies_in_f16(), wanted, "{adapter:?}");

@@ -50,4 +50,4 @@ pub use mask_convolution::{MaskScale, mask_convolution};
 pub use mask_product::mask_product;
 pub use max_pool::max_pool;
 pub use patch_embed::patch_embed;
-pub use wide_attention::wide_attention;
+pub use wide_attention::{KeyPart, wide_attention};

@@ -19,9 +19,46 @@ const SLICE: usize = 4;
 const QUERIES: usize = 4;
 const KEYS: usize = 4;
 
+/// Which of all keys a launch reads. Keys that are too many for one buffer come in several parts, and each launch
+/// continues the softmax of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPart {
+    /// Whether these are the first keys. Otherwise the output of the launch before is the last input.
+    pub first: bool,
+    /// Whether these are the last keys. Otherwise the output is not yet divided by the sum of the weights, and each row
+    /// ends with the softmax's state so far.
+    pub last: bool,
+}
+
+impl KeyPart {
+    /// All keys at once.
+    pub const WHOLE: Self = Self {
+        first: true,
+        last: true,
+    };
+
+    /// The number of f32 values in a row of the output, where the attention's values have a width of `values`.
+    pub fn row(self, values: usize) -> usize {
+        match self.last {
+            true => values,
+            false => values + STATE,
+        }
+    }
+}
+
+/// The number of f32 values of the softmax's state: the largest score so far, one or two partial sums of the weights, and
+/// zeros up to a vector of four.
+const STATE: usize = 4;
+
 /// `q` `[n, width]`, already scaled by 1 / √d, `k` `[m, width]` and `v` `[m, values]` to `[n, values]`. 4 divides both
 /// widths.
-pub fn wide_attention([n, m]: [usize; 2], width: usize, values: usize, class: AdapterClass) -> Kernel {
+pub fn wide_attention(
+    [n, m]: [usize; 2],
+    width: usize,
+    values: usize,
+    part: KeyPart,
+    class: AdapterClass,
+) -> Kernel {
     assert!(
         width.is_multiple_of(4) && values.is_multiple_of(4),
         "widths of {width} and {values}, which 4 must divide"
@@ -33,21 +70,26 @@ pub fn wide_attention([n, m]: [usize; 2], width: usize, values: usize, class: Ad
         false => n.div_ceil(QUERIES),
     };
     let values = values / 4;
+    let mut inputs = vec![vec4("q"), vec4("k"), vec4("v")];
+    if !part.first {
+        inputs.push(vec4("before"));
+    }
     Kernel {
-        key: format!("wide_attention {shared} {values}"),
-        inputs: vec![vec4("q"), vec4("k"), vec4("v")],
+        key: format!("wide_attention {shared} {values} {part:?}"),
+        inputs,
         output: "vec4<f32>",
         info: info([("n", n), ("m", m), ("width", width / 4)]),
         invocations,
         body: Box::new(move || match shared {
-            true => shared_keys(values),
-            false => lone_queries(values),
+            true => shared_keys(values, part),
+            false => lone_queries(values, part),
         }),
     }
 }
 
 /// Each invocation takes its own queries. `values` is counted in vectors of four, as in all that follows.
-fn lone_queries(values: usize) -> String {
+fn lone_queries(values: usize, part: KeyPart) -> String {
+    let row = values + STATE / 4;
     let mut text = entry();
     let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
     line(format_args!(
@@ -62,6 +104,13 @@ fn lone_queries(values: usize) -> String {
             "  let q{i} = min(first + {i}u, n - 1u) * width;
   var m{i} = -1e30; var l{i} = 0.0; var a{i}: array<vec4<f32>, {values}>;"
         ));
+        if !part.first {
+            line(format_args!(
+                "  let b{i} = min(first + {i}u, n - 1u) * {row}u;
+  m{i} = before[b{i} + {values}u].x; l{i} = before[b{i} + {values}u].y;
+  for (var c = 0u; c < {values}u; c++) {{ a{i}[c] = before[b{i} + c]; }}"
+            ));
+        }
     }
     line(format_args!("  for (var key = 0u; key < m; key += {KEYS}u) {{"));
     for j in 0..KEYS {
@@ -102,18 +151,24 @@ fn lone_queries(values: usize) -> String {
     }
     line(format_args!("    }}\n  }}"));
     for i in 0..QUERIES {
-        line(format_args!(
-            "  if (first + {i}u < n) {{
-    for (var c = 0u; c < {values}u; c++) {{ out[(first + {i}u) * {values}u + c] = a{i}[c] / l{i}; }}
-  }}"
-        ));
+        let write = match part.last {
+            true => format!(
+                "for (var c = 0u; c < {values}u; c++) {{ out[(first + {i}u) * {values}u + c] = a{i}[c] / l{i}; }}"
+            ),
+            false => format!(
+                "for (var c = 0u; c < {values}u; c++) {{ out[(first + {i}u) * {row}u + c] = a{i}[c]; }}
+    out[(first + {i}u) * {row}u + {values}u] = vec4<f32>(m{i}, l{i}, 0.0, 0.0);"
+            ),
+        };
+        line(format_args!("  if (first + {i}u < n) {{\n    {write}\n  }}"));
     }
     line(format_args!("}}"));
     text
 }
 
 /// Each workgroup takes a tile of queries.
-fn shared_keys(values: usize) -> String {
+fn shared_keys(values: usize, part: KeyPart) -> String {
+    let row_width = values + STATE / 4;
     // Of the output each invocation computes one column of some rows.
     let columns = values.next_power_of_two().max(2);
     let rows = TILE * columns / GROUP as usize;
@@ -145,6 +200,18 @@ var<workgroup> halves: array<f32, {GROUP}>;
     ));
     for r in 0..rows {
         line(format_args!("  var a{r} = vec4<f32>(0.0);"));
+    }
+    if !part.first {
+        line(format_args!(
+            "  let softmax = before[min(top + local / 2u, n - 1u) * {row_width}u + {values}u];
+  largest = softmax.x;
+  sum = select(softmax.z, softmax.y, local % 2u == 0u);"
+        ));
+        for r in 0..rows {
+            line(format_args!(
+                "  a{r} = before[min(top + row + {r}u, n - 1u) * {row_width}u + min(column, {values}u - 1u)];"
+            ));
+        }
     }
     line(format_args!(
         "  for (var first = 0u; first < m; first += {TILE}u) {{"
@@ -238,9 +305,20 @@ var<workgroup> halves: array<f32, {GROUP}>;
   workgroupBarrier();"
     ));
     for r in 0..rows {
+        let write = match part.last {
+            true => format!(
+                "out[(top + row + {r}u) * {values}u + column] = a{r} / (halves[2u * (row + {r}u)] + halves[2u * (row + {r}u) + 1u]);"
+            ),
+            false => format!("out[(top + row + {r}u) * {row_width}u + column] = a{r};"),
+        };
         line(format_args!(
-            "  if (top + row + {r}u < n && column < {values}u) {{
-    out[(top + row + {r}u) * {values}u + column] = a{r} / (halves[2u * (row + {r}u)] + halves[2u * (row + {r}u) + 1u]);
+            "  if (top + row + {r}u < n && column < {values}u) {{\n    {write}\n  }}"
+        ));
+    }
+    if !part.last {
+        line(format_args!(
+            "  if (local % 2u == 0u && top + local / 2u < n) {{
+    out[(top + local / 2u) * {row_width}u + {values}u] = vec4<f32>(largest, halves[local], halves[local + 1u], 0.0);
   }}"
         ));
     }

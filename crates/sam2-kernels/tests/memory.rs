@@ -5,7 +5,7 @@ mod common;
 
 use common::{CLASSES, Gpu, assert_close, check_linear, doubles, erf, product, random};
 use sam2_kernels::{
-    LinearShape, MaskScale, Part, Patches, Picked, areas, choose, depthwise, finish_memory, join,
+    KeyPart, LinearShape, MaskScale, Part, Patches, Picked, areas, choose, depthwise, finish_memory, join,
     mask_convolution, pick, wide_attention,
 };
 
@@ -120,7 +120,7 @@ fn wide_attention_of_every_width() {
             }
         }
         for class in CLASSES {
-            let kernel = wide_attention([n, m], width, values, class);
+            let kernel = wide_attention([n, m], width, values, KeyPart::WHOLE, class);
             let found = gpu.run(&kernel, &[&q, &k, &v], n * values);
             assert_close(
                 &found,
@@ -128,6 +128,46 @@ fn wide_attention_of_every_width() {
                 5e-6,
                 &format!("{n} x {m}, {width}, {values}, {class:?}"),
             );
+        }
+    }
+}
+
+#[test]
+fn wide_attention_in_parts() {
+    /// Keys of a workgroup's tile.
+    const TILE: usize = 32;
+    let gpu = Gpu::open();
+    for (n, m, width, values) in [(37, 100, 256, 64), (5, 31, 20, 12)] {
+        let (q, k, v) = (random(n * width, 1), random(m * width, 2), random(m * values, 3));
+        for class in CLASSES {
+            let kernel = wide_attention([n, m], width, values, KeyPart::WHOLE, class);
+            let whole = gpu.run(&kernel, &[&q, &k, &v], n * values);
+            for size in [TILE, 3 * TILE, 7] {
+                let mut found: Vec<f32> = Vec::new();
+                for first in (0..m).step_by(size) {
+                    let end = m.min(first + size);
+                    let part = KeyPart {
+                        first: first == 0,
+                        last: end == m,
+                    };
+                    let kernel = wide_attention([n, end - first], width, values, part, class);
+                    let mut inputs = vec![
+                        &q[..],
+                        &k[first * width..end * width],
+                        &v[first * values..end * values],
+                    ];
+                    if !part.first {
+                        inputs.push(&found);
+                    }
+                    found = gpu.run(&kernel, &inputs, n * part.row(values));
+                }
+                let what = format!("{n} x {m}, {width}, {values}, {class:?}, by {size}");
+                // Parts of whole tiles give the same bits.
+                match size.is_multiple_of(TILE) {
+                    true => assert!(found == whole, "{what}: other bits"),
+                    false => assert_close(&found, &doubles(&whole), 5e-6, &what),
+                }
+            }
         }
     }
 }

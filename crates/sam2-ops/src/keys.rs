@@ -9,10 +9,22 @@ use crate::Implementation;
 pub struct Keys {
     /// The groups, in their order.
     pub groups: Vec<KeyGroup>,
-    /// The keys `[m, kv_dim]` (the values plus their positions) and the values `[m, kv_dim]` of all groups, if an
-    /// implementation needs them in one tensor.
-    #[cfg_attr(not(feature = "gpu"), expect(dead_code))]
-    pub(crate) joined: Option<[Tensor<2>; 2]>,
+    /// The keys and values of all groups, if an implementation needs them concatenated: one part, or several whose
+    /// tokens follow each other.
+    #[cfg(feature = "gpu")]
+    pub(crate) joined: Vec<JoinedKeys>,
+}
+
+/// The concatenated keys and values of several groups, or of parts of them.
+#[cfg(feature = "gpu")]
+#[derive(Clone, Debug)]
+pub(crate) struct JoinedKeys {
+    /// The values plus their positions, `[m, kv_dim]`.
+    pub keys: Tensor<2>,
+    /// The values, `[m, kv_dim]`.
+    pub values: Tensor<2>,
+    /// The number of tokens that are rotated, which are the first ones.
+    pub rotated: usize,
 }
 
 /// Tokens that share a kind of positions.
@@ -38,15 +50,21 @@ pub struct KeyPositions {
 }
 
 impl Keys {
-    /// The keys of several groups, each of which has at least one part.
-    pub fn new(implementation: &Implementation, groups: Vec<KeyGroup>) -> Self {
-        implementation.keys(groups)
+    /// The keys of several groups, each of which has at least one part. `dim` is the width to which the attentions
+    /// project them.
+    pub fn new(implementation: &Implementation, groups: Vec<KeyGroup>, dim: usize) -> Self {
+        implementation.keys(groups, dim)
     }
 
     /// The keys of a picture `[m, kv_dim]` that attends to itself: keys and values are the same.
     pub fn of_picture(picture: Tensor<2>) -> Self {
         Self {
-            joined: Some([picture.clone(), picture.clone()]),
+            #[cfg(feature = "gpu")]
+            joined: vec![JoinedKeys {
+                keys: picture.clone(),
+                values: picture.clone(),
+                rotated: picture.dims()[0],
+            }],
             groups: vec![KeyGroup {
                 parts: vec![(picture, None)],
                 positions: None,
@@ -57,12 +75,17 @@ impl Keys {
 
     /// The number of tokens that are rotated, which are the first ones.
     pub fn rotated(&self) -> usize {
-        self.groups
-            .iter()
-            .filter(|group| group.rotated)
-            .map(KeyGroup::len)
-            .sum()
+        rotated(&self.groups)
     }
+}
+
+/// The number of tokens of `groups` that are rotated, which are the first ones.
+pub(crate) fn rotated(groups: &[KeyGroup]) -> usize {
+    groups
+        .iter()
+        .filter(|group| group.rotated)
+        .map(KeyGroup::len)
+        .sum()
 }
 
 impl KeyGroup {

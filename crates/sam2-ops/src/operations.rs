@@ -21,8 +21,13 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     /// The implementation's name: `portable`, `cpu`, `cpu, packed` or `gpu`.
     fn name(&self) -> &'static str;
 
-    /// The number of prompts that are best decoded in one batch.
+    /// The number of prompts that are best decoded in one batch, if the device's buffers hold so many.
     fn prompts_at_once(&self) -> usize;
+
+    /// The largest size of a tensor in bytes. It is `u64::MAX` if only the device's memory is a limit.
+    fn largest_tensor(&self) -> u64 {
+        u64::MAX
+    }
 
     /// The number of which every width of a network must be a multiple.
     fn width_multiple(&self) -> usize {
@@ -72,8 +77,12 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
         Tensor::cat(parts, 0)
     }
     /// [`Keys::new`].
-    fn keys(&self, groups: Vec<KeyGroup>) -> Keys {
-        Keys { groups, joined: None }
+    fn keys(&self, groups: Vec<KeyGroup>, _dim: usize) -> Keys {
+        Keys {
+            groups,
+            #[cfg(feature = "gpu")]
+            joined: Vec::new(),
+        }
     }
     /// [`choose`](crate::choose).
     fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
@@ -95,6 +104,7 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
         &self,
         x: Tensor<4>,
         _window: usize,
+        _widest: usize,
         work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync),
     ) -> Tensor<4> {
         work(x)

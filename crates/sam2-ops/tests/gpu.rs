@@ -2,11 +2,17 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, Tensor};
 use common::bench::{Bench, Numbers, numbers};
 use common::compare_all;
-use sam2_ops::{Activation, Adapter, AdapterClass, GroupedMlp, Implementation, Linear, Mlp, PatchMerge};
+use sam2_ops::{
+    Activation, Adapter, AdapterClass, GroupedMlp, Implementation, KeyGroup, KeyPositions, Keys, LayerNorm,
+    Linear, Mlp, PatchMerge, RotaryAttention, RotaryPositions, WindowedAttention, by_windows,
+    windowed_attention,
+};
 
 /// There is one test, because whether kernels run is a setting of the whole process.
 #[test]
@@ -22,7 +28,7 @@ fn every_operation_is_as_in_plain_burn() {
             let adapter = Adapter {
                 class,
                 f16,
-                f16_products: false,
+                ..Adapter::default()
             };
             let gpu = Implementation::gpu(device.clone(), adapter);
             assert_eq!(gpu.keeps_f16([32, 16]), f16, "{adapter:?}");
@@ -37,8 +43,109 @@ fn every_operation_is_as_in_plain_burn() {
             compare_all(&portable, &gpu);
             odd_widths(&portable, &gpu);
             println!("{adapter:?}: all alike");
+            if !f16 {
+                let small = Adapter {
+                    largest_buffer: SMALL,
+                    ..adapter
+                };
+                let in_parts = Implementation::gpu(device.clone(), small);
+                in_parts_as_at_once(&in_parts, &gpu);
+                println!("{small:?}: all alike");
+            }
         }
     }
+}
+
+/// A size in bytes that is so small that the operations below are done in parts.
+const SMALL: u64 = 128 << 10;
+
+/// Operations that are done in parts if buffers are small: the results have the same bits.
+fn in_parts_as_at_once(in_parts: &Implementation, at_once: &Implementation) {
+    let operations: [(&str, Operation); 6] = [
+        ("MLP, a residual per row", |bench| mlp(bench, 300)),
+        ("MLP, residuals repeated", |bench| mlp(bench, 100)),
+        ("MLP, one residual", |bench| mlp(bench, 1)),
+        ("MLP, a width that is padded", |bench| {
+            let mlp = bench.load(|weights| Mlp::load(weights, &[32, 512, 3], Activation::Relu));
+            let x = bench.tensor::<2>("x", [300, 32]);
+            numbers(mlp.forward(x))
+        }),
+        // 96 rows of 80 pixels with 24 values: 6 parts, the last of which is padded.
+        ("windows", |bench| windows(bench, [1, 90, 80], 8)),
+        // 40 memories' keys of 64 tokens and pointers: 21 parts.
+        ("memories", |bench| {
+            let (side, dim, kv_dim, memories) = (8, 256, 64, 40);
+            let positions = RotaryPositions {
+                side,
+                dim,
+                theta: 10_000.0,
+            };
+            let attention = bench.load(|weights| {
+                let table = positions.parameter(&weights);
+                RotaryAttention::load(weights, dim, kv_dim, table)
+            });
+            let n = side * side;
+            let positions = |name, n| {
+                Some(KeyPositions {
+                    spatial: bench.tensor(name, [n, kv_dim]),
+                    temporal: bench.tensor("temporal", [7, kv_dim]),
+                })
+            };
+            let memory = |i: usize| (bench.tensor(&format!("memory {i}"), [n, kv_dim]), Some(i % 7));
+            let groups = vec![
+                KeyGroup {
+                    parts: (0..memories).map(memory).collect(),
+                    positions: positions("spatial", n),
+                    rotated: true,
+                },
+                KeyGroup {
+                    parts: vec![(bench.tensor("pointers", [12, kv_dim]), None)],
+                    positions: positions("pointers' positions", 12),
+                    rotated: false,
+                },
+            ];
+            let keys = Keys::new(bench.0, groups, dim);
+            assert_eq!(keys.rotated(), memories * n);
+            let [queries, residual] = ["queries", "residual"].map(|name| bench.tensor(name, [n, dim]));
+            numbers(attention.forward(queries, &keys, residual))
+        }),
+    ];
+    for (what, run) in operations {
+        let [parts, whole] = [in_parts, at_once].map(|implementation| run(Bench(implementation)));
+        assert_eq!(parts.shape, whole.shape, "{what}");
+        assert!(parts.values.iter().any(|value| *value != 0.0), "{what}: zeros");
+        assert!(parts.values == whole.values, "{what}: other numbers in parts");
+    }
+}
+
+/// 300 rows with 512 hidden values: 5 parts. There are `residuals` rows of residuals.
+fn mlp(bench: Bench, residuals: usize) -> Numbers {
+    let mlp = bench.load(|weights| Mlp::load(weights, &[32, 512, 16], Activation::Gelu));
+    let residual = bench.tensor("residual", [residuals, 16]);
+    numbers(mlp.forward_onto::<2>(bench.tensor("x", [300, 32]), residual))
+}
+
+/// Attention in windows and a normalisation.
+fn windows(bench: Bench, [b, h, w]: [usize; 3], window: usize) -> Numbers {
+    let c = 8;
+    let qkv = bench.load(|mut weights| Linear::load(weights.at("qkv"), c, 3 * c));
+    let norm = bench.load(|mut weights| LayerNorm::load(weights.at("norm"), c, 1e-6));
+    let padding = bench.load(|mut weights| weights.parameter("qkv.bias", [3 * c]));
+    let attention = WindowedAttention {
+        num_heads: 2,
+        window,
+        pools: false,
+    };
+    let calls = AtomicUsize::new(0);
+    let x = by_windows(bench.0, bench.tensor("x", [b, h, w, c]), window, 3 * c, |x| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        let x = windowed_attention(bench.0, qkv.forward(x), &padding, attention);
+        norm.forward(x)
+    });
+    // 16 rows of 80 pixels with 24 values have 120 KiB.
+    let wanted = if bench.0.largest_tensor() == SMALL { 6 } else { 1 };
+    assert_eq!(calls.into_inner(), wanted, "parts");
+    numbers(x)
 }
 
 /// A computation by an implementation.

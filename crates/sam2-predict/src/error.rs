@@ -111,6 +111,16 @@ pub enum PredictError {
         /// The values that are allowed.
         wanted: String,
     },
+    /// A prompt has more points than the device's buffers hold.
+    #[error(
+        "a prompt has {points} points (a box counts as two), but this device takes at most {most}: use fewer"
+    )]
+    TooManyPoints {
+        /// The number of points of the prompt.
+        points: usize,
+        /// The largest number that the device takes.
+        most: usize,
+    },
     /// The device failed.
     #[error("the device failed while computing: {0}")]
     Device(String),

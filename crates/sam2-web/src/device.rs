@@ -176,6 +176,7 @@ mod webgpu {
             let name = [&info.name, &info.driver, &info.driver_info]
                 .into_iter()
                 .find(|text| !text.is_empty());
+            let limits = gpu.limits();
             let adapter = Adapter {
                 class: match info.device_type {
                     wgpu::DeviceType::Cpu => AdapterClass::Software,
@@ -183,6 +184,7 @@ mod webgpu {
                 },
                 f16: gpu.features().contains(wgpu::Features::SHADER_F16),
                 f16_products,
+                largest_buffer: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             };
             Ok(Self {
                 implementation: Implementation::gpu(device, adapter),
@@ -251,7 +253,7 @@ mod webgpu {
             })
             .await
             .map_err(|error| error.to_string())?;
-        // Ask for all of the adapter's limits, because the networks need larger buffers than the default limits allow.
+        // Ask for all of the adapter's limits: with larger buffers than the default limits allow, less is done in parts.
         let features = adapter
             .features()
             .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask());

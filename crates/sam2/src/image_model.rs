@@ -29,8 +29,8 @@ impl ImageModel {
     /// Builds the network from the tensors of `source`. It is computed by `implementation`.
     ///
     /// # Errors
-    /// The configuration cannot be run, a tensor is missing or has another shape, or the implementation does not
-    /// support a width of the network.
+    /// The configuration cannot be run, a tensor is missing or has another shape, the implementation does not support a
+    /// width of the network, or the device's buffers are too small.
     pub fn load(
         config: &Sam2Config,
         source: &mut dyn TensorSource,
@@ -38,6 +38,7 @@ impl ImageModel {
     ) -> Result<Self, LoadError> {
         config.validate()?;
         config.check_widths(implementation.width_multiple())?;
+        config.check_tensors(implementation.largest_tensor())?;
         Ok(Self::load_from(config, Weights::new(source, implementation))?)
     }
 
@@ -87,6 +88,18 @@ impl ImageModel {
             without_mask: Some(without_mask),
             ..features
         }
+    }
+
+    /// The largest number of points of a prompt that the device's buffers hold. A box counts as two.
+    pub fn most_points(&self) -> usize {
+        self.config.most_points(self.implementation.largest_tensor())
+    }
+
+    /// The number of prompts of `points` points each that are best decoded in one batch, at least one.
+    pub fn prompts_at_once(&self, points: usize) -> usize {
+        let fit = self.implementation.largest_tensor() / self.config.largest_of_prompt(points);
+        let best = self.implementation.prompts_at_once();
+        usize::try_from(fit).map_or(best, |fit| fit.clamp(1, best))
     }
 
     /// Decodes a batch of prompts on one picture. `sparse` is `[b, n, d]` from [`PromptEncoder::sparse`], and `mask` is

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod parameters;
 pub mod position_encoding;
 pub mod prompt_encoder;
+mod tensor_sizes;
 mod video_model;
 mod warm_up;
 

@@ -282,7 +282,7 @@ impl VideoModel {
         // Step 1: retrieve the memories
         let memory = self.memory_bank(memories, pointers, max_pointers);
         // Step 2: concatenate the memories and forward through the transformer encoder
-        let memory = Keys::new(self.implementation(), memory);
+        let memory = Keys::new(self.implementation(), memory, self.image.config.neck.d_model);
         let embedding = self.memory_attention.forward(frame.embedding.clone(), &memory);
         ImageFeatures {
             embedding,

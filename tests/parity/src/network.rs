@@ -44,8 +44,7 @@ pub fn implementations() -> Vec<Implementation> {
     for class in [AdapterClass::Software, AdapterClass::Hardware] {
         let adapter = Adapter {
             class,
-            f16: false,
-            f16_products: false,
+            ..Adapter::default()
         };
         all.push(Implementation::gpu(device.clone(), adapter));
     }

@@ -18,8 +18,8 @@ use burn_cubecl::tensor::CubeTensor;
 
 use self::launch::{launch, launch_into, launch_raw, raw, raw_of, unwritten};
 use crate::{
-    Activation, Adapter, AttentionShape, HeadRows, JOINED, LinearShape, MaskScale, Part, Patches, Picked,
-    ResidualShape, SUMS,
+    Activation, Adapter, AttentionShape, HeadRows, JOINED, KeyPart, LinearShape, MaskScale, Part, Patches,
+    Picked, ResidualShape, SUMS,
 };
 
 /// The number formats of [`linear`]'s matrices.
@@ -246,10 +246,28 @@ pub fn patch_embed(
 /// softmax(q kᵀ) v of one head: `q` `[n, d]`, already scaled by 1 / √d, `k` `[m, d]` and `v` `[m, e]`, to `[n, e]`. `d`
 /// and `e` are multiples of 4. This is the attention of `sam2.modeling.sam.transformer.RoPEAttention`, between its
 /// projections.
-pub fn wide_attention(adapter: Adapter, q: Tensor<2>, k: Tensor<2>, v: Tensor<2>) -> Tensor<2> {
-    let ([n, d], [m, e]) = (q.dims(), v.dims());
-    let kernel = crate::wide_attention([n, m], d, e, adapter.class);
-    launch(kernel, vec![raw(q), raw(k), raw(v)], [n, e])
+///
+/// `keys` are the pairs `k` and `v`: one pair, or several whose rows follow each other. Each is made when the kernels of
+/// those before have been launched.
+pub fn wide_attention(
+    adapter: Adapter,
+    q: Tensor<2>,
+    keys: impl ExactSizeIterator<Item = (Tensor<2>, Tensor<2>)>,
+) -> Tensor<2> {
+    let ([n, d], count) = (q.dims(), keys.len());
+    let mut sums: Option<Tensor<2>> = None;
+    for (i, (k, v)) in keys.enumerate() {
+        let part = KeyPart {
+            first: i == 0,
+            last: i + 1 == count,
+        };
+        let [m, e] = v.dims();
+        let kernel = crate::wide_attention([n, m], d, e, part, adapter.class);
+        let mut inputs = vec![raw(q.clone()), raw(k), raw(v)];
+        inputs.extend(sums.map(raw));
+        sums = Some(launch(kernel, inputs, [n, part.row(e)]));
+    }
+    sums.expect("at least one pair of keys and values")
 }
 
 /// A depthwise convolution, padded with zeros: `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]`, to

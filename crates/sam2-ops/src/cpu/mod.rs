@@ -147,6 +147,7 @@ impl Operations for Cpu {
         &self,
         x: Tensor<4>,
         window: usize,
+        _widest: usize,
         work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync),
     ) -> Tensor<4> {
         strips::by_windows(x, window, work)

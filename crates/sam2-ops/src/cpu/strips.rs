@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::by_rows::strips;
 use crate::portable::{partition, unpartition};
 
 /// The approximate number of tokens of a strip.
@@ -38,9 +39,7 @@ fn by_strips(x: Tensor<4>, rows: usize, work: &(dyn Fn(Tensor<4>) -> Tensor<4> +
     if rows >= h {
         return work(x);
     }
-    let strips = (0..h)
-        .step_by(rows)
-        .map(|first| x.clone().narrow(1, first, rows.min(h - first)));
+    let strips = strips(x, rows);
     #[cfg(feature = "rayon")]
     let answers = {
         use rayon::prelude::*;

@@ -4,6 +4,7 @@ use burn::tensor::{FloatDType, Tensor, module};
 use sam2_kernels::{Adapter, tensors};
 
 use super::activation;
+use super::strips::{rows_at_once, rows_in};
 use crate::portable::{activate, add_residual, add_rows};
 use crate::{
     Activation, GroupedMlpOperation, LinearOperation, LinearOptions, LinearParameters, MlpOperation,
@@ -105,7 +106,8 @@ fn padded(layer: LinearParameters) -> LinearParameters {
     }
 }
 
-/// An MLP, whose activations are computed in the kernels of its layers.
+/// An MLP, whose activations are computed in the kernels of its layers. It takes as many rows at a time as a buffer can
+/// hold hidden values of.
 #[derive(Debug)]
 pub struct Mlp {
     hidden: Vec<Linear>,
@@ -149,8 +151,16 @@ fn official_layers(parameters: MlpParameters) -> Vec<LinearParameters> {
     layers
 }
 
-impl MlpOperation for Mlp {
-    fn forward(&self, mut x: Tensor<2>, last: LinearOptions) -> Tensor<2> {
+impl Mlp {
+    /// The number of rows, of `rows`, that are computed at a time.
+    fn rows_at_once(&self, rows: usize) -> usize {
+        let widths = self.hidden.iter().map(|layer| layer.weight.dims()[1]);
+        let most = rows_in(self.last.adapter.largest_tensor(), widths.max().unwrap_or(1));
+        rows_at_once(rows, most, 1)
+    }
+
+    /// The MLP of rows that fit into one buffer.
+    fn some_rows(&self, mut x: Tensor<2>, last: LinearOptions) -> Tensor<2> {
         for layer in &self.hidden {
             let options = LinearOptions {
                 activation: Some(self.activation),
@@ -173,6 +183,22 @@ impl MlpOperation for Mlp {
                 activate(add_residual(x, residual), last.activation)
             }
         }
+    }
+}
+
+impl MlpOperation for Mlp {
+    fn forward(&self, x: Tensor<2>, last: LinearOptions) -> Tensor<2> {
+        let rows = x.dims()[0];
+        let step = self.rows_at_once(rows);
+        if step >= rows {
+            return self.some_rows(x, last);
+        }
+        let parts = (0..rows).step_by(step).map(|first| {
+            let part = x.clone().narrow(0, first, step.min(rows - first));
+            self.some_rows(part, LinearOptions::default())
+        });
+        let x = Tensor::cat(parts.collect(), 0);
+        activate(add_residual(x, last.residual), last.activation)
     }
 }
 

@@ -9,6 +9,7 @@ mod linear;
 mod mask_down_sampler;
 mod output_upscaling;
 mod rotary_attention;
+mod strips;
 mod windowed_attention;
 
 use burn::tensor::{Device, Tensor};
@@ -73,6 +74,10 @@ impl Operations for Gpu {
 
     fn prompts_at_once(&self) -> usize {
         PROMPTS
+    }
+
+    fn largest_tensor(&self) -> u64 {
+        self.adapter.largest_tensor()
     }
 
     fn width_multiple(&self) -> usize {
@@ -155,8 +160,8 @@ impl Operations for Gpu {
         keys::stack(parts.into_iter().map(|part| (part, None)).collect())
     }
 
-    fn keys(&self, groups: Vec<KeyGroup>) -> Keys {
-        keys::join(groups)
+    fn keys(&self, groups: Vec<KeyGroup>, dim: usize) -> Keys {
+        keys::join(groups, dim, self.largest_tensor())
     }
 
     fn choose(&self, masks: Tensor<3>, ious: Tensor<2>, stability: Option<Stability>) -> Choice {
@@ -178,6 +183,16 @@ impl Operations for Gpu {
     fn finish_memory(&self, memory: Tensor<2>, absent: Option<Tensor<1>>, score: Tensor<1>) -> Tensor<2> {
         let absent = absent.unwrap_or_else(|| Tensor::zeros([memory.dims()[1]], &self.device));
         tensors::finish_memory(memory, absent, score)
+    }
+
+    fn by_windows(
+        &self,
+        x: Tensor<4>,
+        window: usize,
+        widest: usize,
+        work: &(dyn Fn(Tensor<4>) -> Tensor<4> + Sync),
+    ) -> Tensor<4> {
+        strips::by_windows(self.largest_tensor(), x, window, widest, work)
     }
 
     fn warm_up(&self, work: &mut dyn FnMut()) {

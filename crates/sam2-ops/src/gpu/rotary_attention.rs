@@ -56,9 +56,11 @@ impl RotaryAttentionOperation for RotaryAttention {
     fn forward(&self, queries: Tensor<2>, keys: &Keys, residual: Tensor<2>) -> Tensor<2> {
         let count = queries.dims()[0];
         let q = self.project_rotated(&self.q_proj, queries, count);
-        let [tokens, values] = keys.joined.clone().expect("keys that this implementation made");
-        let k = self.project_rotated(&self.k_proj, tokens, keys.rotated());
-        let x = tensors::wide_attention(self.adapter, q, k, values);
+        let parts = keys.joined.iter().map(|part| {
+            let k = self.project_rotated(&self.k_proj, part.keys.clone(), part.rotated);
+            (k, part.values.clone())
+        });
+        let x = tensors::wide_attention(self.adapter, q, parts);
         self.out_proj.forward_onto(x, Some(residual))
     }
 }

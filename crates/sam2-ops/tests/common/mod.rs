@@ -299,7 +299,7 @@ fn rotary_attentions(pair: &Pair) {
                     });
                 }
                 let [queries, residual] = pixels(&bench);
-                let keys = Keys::new(bench.0, groups);
+                let keys = Keys::new(bench.0, groups, dim);
                 assert_eq!(keys.rotated(), memories * n);
                 numbers(attention(&bench).forward(queries, &keys, residual))
             });
@@ -333,7 +333,7 @@ fn rotary_attentions(pair: &Pair) {
                     },
                 ];
                 let [queries, residual] = pixels(&bench);
-                let keys = Keys::new(bench.0, groups);
+                let keys = Keys::new(bench.0, groups, dim);
                 numbers(attention(&bench).forward(queries, &keys, residual))
             },
         );
@@ -560,7 +560,7 @@ fn parts_of_pictures(pair: &Pair) {
                 window,
                 pools: false,
             };
-            let x = by_windows(bench.0, bench.tensor("x", [b, h, w, c]), window, |x| {
+            let x = by_windows(bench.0, bench.tensor("x", [b, h, w, c]), window, 3 * c, |x| {
                 let x = windowed_attention(bench.0, qkv.forward(x), &padding, attention);
                 by_rows(bench.0, x, |x| norm.forward(x))
             });

@@ -10,5 +10,6 @@ pub use everything::{FoundMasks, MaskGenerator, MaskGeneratorOptions, MaskRecord
 pub use ground::ground;
 pub(crate) use picture::normalised;
 pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
+pub(crate) use predictor::check_count;
 pub use predictor::{ImageEmbedding, ImagePredictor, Prediction};
 pub use prompt::{BoxPrompt, PointPrompt, Prompt};

@@ -145,14 +145,15 @@ impl ImagePredictor {
         let mut batches: BTreeMap<BatchKey, Vec<Prepared>> = BTreeMap::new();
         for (index, prompt) in prompts.iter().enumerate() {
             let points = prompt.to_points(image.width, image.height, self.model.config.image_size)?;
+            check_count(&self.model, points.len())?;
             let mask = prompt.checked_mask(side)?;
             let key = (points.len(), mask.is_some(), prompt.multimask);
             batches.entry(key).or_default().push((index, points, mask));
         }
 
         let mut predictions: Vec<Option<Prediction>> = prompts.iter().map(|_| None).collect();
-        for ((_, _, multimask), batch) in batches {
-            for chunk in batch.chunks(self.model.implementation().prompts_at_once()) {
+        for ((points, _, multimask), batch) in batches {
+            for chunk in batch.chunks(self.model.prompts_at_once(points)) {
                 let points: Vec<Vec<Point>> = chunk.iter().map(|(_, points, _)| points.clone()).collect();
                 let masks: Vec<&[f32]> = chunk.iter().filter_map(|(_, _, mask)| *mask).collect();
                 let answers = self.decode(image, &points, &masks, multimask, cleanup).await?;
@@ -224,6 +225,16 @@ impl ImagePredictor {
             answers = vec![answers.remove(0); points.len()];
         }
         Ok(answers)
+    }
+}
+
+/// # Errors
+/// There are more points in a prompt than the device takes.
+pub(crate) fn check_count(model: &ImageModel, points: usize) -> Result<(), PredictError> {
+    let most = model.most_points();
+    match points <= most {
+        true => Ok(()),
+        false => Err(PredictError::TooManyPoints { points, most }),
     }
 }
 

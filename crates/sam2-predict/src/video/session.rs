@@ -14,6 +14,7 @@ use sam2_resample::{antialiased, of_pixels};
 
 use super::object::{Answer, FrameOutput, Memory, Object};
 use crate::fill_holes;
+use crate::image::check_count;
 use crate::mask::non_overlapping_bits;
 use crate::{LowResMask, Mask, PictureRef, PredictError, Prompt, VideoError, VideoOptions, frame_to_tensor};
 
@@ -187,6 +188,7 @@ impl VideoSession {
             _ => Vec::new(),
         };
         points.extend(new);
+        check_count(&self.model.image, points.len())?;
 
         self.wake(frame, object, &features).await?;
         let known = self.object(object);

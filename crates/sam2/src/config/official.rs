@@ -491,14 +491,19 @@ impl Sam2Config {
         )
     }
 
+    /// Which stage block `index` is in, from 0.
+    pub(crate) fn stage_of(&self, index: usize) -> usize {
+        let ended = (1..4).filter(|&stage| self.trunk.stages[..stage].iter().sum::<usize>() <= index);
+        ended.count()
+    }
+
     /// Side in tokens of the stage that block `index` is in.
-    fn side_at(&self, index: usize) -> usize {
-        let stage = (1..4).filter(|&stage| self.trunk.stages[..stage].iter().sum::<usize>() <= index);
-        self.image_size / (4 << stage.count())
+    pub(crate) fn side_at(&self, index: usize) -> usize {
+        self.image_size / (4 << self.stage_of(index))
     }
 
     /// Whether block `index` is the first of a later stage, where queries are pooled.
-    fn pools(&self, index: usize) -> bool {
+    pub(crate) fn pools(&self, index: usize) -> bool {
         let stages = self.trunk.stages;
         (1..stages.len()).any(|stage| stages[..stage].iter().sum::<usize>() == index)
     }

@@ -94,6 +94,8 @@ pub struct MultiScaleBlock {
     /// Only where the width grows. These are also the blocks that pool queries.
     proj: Option<Linear>,
     window_size: usize,
+    /// The number of values per pixel of the widest tensor, which holds queries, keys and values.
+    widest: usize,
     implementation: Implementation,
 }
 
@@ -121,13 +123,14 @@ impl MultiScaleBlock {
                 .then(|| Linear::load(weights.at("proj"), dim, dim_out))
                 .transpose()?,
             window_size,
+            widest: 3 * dim_out,
             implementation: weights.implementation().clone(),
         })
     }
 
     /// `[b, h, w, dim]` to the same, or to `[b, h/2, w/2, 2 dim]` in a stage's first block.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        by_windows(&self.implementation, x, self.window_size, |x| {
+        by_windows(&self.implementation, x, self.window_size, self.widest, |x| {
             let shortcut = x.clone();
             let x = self.norm1.forward(x);
 
