@@ -100,11 +100,22 @@ def deep():
     # Stored lying: its EXIF says that it is to be turned by 90 degrees.
     lying = np.rot90(twelve)
     write("twelve_bits_exif6.png", png16(lying, chunk(b"eXIf", exif(6))), grey)
+    write("twelve_bits_big.tif", big_tiff(twelve), grey)
     largest = int(grey.max())
     write("float.tif", encoded((grey / 255).astype(np.float32), "TIFF", compression="tiff_adobe_deflate"), grey_to(grey, largest))
     write("integers.tif", encoded(grey.astype(np.int32) * 10_000, "TIFF", compression="tiff_adobe_deflate"), grey_to(grey, largest))
     pages = [Image.fromarray(scene(at)) for at in (DISC, OTHER)]
     write("two_pages.tif", encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:], compression="tiff_lzw"), scene())
+
+
+def big_tiff(samples):
+    """A grey BigTIFF, which has offsets of 64 bits."""
+    height, width = samples.shape
+    data = zlib.compress(samples.astype("<u2").tobytes())
+    data += bytes(-len(data) % 8)
+    entries = [(256, 4, width), (257, 4, height), (258, 3, 16), (259, 3, 8), (262, 3, 1), (273, 16, 16), (277, 3, 1), (278, 4, height), (279, 16, len(data))]
+    fields = b"".join(struct.pack("<HHQQ", tag, kind, 1, value) for tag, kind, value in entries)
+    return struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16 + len(data)) + data + struct.pack("<Q", len(entries)) + fields + bytes(8)
 
 
 def grey_to(grey, largest):
