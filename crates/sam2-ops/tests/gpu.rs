@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, Tensor};
 use common::bench::{Bench, Numbers, numbers};
-use common::compare_all;
+use common::{compare_all, windowed_block};
 use sam2_ops::{
-    Activation, Adapter, AdapterClass, GroupedMlp, Implementation, KeyGroup, KeyPositions, Keys, LayerNorm,
-    Linear, Mlp, PatchMerge, RotaryAttention, RotaryPositions, WindowedAttention, by_windows,
-    windowed_attention,
+    Activation, Adapter, AdapterClass, GroupedMlp, Implementation, KeyGroup, KeyPositions, Keys, Linear, Mlp,
+    PatchMerge, RotaryAttention, RotaryPositions,
 };
 
 /// There is one test, because whether kernels run is a setting of the whole process.
@@ -125,27 +124,17 @@ fn mlp(bench: Bench, residuals: usize) -> Numbers {
     numbers(mlp.forward_onto::<2>(bench.tensor("x", [300, 32]), residual))
 }
 
-/// Attention in windows and a normalisation.
-fn windows(bench: Bench, [b, h, w]: [usize; 3], window: usize) -> Numbers {
-    let c = 8;
-    let qkv = bench.load(|mut weights| Linear::load(weights.at("qkv"), c, 3 * c));
-    let norm = bench.load(|mut weights| LayerNorm::load(weights.at("norm"), c, 1e-6));
-    let padding = bench.load(|mut weights| weights.parameter("qkv.bias", [3 * c]));
-    let attention = WindowedAttention {
-        num_heads: 2,
-        window,
-        pools: false,
-    };
+/// A block in windows, of which the parts are counted.
+fn windows(bench: Bench, size: [usize; 3], window: usize) -> Numbers {
     let calls = AtomicUsize::new(0);
-    let x = by_windows(bench.0, bench.tensor("x", [b, h, w, c]), window, 3 * c, |x| {
+    let numbers = windowed_block(&bench, size, window, |norm, x| {
         calls.fetch_add(1, Ordering::Relaxed);
-        let x = windowed_attention(bench.0, qkv.forward(x), &padding, attention);
         norm.forward(x)
     });
     // 16 rows of 80 pixels with 24 values have 120 KiB.
     let wanted = if bench.0.largest_tensor() == SMALL { 6 } else { 1 };
     assert_eq!(calls.into_inner(), wanted, "parts");
-    numbers(x)
+    numbers
 }
 
 /// A computation by an implementation.

@@ -7,49 +7,11 @@ use sam2_predict::{
     FoundMasks, ImageEmbedding, ImagePredictor, MaskGenerator, MaskGeneratorOptions, MaskRecord, PictureRef,
     PixelFormat,
 };
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use crate::error::JsFailure;
 use crate::prompt::object;
-
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = r#"
-/** As the official `SAM2AutomaticMaskGenerator`'s; what is left out is as there by default. */
-export interface WasmGeneratorOptions {
-  pointsPerSide?: number;
-  pointsPerBatch?: number;
-  predIouThresh?: number;
-  stabilityScoreThresh?: number;
-  stabilityScoreOffset?: number;
-  maskThreshold?: number;
-  boxNmsThresh?: number;
-  cropNLayers?: number;
-  cropNmsThresh?: number;
-  cropOverlapRatio?: number;
-  cropNPointsDownscaleFactor?: number;
-  minMaskRegionArea?: number;
-  useM2m?: boolean;
-  multimaskOutput?: boolean;
-}
-export interface WasmMaskRecord {
-  /** COCO's run lengths of the picture's size: down the columns, background first. */
-  counts: Uint32Array;
-  area: number;
-  bbox: [number, number, number, number];
-  predictedIou: number;
-  pointCoords: [number, number];
-  stabilityScore: number;
-  cropBox: [number, number, number, number];
-}
-export interface WasmFoundMasks {
-  added: (WasmMaskRecord & { id: number })[];
-  /** Ids of earlier ones that went. */
-  removed: number[];
-  pointsDone: number;
-  points: number;
-}
-"#;
 
 /// See `Embedding.generate`.
 ///

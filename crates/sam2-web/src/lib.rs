@@ -1,7 +1,8 @@
 //! The wasm-bindgen interface of sam2-web, a thin layer over `sam2-predict`.
 //!
 //! It is built twice, with the feature `cpu` or `webgpu`, and both builds have the same exports. Every error reaches
-//! JavaScript as an `Error` with a `code` (see `Sam2Error` in the TypeScript package).
+//! JavaScript as an `Error` with a `code` (see `Sam2Error` in the TypeScript package). The objects
+//! that go in and out are declared there, in `wasm-module.ts`.
 
 mod device;
 mod error;

@@ -3,32 +3,9 @@
 use js_sys::{Array, Float32Array, Object, Reflect};
 use sam2_predict::{BoxPrompt, LowResMask, PointPrompt, Prediction, Prompt};
 use serde::Deserialize;
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue};
 
 use crate::error::JsFailure;
-
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = r#"
-export interface WasmPrompt {
-  points?: { x: number; y: number; label: number }[];
-  box?: [number, number, number, number];
-  mask?: Float32Array;
-  multimask?: boolean;
-}
-/** At low resolution; within ±32. */
-export interface WasmLowResMask {
-  score: number;
-  logits: Float32Array;
-  /** What masks are made of, where it differs from `logits`. */
-  maskLogits: Float32Array | undefined;
-}
-export interface WasmPrediction {
-  objectScore: number;
-  logitsWidth: number;
-  logitsHeight: number;
-  masks: WasmLowResMask[];
-}
-"#;
 
 #[derive(Deserialize)]
 struct JsPoint {

@@ -19,36 +19,6 @@ use crate::error::JsFailure;
 use crate::promise::promise;
 use crate::prompt;
 
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = r#"
-export interface WasmVideoOptions {
-  nonOverlapping: boolean;
-  fillHoles: number;
-  memoryStride: number;
-  maxConditioningFrames: number;
-  officialCorrections: boolean;
-  pastMaskBytes: number;
-}
-export interface WasmVideoMask {
-  object: number;
-  objectScore: number | undefined;
-  score: number;
-  /** One a pixel, row by row, the first in the lowest bit of the first byte. */
-  bits: Uint8Array;
-  /** Empty where only the mask is left. */
-  logits: Float32Array;
-}
-export interface WasmFrameMasks {
-  frame: number;
-  masks: WasmVideoMask[];
-}
-export interface WasmMemoryUse {
-  tensors: number;
-  deviceBytes: number;
-  hostBytes: number;
-}
-"#;
-
 /// The options of a video, as in [`TYPES`].
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -95,6 +95,11 @@ const painted = (page: Page, at: { x: number; y: number }) =>
     return Array.from(canvas.getContext("2d")?.getImageData(column, row, 1, 1).data ?? []);
   }, at);
 
+async function openSample(page: Page, name: string) {
+  await page.locator(`#samples button:has(img[src$="/${name}.jpg"])`).click();
+  await ready(page);
+}
+
 const button = (page: Page) => page.locator("#everything");
 const status = (page: Page) => page.locator("#status");
 
@@ -104,8 +109,7 @@ test("masks come one after the other; the pointer marks one, a click takes it, a
 }) => {
   await page.goto(NANO);
   await ready(page);
-  await page.locator('#samples button:has(img[src$="/coffee.jpg"])').click();
-  await ready(page);
+  await openSample(page, "coffee");
   await page.evaluate(() => {
     const counts = new Set<number>();
     const demo = window as unknown as { __sam2demo: Demo; counts: number[] };
@@ -278,8 +282,7 @@ test("every format is read back as the same masks: the chosen one, and all of th
 }) => {
   await page.goto(NANO);
   await ready(page);
-  await page.locator('#samples button:has(img[src$="/turtle.jpg"])').click();
-  await ready(page);
+  await openSample(page, "turtle");
   await page.locator("#overlay").click();
   await expect.poll(() => demo(page), SLOW).toMatchObject({ ready: true, candidates: 3 });
   const { chosen, size } = await demo(page);
@@ -368,14 +371,12 @@ test("every format is read back as the same masks: the chosen one, and all of th
   const labelled = JSON.parse(coco.file.toString());
   labelled.categories[0].name = "leaf";
   await page.keyboard.press("Escape");
-  await page.locator('#samples button:has(img[src$="/sweater.jpg"])').click();
-  await ready(page);
+  await openSample(page, "sweater");
   const open = (name: string, content: string) =>
     page.locator("#file").setInputFiles({ name, mimeType: "application/json", buffer: Buffer.from(content) });
   await open("turtle-coco.json", JSON.stringify(labelled));
   await expect(page.locator("#toasts")).toContainText("These labels are of a picture of");
-  await page.locator('#samples button:has(img[src$="/turtle.jpg"])').click();
-  await ready(page);
+  await openSample(page, "turtle");
   await open("turtle-coco.json", JSON.stringify(labelled));
   await expect(status(page)).toHaveText(`${things} things in the file. Click one to take it.`);
   const [place0] = await smallestAt(page);

@@ -1,24 +1,12 @@
 import type { Found } from "./batch-search.js";
 import { fromCounts } from "./mask/rle.js";
 import { Mask } from "./mask.js";
-import type { GenerateOptions } from "./types.js";
+import type { GenerateOptions, MaskRecordFields } from "./types.js";
 import type { WasmMaskRecord } from "./wasm-module.js";
 
 /** A mask that was found by {@link ImageEmbedding.generate}, with what the official records say of it. */
-export interface MaskRecord {
+export interface MaskRecord extends MaskRecordFields {
   mask: Mask;
-  /** Pixels set. */
-  area: number;
-  /** Left and top, and how far the last column and row are from the first. */
-  bbox: [x: number, y: number, width: number, height: number];
-  /** The model's own estimate of the mask's IoU with the true one. */
-  predictedIou: number;
-  /** Where the network was asked. */
-  pointCoords: [x: number, y: number];
-  /** IoU of the masks at a higher and a lower threshold; not a number where both are empty. */
-  stabilityScore: number;
-  /** The part of the picture in which it was found. */
-  cropBox: [x: number, y: number, width: number, height: number];
 }
 
 /** As it is found. */
@@ -121,6 +109,6 @@ export class Generation implements AsyncIterable<FoundMask> {
 }
 
 /** Tells the masks that stay from each other: of those with nearly the same box only one does. */
-function identity({ bbox, cropBox, pointCoords, predictedIou, area }: Omit<MaskRecord, "mask">): string {
+function identity({ bbox, cropBox, pointCoords, predictedIou, area }: MaskRecordFields): string {
   return [...bbox, ...cropBox, ...pointCoords, predictedIou, area].join();
 }

@@ -13,6 +13,7 @@ export type {
   GenerateOptions,
   LoadOptions,
   MaskOptions,
+  MaskRecordFields,
   ModelFile,
   ModelInfo,
   ModelName,

@@ -211,6 +211,22 @@ export interface GenerateOptions {
   onProgress?: (progress: { pointsDone: number; points: number }) => void;
 }
 
+/** What the official records of {@link ImageEmbedding.generate} say of a mask. */
+export interface MaskRecordFields {
+  /** Pixels set. */
+  area: number;
+  /** Left and top, and how far the last column and row are from the first. */
+  bbox: [x: number, y: number, width: number, height: number];
+  /** The model's own estimate of the mask's IoU with the true one. */
+  predictedIou: number;
+  /** Where the network was asked. */
+  pointCoords: [x: number, y: number];
+  /** IoU of the masks at a higher and a lower threshold; not a number where both are empty. */
+  stabilityScore: number;
+  /** The part of the picture in which it was found. */
+  cropBox: [x: number, y: number, width: number, height: number];
+}
+
 export interface ModelInfo {
   /** Variant found in the weights, such as `"tiny"`. */
   name: string;

@@ -1,4 +1,4 @@
-import type { GenerateOptions } from "./types.js";
+import type { GenerateOptions, MaskRecordFields } from "./types.js";
 
 /**
  * An instance of a wasm build, with memory of its own. Both builds (cpu, webgpu) are the same crate, so they share this
@@ -152,15 +152,9 @@ export interface WasmLowResMask {
 /** As of the official `SAM2AutomaticMaskGenerator`; what is left out is as there by default. */
 export type WasmGeneratorOptions = Omit<GenerateOptions, "signal" | "onProgress">;
 
-export interface WasmMaskRecord {
+export interface WasmMaskRecord extends MaskRecordFields {
   /** COCO's run lengths of the picture's size. */
   counts: Uint32Array;
-  area: number;
-  bbox: [x: number, y: number, width: number, height: number];
-  predictedIou: number;
-  pointCoords: [x: number, y: number];
-  stabilityScore: number;
-  cropBox: [x: number, y: number, width: number, height: number];
 }
 
 export interface WasmFoundMasks {

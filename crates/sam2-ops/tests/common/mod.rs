@@ -3,6 +3,7 @@
 pub mod bench;
 
 use bench::{Bench, Numbers, numbers};
+use burn::tensor::Tensor;
 use sam2_ops::{
     Activation, Attention, DepthwiseConv, GroupedMlp, Hidden, Implementation, KeyGroup, KeyPositions, Keys,
     LayerNorm, Linear, LinearOptions, MaskDownSampler, MaskForMemory, Mlp, OutputUpscaling, PatchEmbed,
@@ -551,20 +552,34 @@ fn parts_of_pictures(pair: &Pair) {
     // A picture with more rows than a CPU computes at once, a smaller one, and several pictures.
     for (b, h, w, window) in [(1, 72, 80, 8), (1, 45, 60, 7), (2, 16, 16, 8), (1, 64, 64, 0)] {
         pair.same(&format!("a block in windows of {window}, {b} {h} {w}"), |bench| {
-            let c = 8;
-            let qkv = bench.load(|mut weights| Linear::load(weights.at("qkv"), c, 3 * c));
-            let norm = bench.load(|mut weights| LayerNorm::load(weights.at("norm"), c, 1e-6));
-            let padding = bench.load(|mut weights| weights.parameter("qkv.bias", [3 * c]));
-            let attention = WindowedAttention {
-                num_heads: 2,
-                window,
-                pools: false,
-            };
-            let x = by_windows(bench.0, bench.tensor("x", [b, h, w, c]), window, 3 * c, |x| {
-                let x = windowed_attention(bench.0, qkv.forward(x), &padding, attention);
+            windowed_block(&bench, [b, h, w], window, |norm, x| {
                 by_rows(bench.0, x, |x| norm.forward(x))
-            });
-            numbers(x)
+            })
         });
     }
+}
+
+/// Attention in windows of a picture `[b, h, w]`, and a normalisation by `normalise`, which is called once for each part.
+pub fn windowed_block(
+    bench: &Bench,
+    [b, h, w]: [usize; 3],
+    window: usize,
+    normalise: impl Fn(&LayerNorm, Tensor<4>) -> Tensor<4> + Sync,
+) -> Numbers {
+    let c = 8;
+    let qkv = bench.load(|mut weights| Linear::load(weights.at("qkv"), c, 3 * c));
+    let norm = bench.load(|mut weights| LayerNorm::load(weights.at("norm"), c, 1e-6));
+    let padding = bench.load(|mut weights| weights.parameter("qkv.bias", [3 * c]));
+    let attention = WindowedAttention {
+        num_heads: 2,
+        window,
+        pools: false,
+    };
+    let x = by_windows(bench.0, bench.tensor("x", [b, h, w, c]), window, 3 * c, |x| {
+        normalise(
+            &norm,
+            windowed_attention(bench.0, qkv.forward(x), &padding, attention),
+        )
+    });
+    numbers(x)
 }

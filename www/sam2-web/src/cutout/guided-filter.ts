@@ -3,6 +3,16 @@ import { boxMean } from "./box-mean.js";
 /** Three planes of one size, row by row. */
 export type Colours = readonly [red: Float32Array, green: Float32Array, blue: Float32Array];
 
+/** A symmetric 3 x 3 matrix for each pixel: the six planes of its upper half. */
+type Symmetric = readonly [
+  rr: Float32Array,
+  rg: Float32Array,
+  rb: Float32Array,
+  gg: Float32Array,
+  gb: Float32Array,
+  bb: Float32Array,
+];
+
 /** What the filter gives where the guide's colour is (r, g, b): `red * r + green * g + blue * b + constant`. */
 export interface Linear {
   red: Float32Array;
@@ -24,11 +34,11 @@ const LEAST_VARIANCE = 1e-6;
 export class GuidedFilter {
   readonly #guide: Colours;
   readonly #means: Colours;
-  /** The inverse of the colours' covariances in each window, which is symmetric: rr, rg, rb, gg, gb, bb. */
-  readonly #inverse: readonly Float32Array[];
+  /** The inverse of the colours' covariances in each window. */
+  readonly #inverse: Symmetric;
   readonly #mean: (values: Float32Array, to?: Float32Array) => Float32Array;
   /** Planes that are used again and again: new ones cost more than what is done with them. */
-  readonly #scratch: readonly Float32Array[];
+  readonly #scratch: readonly [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
   readonly #linear: Linear;
 
   /**
@@ -44,15 +54,15 @@ export class GuidedFilter {
     this.#linear = { red: plane(), green: plane(), blue: plane(), constant: plane() };
     const [red, green, blue] = guide;
     this.#means = [this.#mean(red), this.#mean(green), this.#mean(blue)];
-    const pairs = [
-      [red, red],
-      [red, green],
-      [red, blue],
-      [green, green],
-      [green, blue],
-      [blue, blue],
-    ] as const;
-    this.#inverse = pairs.map(([a, b]) => this.#meanOfProduct(a, b));
+    const product = (a: Float32Array, b: Float32Array) => this.#meanOfProduct(a, b);
+    this.#inverse = [
+      product(red, red),
+      product(red, green),
+      product(red, blue),
+      product(green, green),
+      product(green, blue),
+      product(blue, blue),
+    ];
     invert(this.#inverse, this.#means, epsilon);
   }
 
@@ -63,21 +73,8 @@ export class GuidedFilter {
    */
   fit(input: Float32Array, explained?: Float32Array): Linear {
     const [meanR, meanG, meanB] = this.#means;
-    const [rr, rg, rb, gg, gb, bb] = this.#inverse as [
-      Float32Array,
-      Float32Array,
-      Float32Array,
-      Float32Array,
-      Float32Array,
-      Float32Array,
-    ];
-    const [, red, green, blue, constant] = this.#scratch as [
-      Float32Array,
-      Float32Array,
-      Float32Array,
-      Float32Array,
-      Float32Array,
-    ];
+    const [rr, rg, rb, gg, gb, bb] = this.#inverse;
+    const [, red, green, blue, constant] = this.#scratch;
     this.#mean(input, constant);
     for (const [i, colour] of [red, green, blue].entries())
       this.#meanOfProduct(this.#guide[i] as Float32Array, input, colour);
@@ -112,22 +109,15 @@ export class GuidedFilter {
   }
 
   #meanOfProduct(a: Float32Array, b: Float32Array, to?: Float32Array): Float32Array {
-    const products = this.#scratch[0] as Float32Array;
+    const products = this.#scratch[0];
     for (let i = 0; i < a.length; i++) products[i] = (a[i] as number) * (b[i] as number);
     return this.#mean(products, to);
   }
 }
 
 /** Turns the means of products of colours into the inverse of their covariances, with `epsilon` on the diagonal. */
-function invert(ofProducts: readonly Float32Array[], [red, green, blue]: Colours, epsilon: number): void {
-  const [rr, rg, rb, gg, gb, bb] = ofProducts as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
+function invert(ofProducts: Symmetric, [red, green, blue]: Colours, epsilon: number): void {
+  const [rr, rg, rb, gg, gb, bb] = ofProducts;
   for (let i = 0; i < red.length; i++) {
     const [r, g, b] = [red[i] as number, green[i] as number, blue[i] as number];
     const vrr = (rr[i] as number) - r * r + epsilon;
