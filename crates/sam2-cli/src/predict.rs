@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use sam2_predict::{BoxPrompt, ImagePredictor, LowResMask, Mask, PointPrompt, Prediction, Prompt};
+use sam2_predict::{
+    BoxPrompt, ImagePredictor, LowResMask, Mask, PointPrompt, PredictError, Prediction, Prompt,
+};
 
 use crate::load;
 use crate::output::say;
@@ -34,6 +36,9 @@ pub struct Args {
     /// Predict a single mask instead of three candidates
     #[arg(long)]
     single: bool,
+    /// Also predict the best mask again on the part of the picture around it, at full resolution: refined.png
+    #[arg(long)]
+    refine: bool,
     /// The folder for result.safetensors and mask_0.png, mask_1.png, …
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -55,11 +60,20 @@ pub fn run(args: &Args) -> Result<()> {
 
     let predictor = ImagePredictor::new(load::image_model(&args.model)?);
     let picture_ref = picture.as_ref()?;
-    let prediction = pollster::block_on(async {
+    let (prediction, refined) = pollster::block_on(async {
         let image = predictor.set_image(picture_ref).await?;
-        predictor.predict(&image, &prompt).await
+        let prediction = predictor.predict(&image, &prompt).await?;
+        let refined = match prediction.best() {
+            Some(best) if args.refine => Some(predictor.refine(picture_ref, &best.to_mask()).await?),
+            _ => None,
+        };
+        Ok::<_, PredictError>((prediction, refined))
     })?;
-    write(&args.out, &prediction)
+    write(&args.out, &prediction)?;
+    match refined {
+        Some(refined) => write_mask(&args.out, "refined.png", &refined.to_mask()),
+        None => Ok(()),
+    }
 }
 
 fn read_mask(path: &Path) -> Result<Vec<f32>> {
@@ -122,17 +136,23 @@ fn write(folder: &Path, prediction: &Prediction) -> Result<()> {
     ];
     let file = safetensors::serialize(tensors, None)?;
 
-    let put = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    put("result.safetensors", &file)?;
+    put(folder, "result.safetensors", &file)?;
     for (i, mask) in masks.iter().enumerate() {
-        put(&format!("mask_{i}.png"), &mask.to_png())?;
-        say!("mask_{i}.png  score {:.4}  area {} px", mask.score(), mask.area())?;
+        write_mask(folder, &format!("mask_{i}.png"), mask)?;
     }
     Ok(())
+}
+
+fn write_mask(folder: &Path, name: &str, mask: &Mask) -> Result<()> {
+    put(folder, name, &mask.to_png())?;
+    say!("{name}  score {:.4}  area {} px", mask.score(), mask.area())?;
+    Ok(())
+}
+
+fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn parse_point(text: &str) -> Result<PointPrompt, String> {

@@ -101,6 +101,32 @@ pub enum PredictError {
         /// The index of the value, row-major.
         index: usize,
     },
+    /// The number of a mask's bytes does not match its size.
+    #[error("a mask of {width}x{height} pixels needs {expected} bytes, a bit for each pixel, got {found}")]
+    MaskBytes {
+        /// The mask's width, in pixels.
+        width: usize,
+        /// The mask's height, in pixels.
+        height: usize,
+        /// The number of bytes of a mask of this size.
+        expected: usize,
+        /// The number of bytes that were given.
+        found: usize,
+    },
+    /// The mask to refine is empty.
+    #[error("the mask is empty, so there is nothing to refine: predict one first")]
+    EmptyMask,
+    /// The mask to refine does not have the picture's size.
+    #[error(
+        "the mask is {}x{} pixels, but its picture is {}x{}: resize the mask",
+        mask[0], mask[1], picture[0], picture[1]
+    )]
+    MaskOfAnotherPicture {
+        /// The mask's width and height, in pixels.
+        mask: [usize; 2],
+        /// The picture's width and height, in pixels.
+        picture: [usize; 2],
+    },
     /// An option has a value that is not allowed.
     #[error("`{option}` is {value}, expected {wanted}")]
     Option {

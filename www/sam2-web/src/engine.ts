@@ -197,6 +197,15 @@ export class Engine {
       return { predictions, decodeMs: performance.now() - start };
     },
 
+    refine: async ({ image, bits }, { signal }) => {
+      const { embedding, picture, range } = this.#image(image);
+      const { data } = await toRgba(picture, range);
+      check(signal);
+      const start = performance.now();
+      const refined = await embedding.refine(bytesOf(data), bits);
+      return { refined, refineMs: performance.now() - start };
+    },
+
     cutout: async ({ cut, ...of }) => {
       if ("image" in of) {
         const { picture, range } = this.#image(of.image);

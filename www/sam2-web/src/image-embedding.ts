@@ -3,11 +3,12 @@ import { cutOutOf } from "./cutout/of-mask.js";
 import { Sam2Error } from "./errors.js";
 import { Generation, type MaskRecord } from "./generation.js";
 import { type Link, reloaded } from "./link.js";
-import type { Mask } from "./mask.js";
+import { Mask } from "./mask.js";
 import { PredictedMask } from "./predicted-mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { Calls } from "./protocol.js";
-import type { CutoutOptions, GenerateOptions, MaskOptions, Prompt } from "./types.js";
+import { RefinedMask } from "./refined-mask.js";
+import type { CutoutOptions, GenerateOptions, MaskOptions, PredictOptions, Prompt } from "./types.js";
 import { check, until } from "./until.js";
 import type { WasmLowResMask, WasmPrediction } from "./wasm-module.js";
 
@@ -167,12 +168,45 @@ export class ImageEmbedding {
   }
 
   /**
+   * Predicts a mask again on the part of the picture around it, at the picture's own resolution: a finer outline for what is
+   * small in a large picture. The part is encoded for it, so that it takes as long as {@link Sam2.setImage}.
+   *
+   * @param mask - Any mask of the picture's size: predicted, found, drawn or read.
+   * @throws {@link Sam2Error} `INVALID_MASK` for an empty mask or one of another size, and as
+   * {@link ImageEmbedding.predict}.
+   */
+  async refine(mask: Mask, { signal }: PredictOptions = {}): Promise<RefinedMask> {
+    this.#check(signal);
+    const { width, height } = this;
+    if (!(mask instanceof Mask) || mask.width !== width || mask.height !== height) {
+      const what = mask instanceof Mask ? `one of ${mask.width} x ${mask.height}` : typeof mask;
+      throw new Sam2Error(
+        "INVALID_MASK",
+        `refine takes a Mask of the picture's ${width} x ${height} pixels, not ${what}.`,
+      );
+    }
+    if (!mask.box) throw new Sam2Error("INVALID_MASK", "The mask is empty, so there is nothing to refine.");
+    const call = this.#link.call("refine", { image: this.#id, bits: mask.bits }, { signal });
+    const { refined, refineMs } = await until(call, [signal, ...this.#gone]);
+    const { objectScore, logitsSide: side, mask: made } = refined;
+    const [left, top, right, bottom] = refined.part;
+    const values = made.maskLogits ?? made.logits;
+    return new RefinedMask(
+      { score: made.score, objectScore, refineMs },
+      { values, side, part: { left, top, right, bottom } },
+      { width, height },
+      this.#cutOut,
+    );
+  }
+
+  /**
    * As {@link PredictedMask.cutout}, of any mask of the picture's size, such as one that was found, drawn or read.
    *
    * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for a mask of another size, and as {@link PredictedMask.cutout}.
    */
   async cutout(mask: Mask, options: CutoutOptions = {}): Promise<Blob> {
-    const lowRes = mask instanceof PredictedMask ? mask.lowRes : undefined;
+    const isPredicted = mask instanceof PredictedMask || mask instanceof RefinedMask;
+    const lowRes = isPredicted ? mask.lowRes : undefined;
     return cutOutOf(mask, lowRes, this, options, this.#cutOut);
   }
 

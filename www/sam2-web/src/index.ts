@@ -4,6 +4,7 @@ export { ImageEmbedding, type Prediction } from "./image-embedding.js";
 export { Mask, type PolygonOptions } from "./mask.js";
 export { readPicture } from "./pixels.js";
 export { PredictedMask } from "./predicted-mask.js";
+export { RefinedMask } from "./refined-mask.js";
 export { Sam2 } from "./sam2.js";
 export type {
   Box,

@@ -9,6 +9,7 @@ import type {
   WasmMemoryUse,
   WasmPrediction,
   WasmPrompt,
+  WasmRefinedMask,
   WasmVideoOptions,
 } from "./wasm-module.js";
 import type { Store } from "./weights-store.js";
@@ -70,6 +71,11 @@ export interface Calls {
   predict: {
     args: { image: number; prompts: WasmPrompt[]; maxHoleArea: number; maxSprinkleArea: number };
     result: { predictions: WasmPrediction[]; decodeMs: number };
+  };
+  /** The mask again, on the part of the image's picture around it. */
+  refine: {
+    args: { image: number; bits: Uint8Array };
+    result: { refined: WasmRefinedMask; refineMs: number };
   };
   /** A mask's pixels of an image's picture, or of another one. */
   cutout: { args: ({ image: number } | { picture: FramePicture }) & { cut: Cut }; result: Blob };

@@ -4,7 +4,7 @@ import { boxMean } from "../src/cutout/box-mean.js";
 import { cutPixels } from "../src/cutout/cut-out.js";
 import { SOME_SET, SOME_UNSET, signedDistance } from "../src/cutout/distance.js";
 import { type Colours, GuidedFilter } from "../src/cutout/guided-filter.js";
-import { everyNth, Interpolation, tilesOf } from "../src/cutout/lattice.js";
+import { everyNth, Interpolation, stretchedOver, tilesOf } from "../src/cutout/lattice.js";
 import { toLogits } from "../src/mask/to-logits.js";
 import { bitsAbove } from "../src/mask/upscale.js";
 import { Mask } from "../src/mask.js";
@@ -134,6 +134,15 @@ describe("GuidedFilter", () => {
 });
 
 describe("a lattice", () => {
+  it("has the middles of values that are stretched over a part of the picture", () => {
+    const { across, down } = stretchedOver(
+      { left: 10, top: 20, right: 30, bottom: 60 },
+      { width: 5, height: 4 },
+    );
+    expect(across).toEqual({ start: 11.5, step: 4, count: 5 });
+    expect(down).toEqual({ start: 24.5, step: 10, count: 4 });
+  });
+
   it("has the points around a part that are in the picture, and interpolates between them", () => {
     const picture = { width: 50, height: 31 };
     const part = { left: 20, top: 10, right: 33, bottom: 31 };

@@ -13,15 +13,15 @@ use super::SMALLEST;
 /// The label of pixels that are ignored.
 pub const IGNORED: u8 = 255;
 
-/// The labels of all instances that are large enough.
-pub fn instances(labels: &GrayImage) -> Vec<u8> {
+/// The labels of all instances that are large enough, and cover at most the fraction `largest` of the picture.
+pub fn instances(labels: &GrayImage, largest: f64) -> Vec<u8> {
     let mut areas = [0usize; 256];
     labels
         .pixels()
         .for_each(|pixel| areas[usize::from(pixel.0[0])] += 1);
-    let smallest = SMALLEST * (labels.width() * labels.height()) as f64;
+    let pixels = (labels.width() * labels.height()) as f64;
     (1..IGNORED)
-        .filter(|&label| areas[usize::from(label)] as f64 >= smallest)
+        .filter(|&label| (SMALLEST * pixels..=largest * pixels).contains(&(areas[usize::from(label)] as f64)))
         .collect()
 }
 

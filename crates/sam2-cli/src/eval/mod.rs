@@ -35,6 +35,17 @@ pub struct Args {
     /// The prompt for each instance
     #[arg(long, value_enum, default_value = "click")]
     prompt: PromptKind,
+    /// Measure only instances that cover at most this fraction of their picture, such as 0.02
+    #[arg(
+        long,
+        value_name = "FRACTION",
+        default_value_t = 1.0,
+        conflicts_with = "video"
+    )]
+    largest: f64,
+    /// Measure masks that were predicted again on the part of the picture around them
+    #[arg(long, conflicts_with = "video")]
+    refine: bool,
     /// Measure on the clips, prompted with the first frame's mask and with one click on it
     #[arg(long, conflicts_with = "prompt")]
     video: bool,

@@ -2,14 +2,14 @@
 //!
 //! The first click is at the instance's innermost point. Each later click is at the innermost point of the larger wrong
 //! region, and the logits of the last prediction are the mask prompt. Of three masks, the one with the highest predicted
-//! score is measured.
+//! score is measured, or with `--refine` what it becomes on the part of the picture around it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use image::GrayImage;
-use sam2_predict::{BoxPrompt, ImageEmbedding, ImagePredictor, Mask, PointPrompt, Prompt};
+use sam2_predict::{BoxPrompt, ImageEmbedding, ImagePredictor, LowResMask, Mask, PointPrompt, Prompt};
 use serde::Serialize;
 
 use super::labels::{IGNORED, innermost, instances, intersection_and_union, read_labels, region};
@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
 
     let mut ious: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (i, (source, path)) in pictures.iter().enumerate() {
-        let found = evaluate(&predictor, path, kind).with_context(|| path.display().to_string())?;
+        let found = evaluate(&predictor, path, args).with_context(|| path.display().to_string())?;
         ious.entry(source).or_default().extend(found);
         if (i + 1) % 20 == 0 {
             note!("{}/{} pictures", i + 1, pictures.len());
@@ -96,8 +96,9 @@ pub fn run(args: &Args) -> Result<()> {
     let all: Vec<f64> = ious.values().flatten().copied().collect();
     ensure!(
         !all.is_empty(),
-        "no instance is as large as {} % of its picture",
-        SMALLEST * 100.0
+        "no instance covers from {} % to {} % of its picture",
+        SMALLEST * 100.0,
+        args.largest * 100.0
     );
     let sources = ious
         .into_iter()
@@ -121,7 +122,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// The IoU of every instance of a picture.
-fn evaluate(predictor: &ImagePredictor, path: &Path, kind: PromptKind) -> Result<Vec<f64>> {
+fn evaluate(predictor: &ImagePredictor, path: &Path, args: &Args) -> Result<Vec<f64>> {
     let picture = Picture::read(path, None)?;
     let [width, height] = picture.size();
     let labels = read_labels(&path.with_extension("png"))?;
@@ -131,7 +132,7 @@ fn evaluate(predictor: &ImagePredictor, path: &Path, kind: PromptKind) -> Result
         labels.width(),
         labels.height()
     );
-    let instances = instances(&labels);
+    let instances = instances(&labels, args.largest);
     if instances.is_empty() {
         return Ok(Vec::new());
     }
@@ -140,19 +141,28 @@ fn evaluate(predictor: &ImagePredictor, path: &Path, kind: PromptKind) -> Result
         let image = predictor.set_image(picture).await?;
         let mut ious = Vec::new();
         for batch in instances.chunks(BATCH) {
-            ious.extend(evaluate_batch(predictor, &image, &labels, batch, kind).await?);
+            let masks = predict(predictor, &image, &labels, batch, args.prompt).await?;
+            for (mask, &label) in masks.iter().zip(batch) {
+                let mut mask = mask.to_mask();
+                if args.refine && mask.bounding_box().is_some() {
+                    mask = predictor.refine(picture, &mask).await?.to_mask();
+                }
+                let (both, either) = intersection_and_union(&mask, &labels, label);
+                ious.push(both as f64 / either.max(1) as f64);
+            }
         }
         Ok(ious)
     })
 }
 
-async fn evaluate_batch(
+/// The mask of every instance after the last prompt.
+async fn predict(
     predictor: &ImagePredictor,
     image: &ImageEmbedding,
     labels: &GrayImage,
     instances: &[u8],
     kind: PromptKind,
-) -> Result<Vec<f64>> {
+) -> Result<Vec<LowResMask>> {
     let mut prompts: Vec<Prompt> = instances
         .iter()
         .map(|&label| first_prompt(labels, label, kind))
@@ -160,21 +170,10 @@ async fn evaluate_batch(
     for round in 1.. {
         let mut best = Vec::with_capacity(instances.len());
         for prediction in predictor.predict_batch(image, &prompts).await? {
-            let mask = prediction
-                .masks
-                .into_iter()
-                .max_by(|a, b| a.score().total_cmp(&b.score()));
-            best.push(mask.context("a prediction without masks")?);
+            best.push(prediction.best().context("a prediction without masks")?.clone());
         }
         if round == kind.rounds() {
-            return Ok(best
-                .iter()
-                .zip(instances)
-                .map(|(mask, &label)| {
-                    let (both, either) = intersection_and_union(&mask.to_mask(), labels, label);
-                    both as f64 / either.max(1) as f64
-                })
-                .collect());
+            return Ok(best);
         }
         for ((prompt, mask), &label) in prompts.iter_mut().zip(&best).zip(instances) {
             prompt.points.push(correction(&mask.to_mask(), labels, label));

@@ -128,7 +128,7 @@ impl Clip {
         );
         let labels = read_labels(&first.with_extension("png"))?;
         Ok(Self {
-            objects: instances(&labels),
+            objects: instances(&labels, 1.0),
             frames,
             labels,
         })

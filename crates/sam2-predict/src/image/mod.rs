@@ -5,6 +5,7 @@ mod ground;
 mod picture;
 mod predictor;
 mod prompt;
+mod refine;
 
 pub use everything::{FoundMasks, MaskGenerator, MaskGeneratorOptions, MaskRecord};
 pub use ground::ground;
@@ -13,3 +14,4 @@ pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};
 pub(crate) use predictor::check_count;
 pub use predictor::{ImageEmbedding, ImagePredictor, Prediction};
 pub use prompt::{BoxPrompt, PointPrompt, Prompt};
+pub use refine::RefinedMask;

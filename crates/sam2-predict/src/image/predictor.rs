@@ -54,6 +54,16 @@ pub struct Prediction {
     pub object_score: f32,
 }
 
+impl Prediction {
+    /// The mask with the highest score, the first of equal ones.
+    pub fn best(&self) -> Option<&LowResMask> {
+        self.masks
+            .iter()
+            .rev()
+            .max_by(|a, b| a.score().total_cmp(&b.score()))
+    }
+}
+
 /// The number of points, whether there is a mask, and whether candidates are asked for. Prompts for which these are
 /// equal can be decoded in one batch.
 type BatchKey = (usize, bool, bool);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::Rle;
+use crate::{PredictError, Rle};
 
 /// Which pixels are on an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,27 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// A mask that was not predicted, with `bits` as [`Self::bits`] returns them. Its score is 1.
+    ///
+    /// # Errors
+    /// The number of bytes does not match the size.
+    pub fn new(mut bits: Vec<u8>, width: usize, height: usize) -> Result<Self, PredictError> {
+        let expected = width.saturating_mul(height).div_ceil(8);
+        if bits.len() != expected {
+            return Err(PredictError::MaskBytes {
+                width,
+                height,
+                expected,
+                found: bits.len(),
+            });
+        }
+        // Bits after the last pixel would count as pixels.
+        if let (Some(last), used @ 1..) = (bits.last_mut(), width * height % 8) {
+            *last &= (1 << used) - 1;
+        }
+        Ok(Self::from_bits(bits, 1.0, width, height))
+    }
+
     /// `bits` as [`Self::bits`] gives them.
     pub(crate) fn from_bits(bits: Vec<u8>, score: f32, width: usize, height: usize) -> Self {
         debug_assert_eq!(bits.len(), (width * height).div_ceil(8));

@@ -8,8 +8,9 @@ mod rle;
 mod upscale;
 
 pub use bits::Mask;
+pub(crate) use bits::set_run;
 pub use holes::{Cleanup, fill_holes};
 pub use low_res::LowResMask;
 pub use picture::object_in_mask_picture;
 pub use rle::{Rle, RleError};
-pub(crate) use upscale::non_overlapping_bits;
+pub(crate) use upscale::{MASK_THRESHOLD, non_overlapping_bits};

@@ -38,13 +38,13 @@ export function everyNth({ width, height }: Size, part: Part, reach: number, ste
   return { across: along(part.left, part.right, width), down: along(part.top, part.bottom, height) };
 }
 
-/** The middles of a plane's values where the plane is stretched over a picture. */
-export function stretchedOver(picture: Size, plane: Size): Lattice {
-  const along = (pixels: number, count: number): Axis => {
-    const step = pixels / count;
-    return { start: step / 2 - 0.5, step, count };
+/** The middles of a plane's values where the plane is stretched over a part of a picture. */
+export function stretchedOver({ left, top, right, bottom }: Part, plane: Size): Lattice {
+  const along = (from: number, end: number, count: number): Axis => {
+    const step = (end - from) / count;
+    return { start: from + step / 2 - 0.5, step, count };
   };
-  return { across: along(picture.width, plane.width), down: along(picture.height, plane.height) };
+  return { across: along(left, right, plane.width), down: along(top, bottom, plane.height) };
 }
 
 /**

@@ -40,7 +40,8 @@ export function matte(
   part: Part,
 ): Uint8Array<ArrayBuffer> {
   const { logits, radius } = edge;
-  const ofLogits = stretchedOver(picture, logits);
+  const whole = { left: 0, top: 0, right: picture.width, bottom: picture.height };
+  const ofLogits = stretchedOver(logits.part ?? whole, logits);
   const step = Math.max(1, Math.floor(radius / WINDOW));
   const window = Math.max(1, Math.round(radius / step));
   // In steps. A pixel is up to half a diagonal from its cell's middle, and interpolation is off by up to half a step.

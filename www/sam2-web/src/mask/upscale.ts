@@ -6,6 +6,8 @@ export interface LowRes {
   values: Float32Array;
   width: number;
   height: number;
+  /** The part of the picture that they are stretched over, if that is not the whole of it. */
+  part?: Part;
 }
 
 /** Columns from `left` to before `right`, rows from `top` to before `bottom`. */
