@@ -101,6 +101,17 @@ pub enum PredictError {
         /// The index of the value, row-major.
         index: usize,
     },
+    /// The values of a saved embedding are not as many as the network's.
+    #[error(
+        "the saved embedding has a tensor of {found} values, expected {expected}: \
+         it was made by another model, so encode the picture again"
+    )]
+    EmbeddingSize {
+        /// The number of values of the network's tensor.
+        expected: usize,
+        /// The number of values that were given.
+        found: usize,
+    },
     /// The number of a mask's bytes does not match its size.
     #[error("a mask of {width}x{height} pixels needs {expected} bytes, a bit for each pixel, got {found}")]
     MaskBytes {
@@ -158,7 +169,7 @@ impl PredictError {
         match self {
             Self::EmptyPicture { .. } | Self::PictureBytes { .. } => "INVALID_IMAGE",
             Self::PictureTooLarge { .. } => "IMAGE_TOO_LARGE",
-            Self::Option { .. } => "UNSUPPORTED_INPUT",
+            Self::Option { .. } | Self::EmbeddingSize { .. } => "UNSUPPORTED_INPUT",
             Self::Device(_) => "DEVICE_LOST",
             _ => "INVALID_PROMPT",
         }

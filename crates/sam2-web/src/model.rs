@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use js_sys::{Array, Function, Promise};
+use js_sys::{Array, Float32Array, Function, Promise};
 use sam2::{Checkpoint, ImageModel, Sam2Config, Version, VideoModel};
 use sam2_predict::{Cleanup, ImageEmbedding, ImagePredictor, Mask, PictureRef, PixelFormat};
 use wasm_bindgen::prelude::*;
@@ -155,6 +155,34 @@ impl Model {
         })
     }
 
+    /// Makes the embedding of a picture of this size from the features that `Embedding.features` resolved to, which takes
+    /// no encoding. Resolves to an `Embedding`.
+    ///
+    /// Rejects with `UNSUPPORTED_INPUT` (features of another network), `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `DEVICE_LOST` or
+    /// `OUT_OF_MEMORY`.
+    #[wasm_bindgen(js_name = restoreImage, unchecked_return_type = "Promise<Embedding>")]
+    pub fn restore_image(
+        &self,
+        #[wasm_bindgen(js_name = highRes0)] high_res_0: Vec<f32>,
+        #[wasm_bindgen(js_name = highRes1)] high_res_1: Vec<f32>,
+        embedding: Vec<f32>,
+        width: usize,
+        height: usize,
+    ) -> Promise {
+        let (predictor, device) = (self.predictor.clone(), self.device.clone());
+        promise(async move {
+            let values = [high_res_0, high_res_1, embedding];
+            let restoring = async { Ok(predictor.restore_image(values, [width, height])?) };
+            let image = Rc::new(device.watch(restoring).await?);
+            Ok(Embedding {
+                predictor,
+                image,
+                device,
+            }
+            .into())
+        })
+    }
+
     /// Opens a video with frames of this size. The frame count of a stream is `undefined`.
     ///
     /// Throws `INVALID_IMAGE`, `IMAGE_TOO_LARGE`, `UNSUPPORTED_INPUT`, or `WEIGHTS_MISMATCH` if the weights are for
@@ -198,6 +226,19 @@ impl Embedding {
     #[wasm_bindgen(getter)]
     pub fn height(&self) -> usize {
         self.image.height()
+    }
+
+    /// The features that prompts read: of strides 4, 8 and 16, as three `Float32Array`s.
+    ///
+    /// Rejects with `DEVICE_LOST` or `OUT_OF_MEMORY`.
+    #[wasm_bindgen(unchecked_return_type = "Promise<[Float32Array, Float32Array, Float32Array]>")]
+    pub fn features(&self) -> Promise {
+        let (image, device) = (self.image.clone(), self.device.clone());
+        promise(async move {
+            let values = device.watch(async { Ok(image.values().await?) }).await?;
+            let arrays = values.map(|values| Float32Array::from(&values[..]));
+            Ok(arrays.into_iter().collect::<Array>().into())
+        })
     }
 
     /// Predicts the masks of many prompts, in their order, which is faster than one prompt at a time. The masks' holes

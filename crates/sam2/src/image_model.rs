@@ -78,13 +78,19 @@ impl ImageModel {
 
     /// Prepares features for prompts without a memory, by adding `no_mem_embed` (`SAM2ImagePredictor.set_image`).
     pub fn without_memory(&self, features: ImageFeatures) -> ImageFeatures {
-        let embedding = features.embedding + self.no_mem_embed.value();
+        self.ready_for_prompts(ImageFeatures {
+            embedding: features.embedding + self.no_mem_embed.value(),
+            ..features
+        })
+    }
+
+    /// Computes what the decoder reads for every prompt without a mask ([`ImageFeatures::without_mask`]).
+    pub fn ready_for_prompts(&self, features: ImageFeatures) -> ImageFeatures {
         let (image_pe, dense) = (self.prompt_encoder.dense_pe(), self.prompt_encoder.dense(None));
-        let without_mask = self
-            .mask_decoder
-            .picture_without_mask(embedding.clone(), image_pe, dense);
+        let without_mask =
+            self.mask_decoder
+                .picture_without_mask(features.embedding.clone(), image_pe, dense);
         ImageFeatures {
-            embedding,
             without_mask: Some(without_mask),
             ..features
         }

@@ -146,7 +146,7 @@ export const tools = {
         iou: Math.min(...pairs.map(([mask, wanted]) => iou(mask.bits, decode(wanted.bits)))),
       });
     }
-    const { adapter, encodes } = sam;
+    const { adapter, encodes } = sam as Sam2 & { encodes: number };
     const { version } = sam.model;
     if (encodes !== 1) throw new Error(`${encodes} encodes instead of 1`);
     sam.dispose();

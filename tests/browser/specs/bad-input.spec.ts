@@ -172,7 +172,7 @@ test("prompts", async ({ page }) => {
       codes[name] = (await failure(() => image.predict(prompt as typeof good))).code;
       areas.push((await image.predict(good)).masks[0]?.area);
     }
-    const { encodes } = sam;
+    const { encodes } = sam as typeof sam & { encodes: number };
     sam.dispose();
     return { codes, areas, first: masks[0]?.area, encodes };
   });

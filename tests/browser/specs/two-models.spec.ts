@@ -59,7 +59,7 @@ for (const pair of pairs) {
       const results = {
         together: together.map((logits, i) => same(logits, alone[i] ?? [])),
         precisions: both.map(({ sam }, i) => sam.precision === precisions[i]),
-        encodes: both.map(({ sam }) => sam.encodes),
+        encodes: both.map(({ sam }) => (sam as typeof sam & { encodes: number }).encodes),
       };
       first.sam.dispose();
       const after = same(await answer(second), alone[1] ?? []);

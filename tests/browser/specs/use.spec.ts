@@ -44,7 +44,7 @@ for (const worker of [true, false]) {
       const given = pixels();
       await click(sam, given);
       const moved = await sam.setImage(given, { transfer: true });
-      const { encodes } = sam;
+      const { encodes } = sam as typeof sam & { encodes: number };
       sam.dispose();
       return { ious, stillThere, movedAway: given.data.length === 0, width: moved.width, encodes };
     }, worker);
@@ -102,7 +102,7 @@ test("prompts never encode again; masks come in every form", async ({ page }) =>
       bitmap: [bitmap.width - width, bitmap.height - height],
       read: read?.iou(best),
       unknown,
-      encodes: sam.encodes,
+      encodes: (sam as typeof sam & { encodes: number }).encodes,
     };
     sam.dispose();
     return result;

@@ -26,6 +26,18 @@ export async function chooseDevices(device: Device): Promise<("webgpu" | "cpu")[
   }
 }
 
+/** A module that only compiles where there is SIMD: a function that makes a vector. */
+const SIMD = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
+  11,
+];
+
+/** Whether this browser has what a device needs. */
+export async function isSupported(device: Device): Promise<boolean> {
+  if (typeof WebAssembly !== "object" || !WebAssembly.validate(Uint8Array.from(SIMD))) return false;
+  return device !== "webgpu" || (await requestAdapter()) !== null;
+}
+
 // Only the few fields read here, since not every TypeScript's DOM library knows WebGPU.
 interface Adapter {
   isFallbackAdapter?: boolean;

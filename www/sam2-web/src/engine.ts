@@ -1,13 +1,21 @@
 import { BatchSearch } from "./batch-search.js";
 import { cutOut } from "./cutout/cut-out.js";
+import { fingerprint, readEmbedding, writeEmbedding } from "./embedding-file.js";
 import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { toRgba } from "./pixels.js";
-import type { CallContext, Calls, Method, OnFrame, Picture } from "./protocol.js";
+import type { CallContext, Calls, MadeImage, Method, OnFrame, Picture, RawPicture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import type { Range } from "./stretch.js";
 import { check } from "./until.js";
 import type { WasmDevice, WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
+
+/** An image, and what its picture can be read from again; unknown where it was restored without it. */
+interface HeldImage {
+  embedding: WasmEmbedding;
+  picture?: Picture;
+  range?: Range;
+}
 
 type Handlers = {
   [M in Method]: (args: Calls[M]["args"], context: CallContext) => Promise<Calls[M]["result"]>;
@@ -28,7 +36,9 @@ export class Engine {
   #memory: WebAssembly.Memory | undefined;
   #device: WasmDevice | undefined;
   #model: WasmModel | undefined;
-  readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture; range?: Range }>();
+  /** Of the weights and the image size. */
+  #fingerprint = "";
+  readonly #images = new Map<number, HeldImage>();
   readonly #searches = new Map<number, { image: number; batches: BatchSearch }>();
   readonly #videos = new Map<number, WasmVideo>();
   #nextId = 1;
@@ -148,6 +158,8 @@ export class Engine {
         },
       );
       this.#weights = undefined;
+      const configured = config === undefined ? "" : ` by ${fingerprint(new TextEncoder().encode(config))}`;
+      this.#fingerprint = `${fingerprint(file.bytes)} at ${model.imageSize}${configured}`;
       const notKept = await file.keep();
       step("upload", 1);
       this.#model = model;
@@ -183,11 +195,26 @@ export class Engine {
       const start = performance.now();
       const embedding = await model.setImage(bytesOf(data), width, height);
       const encodeMs = performance.now() - start;
-      const image = this.#nextId++;
-      this.#images.set(image, { embedding, picture, ...(range && { range }) });
-      // Of the network's square, a quarter (the prompt encoder's `mask_input_size`).
-      const logitsSide = model.imageSize / 4;
-      return { image, width, height, logitsSide, encodeMs, encodes: model.encodes };
+      return this.#hold({ embedding, picture, ...(range && { range }) }, encodeMs);
+    },
+
+    saveImage: async ({ image }) => {
+      const { embedding } = this.#image(image);
+      const { width, height } = embedding;
+      const features = await embedding.features();
+      return writeEmbedding({ features, model: this.#fingerprint, width, height });
+    },
+
+    restoreImage: async ({ file, picture, range }) => {
+      const { features, model, width, height } = await readEmbedding(file);
+      if (model !== this.#fingerprint) {
+        throw new Sam2Error(
+          "UNSUPPORTED_INPUT",
+          "The saved image was encoded by another model, or at another imageSize. Encode the picture by setImage.",
+        );
+      }
+      const embedding = await this.#loaded().restoreImage(...features, width, height);
+      return this.#hold({ embedding, ...(picture && { picture }), ...(range && { range }) }, 0);
     },
 
     predict: async ({ image, prompts, maxHoleArea, maxSprinkleArea }) => {
@@ -198,8 +225,8 @@ export class Engine {
     },
 
     refine: async ({ image, bits }, { signal }) => {
-      const { embedding, picture, range } = this.#image(image);
-      const { data } = await toRgba(picture, range);
+      const { embedding } = this.#image(image);
+      const { data } = await this.#pixels(image);
       check(signal);
       const start = performance.now();
       const refined = await embedding.refine(bytesOf(data), bits);
@@ -207,18 +234,15 @@ export class Engine {
     },
 
     cutout: async ({ cut, ...of }) => {
-      if ("image" in of) {
-        const { picture, range } = this.#image(of.image);
-        return cutOut(await toRgba(picture, range), cut);
-      }
+      if ("image" in of) return cutOut(await this.#pixels(of.image), cut);
       const rgba = await toRgba(of.picture);
       closePicture(of.picture);
       return cutOut(rgba, cut);
     },
 
     generate: async ({ image, options }) => {
-      const { embedding, picture, range } = this.#image(image);
-      const rgba = options.cropNLayers ? bytesOf((await toRgba(picture, range)).data) : undefined;
+      const { embedding } = this.#image(image);
+      const rgba = options.cropNLayers ? bytesOf((await this.#pixels(image)).data) : undefined;
       const search = this.#nextId++;
       this.#searches.set(search, { image, batches: new BatchSearch(embedding, options, rgba) });
       return { search };
@@ -328,6 +352,34 @@ export class Engine {
     return held;
   }
 
+  #hold(held: HeldImage, encodeMs: number): MadeImage {
+    const image = this.#nextId++;
+    this.#images.set(image, held);
+    const { width, height } = held.embedding;
+    const { imageSize, encodes } = this.#loaded();
+    // Of the network's square, a quarter (the prompt encoder's `mask_input_size`).
+    return { image, width, height, logitsSide: imageSize / 4, encodeMs, encodes };
+  }
+
+  /** An image's picture once more. */
+  async #pixels(image: number): Promise<RawPicture> {
+    const { embedding, picture, range } = this.#image(image);
+    if (!picture) {
+      throw new Sam2Error(
+        "UNSUPPORTED_INPUT",
+        "This needs the picture's pixels, and the image was restored without its picture: " +
+          "sam.restoreImage(file, { picture }).",
+      );
+    }
+    const pixels = await toRgba(picture, range);
+    if (pixels.width === embedding.width && pixels.height === embedding.height) return pixels;
+    throw new Sam2Error(
+      "INVALID_IMAGE",
+      `The picture is ${pixels.width} x ${pixels.height} pixels, but the saved image is of one of ` +
+        `${embedding.width} x ${embedding.height}: restore it with its own picture.`,
+    );
+  }
+
   #video(id: number): WasmVideo {
     const held = this.#videos.get(id);
     if (!held) throw new Sam2Error("DISPOSED", "The video has been disposed of. Call openVideo again.");
@@ -359,7 +411,7 @@ export class Engine {
     const held = this.#images.get(id);
     this.#images.delete(id);
     held?.embedding.free();
-    if (held) closePicture(held.picture);
+    if (held?.picture) closePicture(held.picture);
   }
 
   #onGlobalError = (event: Event) => {

@@ -30,6 +30,7 @@ export type {
   PropagateOptions,
   ReadPictureOptions,
   ReloadOptions,
+  RestoreImageOptions,
   Ring,
   Rle,
   SetImageOptions,

@@ -2,13 +2,17 @@ import { Sam2Error } from "./errors.js";
 import type { CallContext, Calls, Connection, Method } from "./protocol.js";
 import { until } from "./until.js";
 
+/** Ends the engines of models that were dropped without `dispose`. */
+const dropped = new FinalizationRegistry<{ connection: Connection }>((engine) => engine.connection.close());
+
 /** The way to a model's engine for all that is made with the model; a reload lays it to another engine. */
 export class Link {
-  #connection: Connection;
+  readonly #engine: { connection: Connection };
   #replaced = new AbortController();
 
   constructor(connection: Connection) {
-    this.#connection = connection;
+    this.#engine = { connection };
+    dropped.register(this, this.#engine, this);
   }
 
   async call<M extends Method>(
@@ -18,17 +22,19 @@ export class Link {
     transfer?: Transferable[],
   ): Promise<Calls[M]["result"]> {
     // A connection that was closed never answers.
-    return until(this.#connection.call(method, args, context, transfer), [this.#replaced.signal]);
+    return until(this.#engine.connection.call(method, args, context, transfer), [this.#replaced.signal]);
   }
 
   /** Ends the engine and all calls under way. */
   end(reason: Sam2Error): void {
     this.#replaced.abort(reason);
-    this.#connection.close();
+    this.#engine.connection.close();
+    dropped.unregister(this);
   }
 
   replace(connection: Connection): void {
-    this.#connection = connection;
+    this.#engine.connection = connection;
+    dropped.register(this, this.#engine, this);
     this.#replaced = new AbortController();
   }
 }

@@ -58,16 +58,12 @@ export interface Calls {
   takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {
     args: { picture: Picture; range?: Range };
-    result: {
-      image: number;
-      width: number;
-      height: number;
-      /** Side of the square of logits that a mask prompt is. */
-      logitsSide: number;
-      encodeMs: number;
-      encodes: number;
-    };
+    result: MadeImage;
   };
+  /** An image's features as a file. */
+  saveImage: { args: { image: number }; result: Blob };
+  /** `picture` is what the features are of, for what needs its pixels. */
+  restoreImage: { args: { file: Blob; picture?: Picture; range?: Range }; result: MadeImage };
   predict: {
     args: { image: number; prompts: WasmPrompt[]; maxHoleArea: number; maxSprinkleArea: number };
     result: { predictions: WasmPrediction[]; decodeMs: number };
@@ -99,6 +95,18 @@ export interface Calls {
   resetVideo: { args: { video: number }; result: undefined };
   memoryUse: { args: { video: number }; result: WasmMemoryUse };
   closeVideo: { args: { video: number }; result: undefined };
+}
+
+/** An image that the engine holds. */
+export interface MadeImage {
+  image: number;
+  width: number;
+  height: number;
+  /** Side of the square of logits that a mask prompt is. */
+  logitsSide: number;
+  /** 0 where it was not encoded but restored. */
+  encodeMs: number;
+  encodes: number;
 }
 
 /** A call that works on a frame. Its picture is left out where the engine's last call was on the same frame. */

@@ -1,12 +1,13 @@
 import { connectLocal, connectWorker, startWorker } from "./connect.js";
-import { chooseDevices } from "./device.js";
+import { chooseDevices, isSupported } from "./device.js";
+import { DISPOSE } from "./dispose.js";
 import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
 import { Link, reloaded } from "./link.js";
 import { configOf } from "./model-config.js";
 import { toPicture } from "./picture.js";
-import type { Calls, Connection } from "./protocol.js";
+import type { Calls, Connection, MadeImage } from "./protocol.js";
 import { checkForm, readWeights } from "./read-weights.js";
 import { checkRange, type Range } from "./stretch.js";
 import type {
@@ -17,6 +18,7 @@ import type {
   Precision,
   PreloadOptions,
   ReloadOptions,
+  RestoreImageOptions,
   SetImageOptions,
   VideoSource,
 } from "./types.js";
@@ -26,6 +28,9 @@ import { openSource } from "./video-source.js";
 import { weightsSource } from "./weights-source.js";
 import { type CachedWeights, dropAll, dropCached, isKept, listCached } from "./weights-store.js";
 
+/** Makes an image again, on a new device. */
+type MakeAgain = (signal: AbortSignal) => Promise<MadeImage>;
+
 /** A model, loaded and ready. */
 export class Sam2 {
   readonly #options: LoadOptions;
@@ -33,7 +38,7 @@ export class Sam2 {
   #started: Started;
   #lost: Promise<Sam2Error>;
   #reloading: Promise<void> | undefined;
-  readonly #images = new Map<ImageEmbedding, { again: SetImageOptions["again"]; range: Range | undefined }>();
+  readonly #images = new Set<{ image: WeakRef<ImageEmbedding>; again: MakeAgain | undefined }>();
   readonly #videos = new Map<Video, { open: () => Promise<number> }>();
   readonly #disposed = new AbortController();
   #encodes = 0;
@@ -147,15 +152,15 @@ export class Sam2 {
   }
 
   async #restoreImages(signal: AbortSignal): Promise<void> {
-    for (const [image, { again, range }] of this.#images) {
-      if (image.isDisposed) {
-        this.#images.delete(image);
+    for (const held of this.#images) {
+      const image = held.image.deref();
+      if (!image || image.isDisposed) {
+        this.#images.delete(held);
         continue;
       }
       try {
-        if (!again) throw new Error("It was handed over, or is of a kind that changes.");
-        const picture = await until(Promise.resolve(again()), [signal]);
-        image.restored(await this.#encode(picture, { signal, range }));
+        if (!held.again) throw new Error("It was handed over, or is of a kind that changes.");
+        image.restored(await held.again(signal));
       } catch (error) {
         check(signal);
         if (isOfTheEngine(error)) throw error;
@@ -167,7 +172,7 @@ export class Sam2 {
             { cause: error },
           ),
         );
-        this.#images.delete(image);
+        this.#images.delete(held);
       }
     }
   }
@@ -187,6 +192,14 @@ export class Sam2 {
         this.#videos.delete(video);
       }
     }
+  }
+
+  /**
+   * Whether this browser can run the models at all, without a download: it has WebAssembly with SIMD, and for
+   * `device: "webgpu"` a GPU that it may use. Whether a model fits into the device's memory is known once it has loaded.
+   */
+  static async isSupported({ device = "auto" }: Pick<LoadOptions, "device"> = {}): Promise<boolean> {
+    return isSupported(device);
   }
 
   /** Whether the model that these options name is kept in this browser, so that loading it needs no download. */
@@ -238,7 +251,7 @@ export class Sam2 {
     if ("url" in source) await dropCached(source.url);
   }
 
-  /** How many pictures have been encoded so far. Prompts never add to it. */
+  /** How many pictures have been encoded so far. Prompts never add to it. @internal */
   get encodes(): number {
     return this.#encodes;
   }
@@ -256,13 +269,87 @@ export class Sam2 {
     check(this.#disposed.signal, signal);
     const range = checkRange(given);
     const made = await this.#encode(picture, { signal, transfer, range });
+    const once = again ?? (!transfer && keepsItsPicture(picture) ? () => picture : undefined);
+    return this.#hold(
+      made,
+      once &&
+        (async (signal) => this.#encode(await until(Promise.resolve(once()), [signal]), { signal, range })),
+    );
+  }
+
+  /**
+   * Shows the model several pictures, one after another. If one fails, those before it are freed.
+   *
+   * @throws {@link Sam2Error} As {@link Sam2.setImage}.
+   */
+  async setImages(
+    pictures: readonly PictureSource[],
+    options: Omit<SetImageOptions, "again"> = {},
+  ): Promise<ImageEmbedding[]> {
+    if (!Array.isArray(pictures))
+      throw new Sam2Error("UNSUPPORTED_INPUT", "setImages takes an array of pictures.");
+    const images: ImageEmbedding[] = [];
+    try {
+      for (const picture of pictures) images.push(await this.setImage(picture, options));
+      return images;
+    } catch (error) {
+      for (const image of images) image.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * The image that {@link ImageEmbedding.save} has made a file of, without encoding it again. It is for the same model at the
+   * same `imageSize`, on any device.
+   *
+   * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for another model's image or another kind of file; `ABORTED`, `DISPOSED`,
+   * or the failure of the device.
+   */
+  async restoreImage(
+    file: Blob,
+    { signal, picture, range: given }: RestoreImageOptions = {},
+  ): Promise<ImageEmbedding> {
+    check(this.#disposed.signal, signal);
+    if (!(file instanceof Blob))
+      throw new Sam2Error(
+        "UNSUPPORTED_INPUT",
+        "restoreImage takes a Blob that ImageEmbedding.save has made.",
+      );
+    const range = checkRange(given);
+    const restore = (signal: AbortSignal | undefined) => this.#restore(file, { signal, picture, range });
+    const keeps = picture === undefined || keepsItsPicture(picture);
+    return this.#hold(await restore(signal), keeps ? restore : undefined);
+  }
+
+  async #restore(
+    file: Blob,
+    {
+      signal,
+      picture,
+      range,
+    }: { signal: AbortSignal | undefined; picture: PictureSource | undefined; range: Range | undefined },
+  ): Promise<MadeImage> {
+    const gone = [signal, this.#disposed.signal];
+    const prepared =
+      picture && (await until(toPicture(picture, false), gone, (late) => closePicture(late.picture)));
+    const args = { file, ...(prepared && { picture: prepared.picture }), ...(range && { range }) };
+    return this.#made(this.#link.call("restoreImage", args, { signal }, prepared?.transfer), gone);
+  }
+
+  #hold(made: MadeImage, again: MakeAgain | undefined): ImageEmbedding {
     const image = new ImageEmbedding(this.#link, this.#disposed.signal, made);
     this.#forgetDisposed();
-    this.#images.set(image, {
-      again: again ?? (!transfer && keepsItsPicture(picture) ? () => picture : undefined),
-      range,
-    });
+    this.#images.add({ image: new WeakRef(image), again });
     return image;
+  }
+
+  /** Frees what is made too late. */
+  async #made(call: Promise<MadeImage>, gone: readonly (AbortSignal | undefined)[]): Promise<MadeImage> {
+    const made = await until(call, gone, ({ image }) => {
+      if (!this.#disposed.signal.aborted) this.#link.call("release", { image }).catch(() => {});
+    });
+    this.#encodes = this.#encodesBefore + made.encodes;
+    return made;
   }
 
   async #encode(
@@ -272,21 +359,16 @@ export class Sam2 {
       transfer = false,
       range,
     }: { signal?: AbortSignal | undefined; transfer?: boolean; range?: Range | undefined },
-  ): Promise<Calls["setImage"]["result"]> {
+  ): Promise<MadeImage> {
     const gone = [signal, this.#disposed.signal];
     const prepared = await until(toPicture(picture, transfer), gone, (late) => closePicture(late.picture));
     const args = { picture: prepared.picture, ...(range && { range }) };
-    const call = this.#link.call("setImage", args, { signal }, prepared.transfer);
-    const made = await until(call, gone, ({ image }) => {
-      if (!this.#disposed.signal.aborted) this.#link.call("release", { image }).catch(() => {});
-    });
-    this.#encodes = this.#encodesBefore + made.encodes;
-    return made;
+    return this.#made(this.#link.call("setImage", args, { signal }, prepared.transfer), gone);
   }
 
   /** What was disposed of needs no restoring, and its picture need not be held on to. */
   #forgetDisposed(): void {
-    for (const image of this.#images.keys()) if (image.isDisposed) this.#images.delete(image);
+    for (const held of this.#images) if (held.image.deref()?.isDisposed ?? true) this.#images.delete(held);
     for (const video of this.#videos.keys()) if (video.isDisposed) this.#videos.delete(video);
   }
 
@@ -372,6 +454,10 @@ export class Sam2 {
     this.#images.clear();
     this.#videos.clear();
     this.#link.end(reason);
+  }
+
+  [DISPOSE](): void {
+    this.dispose();
   }
 }
 

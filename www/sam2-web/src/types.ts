@@ -107,6 +107,12 @@ export interface SetImageOptions extends ReadPictureOptions {
   again?: () => PictureSource | Promise<PictureSource>;
 }
 
+export interface RestoreImageOptions extends ReadPictureOptions {
+  signal?: AbortSignal;
+  /** The picture, for what needs its pixels: cut-outs, {@link ImageEmbedding.refine}, and `cropNLayers`. */
+  picture?: PictureSource;
+}
+
 export interface ReloadOptions {
   /** Another device than at first, such as `"cpu"` where the GPU has too little memory. */
   device?: Device;

@@ -1,4 +1,5 @@
 import type { CutOut } from "./cutout/cut.js";
+import { DISPOSE } from "./dispose.js";
 import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
 import type { Link } from "./link.js";
@@ -36,7 +37,8 @@ export interface VideoFrameMasks {
 
 /**
  * A video whose objects are followed: prompt an object on any frame, then {@link Video.propagate}. Made by
- * {@link Sam2.openVideo}; call `dispose()` when done, as the device's memory is not garbage-collected.
+ * {@link Sam2.openVideo}; call `dispose()` when done, or declare it by `using`, as the device's memory is not
+ * garbage-collected.
  *
  * Calls are answered in order, one at a time. One that fails or is aborted changes nothing but what it had finished,
  * and the next one works.
@@ -268,6 +270,10 @@ export class Video {
     this.#disposed.abort(new Sam2Error("DISPOSED", "The video has been disposed of. Call openVideo again."));
     this.#source.close();
     if (!this.#modelGone.aborted) this.#link.call("closeVideo", { video: this.#id }).catch(() => {});
+  }
+
+  [DISPOSE](): void {
+    this.dispose();
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Features } from "./embedding-file.js";
 import type { GenerateOptions, MaskRecordFields } from "./types.js";
 
 /**
@@ -41,6 +42,14 @@ export interface WasmModel {
   /** How many pictures have been encoded. */
   readonly encodes: number;
   setImage(rgba: Uint8Array, width: number, height: number): Promise<WasmEmbedding>;
+  /** From the features that another embedding of the same network gave. */
+  restoreImage(
+    highRes0: Float32Array,
+    highRes1: Float32Array,
+    embedding: Float32Array,
+    width: number,
+    height: number,
+  ): Promise<WasmEmbedding>;
   /** `frameCount` is of a file; a stream has none. */
   openVideo(
     width: number,
@@ -108,6 +117,8 @@ export interface WasmVideoMask {
 export interface WasmEmbedding {
   readonly width: number;
   readonly height: number;
+  /** What prompts read, at strides of 4, 8 and 16. */
+  features(): Promise<Features>;
   /** The areas are of the mask's regions that are changed, in low-resolution pixels. */
   predictBatch(
     prompts: WasmPrompt[],

@@ -111,6 +111,19 @@ export class Model implements WasmModel {
     return new Embedding(width, height);
   }
 
+  async restoreImage(
+    highRes0: Float32Array,
+    highRes1: Float32Array,
+    embedding: Float32Array,
+    width: number,
+    height: number,
+  ): Promise<WasmEmbedding> {
+    if (highRes0[0] !== 1 || highRes1[0] !== 2 || embedding[0] !== 3)
+      failWith("UNSUPPORTED_INPUT", "These are not the features that were saved.");
+    alive.embeddings++;
+    return new Embedding(width, height);
+  }
+
   openVideo(width: number, height: number, frameCount: number | undefined, options: WasmVideoOptions) {
     alive.videos++;
     return new Video(width, height, frameCount, options);
@@ -126,6 +139,10 @@ class Embedding implements WasmEmbedding {
     readonly width: number,
     readonly height: number,
   ) {}
+
+  async features(): Promise<[Float32Array, Float32Array, Float32Array]> {
+    return [Float32Array.of(1, 1, 1, 1), Float32Array.of(2, 2), Float32Array.of(3)];
+  }
 
   async predictBatch(prompts: WasmPrompt[], ...cleanup: [number, number]): Promise<WasmPrediction[]> {
     cleanups.push(cleanup);

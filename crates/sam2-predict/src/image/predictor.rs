@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Tensor, TensorData, Transaction};
-use sam2::mask_decoder::{DynamicMultimask, ImageFeatures};
+use sam2::mask_decoder::DynamicMultimask;
 use sam2::prompt_encoder::Point;
 use sam2::{ImageModel, Sam2Config};
 
+use super::ImageEmbedding;
 use crate::{Cleanup, LowResMask, PictureRef, PredictError, Prompt};
 
 /// Encodes pictures and predicts masks for prompts on them.
@@ -18,31 +19,6 @@ pub struct ImagePredictor {
     model: Arc<ImageModel>,
     dynamic_multimask: Option<DynamicMultimask>,
     encodes: AtomicUsize,
-}
-
-/// A picture's features. They stay on the device until this is dropped.
-#[derive(Clone, Debug)]
-pub struct ImageEmbedding {
-    features: ImageFeatures,
-    width: usize,
-    height: usize,
-}
-
-impl ImageEmbedding {
-    /// The picture's width, in pixels.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// The picture's height, in pixels.
-    pub fn height(&self) -> usize {
-        self.height
-    }
-
-    /// The features that the mask decoder reads.
-    pub fn features(&self) -> &ImageFeatures {
-        &self.features
-    }
 }
 
 /// The masks that are predicted for a prompt.
@@ -112,11 +88,7 @@ impl ImagePredictor {
         let features = self.model.without_memory(self.model.encode(input));
         self.encodes.fetch_add(1, Ordering::Relaxed);
         features.probe().into_data_async().await.map_err(device_error)?;
-        Ok(ImageEmbedding {
-            features,
-            width: picture.width(),
-            height: picture.height(),
-        })
+        Ok(ImageEmbedding::new(features, [picture.width(), picture.height()]))
     }
 
     /// Predicts the masks of one prompt.
@@ -154,7 +126,7 @@ impl ImagePredictor {
         let side = self.model.config.mask_side();
         let mut batches: BTreeMap<BatchKey, Vec<Prepared>> = BTreeMap::new();
         for (index, prompt) in prompts.iter().enumerate() {
-            let points = prompt.to_points(image.width, image.height, self.model.config.image_size)?;
+            let points = prompt.to_points(image.width(), image.height(), self.model.config.image_size)?;
             check_count(&self.model, points.len())?;
             let mask = prompt.checked_mask(side)?;
             let key = (points.len(), mask.is_some(), prompt.multimask);
@@ -193,7 +165,7 @@ impl ImagePredictor {
         });
         let prompts_are_empty = sparse.is_none() && mask.is_none();
 
-        let output = model.decode(&image.features, sparse, mask);
+        let output = model.decode(image.features(), sparse, mask);
         let selected = output.select(multimask, self.dynamic_multimask);
         let [_, count, _, _] = selected.masks.dims();
         let data = Transaction::default()
@@ -203,18 +175,10 @@ impl ImagePredictor {
             .execute_async()
             .await
             .map_err(device_error)?;
-        let [masks, ious, object_scores]: [Vec<f32>; 3] = data
-            .into_iter()
-            .map(|data| {
-                data.try_to_vec::<f32>()
-                    .map_err(|error| PredictError::Device(format!("{error:?}")))
-            })
-            .collect::<Result<Vec<_>, _>>()?
-            .try_into()
-            .expect("three tensors were registered");
+        let [masks, ious, object_scores] = three(data)?;
 
         let per_prompt = count * side * side;
-        let picture = [image.width, image.height];
+        let picture = [image.width(), image.height()];
         let mut answers: Vec<Prediction> = masks
             .chunks_exact(per_prompt)
             .zip(ious.chunks_exact(count))
@@ -248,6 +212,15 @@ pub(crate) fn check_count(model: &ImageModel, points: usize) -> Result<(), Predi
     }
 }
 
-fn device_error(error: impl std::fmt::Debug) -> PredictError {
+/// The values of three tensors that were read together.
+pub(super) fn three(data: Vec<TensorData>) -> Result<[Vec<f32>; 3], PredictError> {
+    let values = data
+        .into_iter()
+        .map(|data| data.try_to_vec::<f32>().map_err(device_error));
+    let values = values.collect::<Result<Vec<_>, _>>()?;
+    Ok(values.try_into().expect("three tensors were read"))
+}
+
+pub(super) fn device_error(error: impl std::fmt::Debug) -> PredictError {
     PredictError::Device(format!("{error:?}"))
 }
