@@ -7,13 +7,15 @@ export default defineConfig({
   input: {
     index: "src/index.ts",
     formats: "src/formats/index.ts",
+    element: "src/element.ts",
+    react: "src/react.ts",
     "worker-cpu": "src/worker-cpu.ts",
     "worker-webgpu": "src/worker-webgpu.ts",
     "worker-video": "src/worker-video.ts",
     "wasm-cpu": "src/wasm-cpu.ts",
     "wasm-webgpu": "src/wasm-webgpu.ts",
   },
-  external: /\/wasm\/(cpu|webgpu)\/sam2_web\.js$/,
+  external: [/\/wasm\/(cpu|webgpu)\/sam2_web\.js$/, "react"],
   transform: { define },
   output: { dir: "dist", format: "esm", chunkFileNames: "[name].js", cleanDir: true },
 });

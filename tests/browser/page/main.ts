@@ -1,4 +1,5 @@
 // Puts the package, and what the specs share, where page.evaluate finds it.
+import "sam2-web/element";
 import { tools } from "./tools.js";
 import { clips } from "./video.js";
 

@@ -71,6 +71,7 @@ export const largest = (values: Iterable<number>) =>
 
 export const tools = {
   Sam2,
+  Sam2Error,
   Mask,
   formats,
   readPicture,
