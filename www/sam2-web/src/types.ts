@@ -15,7 +15,7 @@ export type PictureSource =
   | VideoFrame;
 
 /**
- * The models known by name. `nano` comes with the package; the others are Meta's SAM 2.1 checkpoints
+ * The models known by name. `nano` is the package `sam2-web-nano`, to be imported where it is loaded; the others are Meta's SAM 2.1 checkpoints
  * (tiny 156 MB, small 184 MB, base-plus 324 MB, large 898 MB), fetched on first use.
  */
 export type ModelName = "nano" | "tiny" | "small" | "base-plus" | "large";

@@ -1,8 +1,8 @@
 import { Sam2Error } from "./errors.js";
 import { joinFiles } from "./join-files.js";
-import { MODELS } from "./models.js";
+import { isNamed, namedModel } from "./models.js";
 import type { WeightsSource } from "./protocol.js";
-import type { LoadOptions, ModelName } from "./types.js";
+import type { LoadOptions } from "./types.js";
 
 const CACHES: readonly unknown[] = [undefined, "auto", "opfs", "cache-api", "none"];
 
@@ -31,13 +31,9 @@ export async function weightsSource({ model = "nano", baseUrl, cache }: LoadOpti
     const url = `${String(baseUrl).replace(/\/$/, "")}/${name}.safetensors`;
     return { url: absolute(url), store, keep: cache !== "none" };
   }
-  // nano comes with the page, so the browser's HTTP cache already keeps it.
+  // nano comes from where the page does, so the browser's HTTP cache already keeps it.
   const keep = name === "nano" ? cache !== undefined && cache !== "none" : cache !== "none";
-  return { ...MODELS[name], store, keep };
-}
-
-function isNamed(name: string): name is ModelName {
-  return Object.hasOwn(MODELS, name);
+  return { ...namedModel(name), store, keep };
 }
 
 function absolute(url: string): string {
