@@ -53,6 +53,7 @@ const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcomman
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
+    sam2_heap::keep_freed_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() || error.kind() == NO_COMMAND => error.exit(), // help and version
