@@ -8,6 +8,7 @@ export default defineConfig({
     formats: "src/formats/index.ts",
     "worker-cpu": "src/worker-cpu.ts",
     "worker-webgpu": "src/worker-webgpu.ts",
+    "worker-picture": "src/worker-picture.ts",
     "worker-video": "src/worker-video.ts",
     "wasm-cpu": "src/wasm-cpu.ts",
     "wasm-webgpu": "src/wasm-webgpu.ts",

@@ -6,7 +6,6 @@ import { closePicture } from "./frame-source.js";
 import { toRgba } from "./pixels.js";
 import type { CallContext, Calls, Method, OnFrame, Picture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
-import type { Range } from "./stretch.js";
 import { check } from "./until.js";
 import type { WasmDevice, WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
 
@@ -29,7 +28,7 @@ export class Engine {
   #memory: WebAssembly.Memory | undefined;
   #device: WasmDevice | undefined;
   #model: WasmModel | undefined;
-  readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture; range?: Range }>();
+  readonly #images = new Map<number, { embedding: WasmEmbedding; picture: Picture }>();
   readonly #searches = new Map<number, { image: number; batches: BatchSearch }>();
   readonly #videos = new Map<number, WasmVideo>();
   #nextId = 1;
@@ -177,15 +176,15 @@ export class Engine {
 
     lost: async () => this.#lost,
 
-    setImage: async ({ picture, range }, { signal }) => {
+    setImage: async ({ picture }, { signal }) => {
       const model = this.#loaded();
-      const { data, width, height } = await toRgba(picture, range);
+      const { data, width, height } = await toRgba(picture);
       check(signal);
       const start = performance.now();
       const embedding = await model.setImage(bytesOf(data), width, height);
       const encodeMs = performance.now() - start;
       const image = this.#nextId++;
-      this.#images.set(image, { embedding, picture, ...(range && { range }) });
+      this.#images.set(image, { embedding, picture });
       // Of the network's square, a quarter (the prompt encoder's `mask_input_size`).
       const logitsSide = model.imageSize / 4;
       return { image, width, height, logitsSide, encodeMs, encodes: model.encodes };
@@ -200,8 +199,7 @@ export class Engine {
 
     cutout: async ({ cut, ...of }) => {
       if ("image" in of) {
-        const { picture, range } = this.#image(of.image);
-        return cutOut(await toRgba(picture, range), cut);
+        return cutOut(await toRgba(this.#image(of.image).picture), cut);
       }
       const rgba = await toRgba(of.picture);
       closePicture(of.picture);
@@ -209,8 +207,8 @@ export class Engine {
     },
 
     generate: async ({ image, options }) => {
-      const { embedding, picture, range } = this.#image(image);
-      const rgba = options.cropNLayers ? bytesOf((await toRgba(picture, range)).data) : undefined;
+      const { embedding, picture } = this.#image(image);
+      const rgba = options.cropNLayers ? bytesOf((await toRgba(picture)).data) : undefined;
       const search = this.#nextId++;
       this.#searches.set(search, { image, batches: new BatchSearch(embedding, options, rgba) });
       return { search };

@@ -1,7 +1,6 @@
 import type { Found } from "./batch-search.js";
 import type { Cut } from "./cutout/cut.js";
 import type { PlainError } from "./errors.js";
-import type { Range } from "./stretch.js";
 import type { ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
@@ -59,7 +58,7 @@ export interface Calls {
   /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
   takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {
-    args: { picture: Picture; range?: Range };
+    args: { picture: Picture };
     result: {
       image: number;
       width: number;

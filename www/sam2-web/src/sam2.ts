@@ -1,5 +1,5 @@
 import { addressOf } from "./address.js";
-import { connectLocal, connectWorker } from "./connect.js";
+import { connectWorker } from "./connect.js";
 import { chooseDevices } from "./device.js";
 import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
 import { packageFile } from "./file-url.js";
@@ -276,8 +276,15 @@ export class Sam2 {
     }: { signal?: AbortSignal | undefined; transfer?: boolean; range?: Range | undefined },
   ): Promise<Calls["setImage"]["result"]> {
     const gone = [signal, this.#disposed.signal];
-    const prepared = await until(toPicture(picture, transfer), gone, (late) => closePicture(late.picture));
-    const args = { picture: prepared.picture, ...(range && { range }) };
+    const preparing = toPicture(picture, {
+      transfer,
+      range,
+      inWorker: runsInWorker(this.#options),
+      workerUrl: addressOf(this.#options.workerUrl, "picture", "worker-picture.js"),
+      signal,
+    });
+    const prepared = await until(preparing, gone, (late) => closePicture(late.picture));
+    const args = { picture: prepared.picture };
     const call = this.#link.call("setImage", args, { signal }, prepared.transfer);
     const made = await until(call, gone, ({ image }) => {
       if (!this.#disposed.signal.aborted) this.#link.call("release", { image }).catch(() => {});
@@ -438,7 +445,10 @@ function lossOf(connection: Connection): Promise<Sam2Error> {
 // no worker needs code splitting (which Vite's default worker format lacks).
 async function connect(device: "webgpu" | "cpu", options: LoadOptions): Promise<Connection> {
   if (!runsInWorker(options)) {
-    const { newWasm } = await (device === "webgpu" ? import("./wasm-webgpu.js") : import("./wasm-cpu.js"));
+    const [{ connectLocal }, { newWasm }] = await Promise.all([
+      import("./connect-local.js"),
+      device === "webgpu" ? import("./wasm-webgpu.js") : import("./wasm-cpu.js"),
+    ]);
     return connectLocal(newWasm());
   }
   return connectWorker(
