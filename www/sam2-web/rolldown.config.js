@@ -5,10 +5,13 @@ import { defineConfig } from "rolldown";
 const wasm = /\/wasm\/(cpu|webgpu)\/sam2_web\.js$/;
 const output = { dir: "dist", format: "esm", chunkFileNames: "[name].js" };
 
-/** In one file, whatever it loads later. */
-const whole = (name, external) => ({
+/**
+ * A worker in one file, whatever it loads later: a page without a bundler fetches that instead of nine, Parcel starts no two
+ * workers that share parts, and Vite 7 refuses workers in parts.
+ */
+const worker = (name) => ({
   input: { [name]: `src/${name}.ts` },
-  external,
+  external: wasm,
   output: { ...output, codeSplitting: false },
 });
 
@@ -16,20 +19,15 @@ export default defineConfig([
   {
     input: {
       index: "src/index.ts",
-      errors: "src/errors.ts",
       formats: "src/formats/index.ts",
-      "worker-picture": "src/worker-picture.ts",
       "worker-video": "src/worker-video.ts",
       "wasm-cpu": "src/wasm-cpu.ts",
       "wasm-webgpu": "src/wasm-webgpu.ts",
     },
-    external: [wasm, /\/deep-picture\.js$/],
+    external: wasm,
     output: { ...output, cleanDir: true },
   },
-  // A page without a bundler fetches one file instead of nine, and Parcel starts no two workers that share parts.
-  whole("worker-cpu", wasm),
-  whole("worker-webgpu", wasm),
-  // The readers load parts of themselves as they need them, which Vite 7 refuses in a worker. Errors are those of the rest,
-  // for `instanceof`.
-  whole("deep-picture", /\/errors\.js$/),
+  worker("worker-cpu"),
+  worker("worker-webgpu"),
+  worker("worker-picture"),
 ]);
