@@ -134,7 +134,7 @@ pub fn config(args: &ConfigArgs, checkpoint: &Checkpoint) -> Result<Sam2Config> 
         },
         Some(name) if name.ends_with(".yaml") || name.ends_with(".yml") => {
             let text = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
-            Sam2Config::from_yaml(&text).with_context(|| name.to_owned())?
+            sam2_yaml::config(&text).with_context(|| name.to_owned())?
         }
         Some(name) => Sam2Config::named(name, checkpoint.version())?,
     };

@@ -4,8 +4,7 @@
 pub(crate) mod decoder;
 mod official;
 
-pub use official::ConfigError;
-pub(crate) use official::MAX_CONFIG;
+pub use official::{ConfigError, MAX_CONFIG};
 
 use sam2_ops::{ParameterSpec, WeightsError};
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ const NANO: &str = include_str!("../../../weights/nano/nano.yaml");
 
 /// A configuration that is read can be written, and its sizes do not overflow.
 fn read(text: &str) {
-    match Sam2Config::from_yaml(text) {
+    match sam2_yaml::config(text) {
         Ok(config) => {
             assert_eq!(config.validate(), Ok(()));
             let mut again = Sam2Config::from_official(&config.to_official()).expect("what was written");

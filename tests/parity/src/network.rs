@@ -88,7 +88,7 @@ impl Fixture {
     /// If it is not understood.
     pub fn config(&self) -> Sam2Config {
         match self.yaml() {
-            Some(yaml) => Sam2Config::from_yaml(&yaml).expect("the official format"),
+            Some(yaml) => sam2_yaml::config(&yaml).expect("the official format"),
             None => {
                 let name = self.events["config"].as_str().expect("a name");
                 Sam2Config::named(name, Version::V2_1).expect("an official variant")

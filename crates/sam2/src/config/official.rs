@@ -127,7 +127,7 @@ const MAX_FEATURES: usize = 1 << 26;
 /// The largest side, in tokens, on which a block may attend globally. The time grows with its fourth power.
 const MAX_GLOBAL_SIDE: usize = 256;
 /// The longest configuration that is read, in bytes of JSON or YAML. An official one has about 4,000.
-pub(crate) const MAX_CONFIG: usize = 64 << 10;
+pub const MAX_CONFIG: usize = 64 << 10;
 
 impl Sam2Config {
     /// Reads the official tree, which is the value of `model:` in the YAML file, as JSON.
@@ -205,28 +205,6 @@ impl Sam2Config {
             }
         }
         Ok(config)
-    }
-
-    /// Reads the text of an official YAML file.
-    ///
-    /// # Errors
-    /// [`ConfigError::Syntax`] if the text is not YAML with a `model` mapping, and the errors of
-    /// [`Sam2Config::from_official`].
-    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        if text.len() > MAX_CONFIG {
-            return Err(ConfigError::Syntax {
-                reason: format!("it has {} bytes, more than {MAX_CONFIG}", text.len()),
-            });
-        }
-        let file: Value = serde_saphyr::from_str(text).map_err(|error| ConfigError::Syntax {
-            reason: error.to_string().lines().next().unwrap_or("").into(),
-        })?;
-        match file.get("model") {
-            Some(model @ Value::Object(_)) => Self::from_official(model),
-            _ => Err(ConfigError::Syntax {
-                reason: "it has no `model:` mapping".into(),
-            }),
-        }
     }
 
     /// The official tree of this configuration, as JSON. [`Sam2Config::from_official`] reads it.
