@@ -19,7 +19,9 @@ const outDir = "../demo/dist/docs";
 
 /** Third parties' licences ask to be passed on with their code, which is in the pages' scripts only. */
 const licences = {
-  ...license({ thirdParty: { output: fileURLToPath(new URL(`../${outDir}/third-party.txt`, import.meta.url)) } }),
+  ...license({
+    thirdParty: { output: fileURLToPath(new URL(`../${outDir}/third-party.txt`, import.meta.url)) },
+  }),
   apply: (_: unknown, { isSsrBuild }: { isSsrBuild?: boolean }) => !isSsrBuild,
 };
 
