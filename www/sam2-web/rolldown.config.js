@@ -1,5 +1,4 @@
 import { defineConfig } from "rolldown";
-import { define } from "./nano-hash.js";
 
 // Bundled, because a plain HTML page's worker cannot resolve `import "mediabunny"`. The wasm and its glue stay
 // files of their own, and so do the workers: the consumer's bundler, or the browser, follows their relative URLs.
@@ -16,6 +15,5 @@ export default defineConfig({
     "wasm-webgpu": "src/wasm-webgpu.ts",
   },
   external: [/\/wasm\/(cpu|webgpu)\/sam2_web\.js$/, "react"],
-  transform: { define },
   output: { dir: "dist", format: "esm", chunkFileNames: "[name].js", cleanDir: true },
 });

@@ -220,7 +220,6 @@ fn widths_that_no_gpu_kernel_can_do_are_named() {
     );
 }
 
-#[cfg(feature = "yaml")]
 mod yaml {
     use super::*;
 

@@ -12,6 +12,7 @@ import {
   Sam2Error,
 } from "sam2-web";
 import * as formats from "sam2-web/formats";
+import "sam2-web-nano";
 
 export interface Fixture {
   picture: { file: string; width: number; height: number };

@@ -1,4 +1,5 @@
 import { type LoadOptions, type Progress, Sam2 } from "sam2-web";
+import "sam2-web-nano";
 import { byId } from "./dom.js";
 
 let loading = 0;

@@ -1,5 +1,6 @@
 import { Engine } from "./engine.js";
 import { fromPlain, Sam2Error } from "./errors.js";
+import { ifOpenedFromDisk } from "./file-url.js";
 import type { CallContext, Calls, CallTable, Connection, Reply, Request } from "./protocol.js";
 import type { WasmModule } from "./wasm-module.js";
 
@@ -9,20 +10,6 @@ export function connectLocal(wasm: WasmModule): Connection {
     call: (method, args, context) => engine.call(method, args, context),
     close: () => engine.close(),
   };
-}
-
-/** A worker, of `make`'s making. From another origin browsers refuse it at once. */
-export function startWorker(make: () => Worker): Worker {
-  try {
-    return make();
-  } catch (cause) {
-    throw new Sam2Error(
-      "NETWORK",
-      `The worker could not be started: ${(cause as Error).message} Serve the package from the page's own origin, or ` +
-        "load it with worker: false.",
-      { cause },
-    );
-  }
 }
 
 interface Pending {
@@ -70,11 +57,13 @@ export function connectWorker<C extends CallTable<keyof C & string> = Calls>(
     die(
       heard
         ? new Sam2Error("INTERNAL", `The worker failed: ${event.message}. ${remedy}`)
-        : new Sam2Error(
-            "NETWORK",
-            "The worker could not be started. Check that its script is served from the page's own origin and that " +
-              `the worker-src policy allows it.${event.message ? ` (${event.message})` : ""}`,
-          ),
+        : (ifOpenedFromDisk() ??
+            new Sam2Error(
+              "NETWORK",
+              "The worker could not be started. Check that its script is served (if the bundler does not do that, say by " +
+                "workerUrl where it is) and that the worker-src policy allows it." +
+                `${event.message ? ` (${event.message})` : ""}`,
+            )),
     );
   });
   worker.addEventListener("messageerror", () => {

@@ -8,6 +8,10 @@ import { type Begun, PART_BYTES } from "./weights-store.js";
 const RETRIES = 4;
 
 export interface DownloadContext extends CallContext {
+  /** In place of the global `fetch`. */
+  fetch?: typeof fetch | undefined;
+  /** What requests have besides. */
+  request?: RequestInit | undefined;
   /** Told once: a safetensors file's bytes up to where its header ends. */
   onHeader?: ((header: Uint8Array) => void) | undefined;
   /** Told of each whole part, in order. */
@@ -148,10 +152,10 @@ class Receiving {
 
   async #begin(signal: AbortSignal, heard: () => void): Promise<void> {
     const from = this.loaded;
-    const response = await fetch(this.#url, {
-      signal,
-      ...(from && { headers: { Range: `bytes=${from}-` } }),
-    });
+    const { fetch = globalThis.fetch, request } = this.#context;
+    const headers = new Headers(request?.headers);
+    if (from) headers.set("Range", `bytes=${from}-`);
+    const response = await fetch(this.#url, { ...request, headers, signal });
     if (from && response.status === 416) {
       // The end may have come without being seen.
       if (from === this.#total) return;

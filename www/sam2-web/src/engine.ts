@@ -2,6 +2,7 @@ import { BatchSearch } from "./batch-search.js";
 import { cutOut } from "./cutout/cut-out.js";
 import { fingerprint, readEmbedding, writeEmbedding } from "./embedding-file.js";
 import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
+import { ifOpenedFromDisk, readFileUrl } from "./file-url.js";
 import { closePicture } from "./frame-source.js";
 import { toRgba } from "./pixels.js";
 import type { CallContext, Calls, MadeImage, Method, OnFrame, Picture, RawPicture } from "./protocol.js";
@@ -128,10 +129,10 @@ export class Engine {
   }
 
   readonly #handlers: Handlers = {
-    load: async ({ weights, precision, config, imageSize }, { signal, onProgress }) => {
+    load: async ({ weights, precision, wasmUrl, config, imageSize }, { signal, onProgress }) => {
       const step = (phase: "verify" | "compile" | "upload" | "ready", loaded: 0 | 1) =>
         onProgress?.({ phase, loaded, total: 1 });
-      const opened = this.#open(precision === "f16");
+      const opened = this.#open(precision === "f16", wasmUrl);
       opened.catch(() => {}); // It may fail while the download still runs; awaited below.
       let warm: Promise<unknown> = opened;
       const onHeader = (header: Uint8Array) => {
@@ -317,8 +318,8 @@ export class Engine {
       : buffer.slice(byteOffset, byteOffset + byteLength);
   }
 
-  async #open(f16Products: boolean): Promise<WasmDevice> {
-    await this.#start();
+  async #open(f16Products: boolean, wasmUrl: string | undefined): Promise<WasmDevice> {
+    await this.#start(wasmUrl);
     const device = await this.#wasm.Device.open(f16Products);
     this.#device = device;
     // A GPU may go while nobody asks anything of it.
@@ -326,17 +327,22 @@ export class Engine {
     return device;
   }
 
-  async #start(): Promise<void> {
+  async #start(wasmUrl: string | undefined): Promise<void> {
     try {
-      this.#memory = (await this.#wasm.init()).memory;
+      const file = wasmUrl?.startsWith("file:") ? await readFileUrl(wasmUrl) : wasmUrl;
+      this.#memory = (await this.#wasm.init(file ? { module_or_path: file } : undefined)).memory;
       this.#wasm.setPanicHandler((message) => this.#die(new Error(message)));
     } catch (cause) {
       if (cause instanceof Error && isOutOfMemory(cause)) throw toSam2Error(cause);
-      throw new Sam2Error(
-        "NETWORK",
-        "The wasm module could not be started. Check that sam2_web_bg.wasm is served beside its script, " +
-          "and that the page's script-src policy has 'wasm-unsafe-eval'.",
-        { cause },
+      if (cause instanceof Sam2Error) throw cause;
+      throw (
+        ifOpenedFromDisk() ??
+        new Sam2Error(
+          "NETWORK",
+          "The wasm module could not be started. Check that sam2_web_bg.wasm is served beside its script, or say by " +
+            "wasmUrl where it is, and that the page's script-src policy has 'wasm-unsafe-eval'.",
+          { cause },
+        )
       );
     }
   }

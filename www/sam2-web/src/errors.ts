@@ -9,6 +9,7 @@
  *   {@link Sam2.lost} tells so, and {@link Sam2.reload} begins anew.
  * - `VIDEO_UNSUPPORTED`, `VIDEO_CORRUPT`, `NO_VIDEO_TRACK`, `VIDEO_SOURCE_FAILED`: what a video's frames come from.
  * - `FRAME_OUT_OF_RANGE`, `FRAME_GONE`, `FRAME_SIZE_CHANGED`: one frame of it.
+ * - `UNSUPPORTED_ENVIRONMENT`: where the program runs lacks something, such as a page that no server has sent.
  * - `NETWORK`: a file could not be fetched. `QUOTA_EXCEEDED`: there is no room to keep it in this browser.
  * - `ABORTED`: your `AbortSignal` fired. `DISPOSED`: the object was used after `dispose()`.
  */
@@ -33,6 +34,7 @@ export type Sam2ErrorCode =
   | "DEVICE_UNAVAILABLE"
   | "DEVICE_LOST"
   | "OUT_OF_MEMORY"
+  | "UNSUPPORTED_ENVIRONMENT"
   | "NETWORK"
   | "QUOTA_EXCEEDED"
   | "ABORTED"

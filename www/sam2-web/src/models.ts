@@ -1,7 +1,5 @@
+import { Sam2Error } from "./errors.js";
 import type { ModelName } from "./types.js";
-
-/** Put in when the package is built: of the file that is built into it. */
-declare const NANO_SHA256: string;
 
 /** A model's file, at one version for good. */
 export interface NamedModel {
@@ -16,8 +14,7 @@ const official = (name: string, revision: string, sha256: string): NamedModel =>
   sha256,
 });
 
-export const MODELS: Readonly<Record<ModelName, NamedModel>> = {
-  nano: { url: new URL("../weights/nano.safetensors", import.meta.url).href, sha256: NANO_SHA256 },
+const OFFICIAL: Readonly<Record<Exclude<ModelName, "nano">, NamedModel>> = {
   tiny: official(
     "tiny",
     "de431c4043854a71d8101e17995dfe596bf101a5",
@@ -39,3 +36,21 @@ export const MODELS: Readonly<Record<ModelName, NamedModel>> = {
     "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230",
   ),
 };
+
+export function isNamed(name: string): name is ModelName {
+  return name === "nano" || Object.hasOwn(OFFICIAL, name);
+}
+
+/** @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for `nano` where its package is not there. */
+export function namedModel(name: ModelName): NamedModel {
+  if (name !== "nano") return OFFICIAL[name];
+  // The package sam2-web-nano leaves its address there when it is imported.
+  const nano = (globalThis as Record<symbol, unknown>)[Symbol.for("sam2-web-nano")];
+  if (nano) return nano as NamedModel;
+  throw new Sam2Error(
+    "UNSUPPORTED_INPUT",
+    'The model "nano" is a package of its own, so that only its users carry its 10.7 MB. Install it (npm install ' +
+      'sam2-web-nano) and write import "sam2-web-nano" where you load it; or say by baseUrl which folder has its ' +
+      'nano.safetensors; or load another model, such as model: "tiny".',
+  );
+}

@@ -11,17 +11,21 @@ export async function toPicture(
   // A Blob is a reference: it crosses for nothing and is decoded over there.
   if (isA(source, "Blob")) return { picture: source, transfer: [] };
 
-  if (isA(source, "ImageData")) {
+  if (isPixels(source)) {
     checkSize(source.width, source.height);
     const given = source.data as Uint8ClampedArray<ArrayBuffer>;
     if (given.length !== source.width * source.height * 4) {
       throw new Sam2Error(
         "INVALID_IMAGE",
-        "The ImageData's pixels are gone: they were handed over before, by transfer. Pass it anew.",
+        "The picture's data is not of four bytes a pixel. If it was handed over before, by transfer, pass it anew.",
       );
     }
     // The browser turns wide colours and floats into bytes of sRGB.
-    if (source.colorSpace === "display-p3" || !(given instanceof Uint8ClampedArray)) return toBitmap(source);
+    if (
+      ("colorSpace" in source && source.colorSpace === "display-p3") ||
+      !(given instanceof Uint8ClampedArray)
+    )
+      return toBitmap(source);
     // Handing over a part of a larger buffer would take the rest with it.
     const whole = given.byteLength === given.buffer.byteLength;
     const data = transfer && whole ? given : given.slice();
@@ -43,6 +47,13 @@ export async function toPicture(
   if (isA(source, "HTMLImageElement") && !source.complete) await source.decode().catch(() => {});
   checkSize(...(sizeOf(source) ?? size));
   return toBitmap(source);
+}
+
+/** An `ImageData`, or what is like one, as other programs than browsers have it. */
+export function isPixels(source: unknown): source is Pick<ImageData, "data" | "width" | "height"> {
+  if (isA(source, "ImageData")) return true;
+  const { data, width, height } = (source ?? {}) as Partial<ImageData>;
+  return data instanceof Uint8ClampedArray && typeof width === "number" && typeof height === "number";
 }
 
 async function toBitmap(source: PictureSource): Promise<{ picture: ImageBitmap; transfer: Transferable[] }> {

@@ -35,6 +35,8 @@ export interface RemoteWeights {
   store: Store;
   /** Whether a download is kept there. What is there is used in any case. */
   keep: boolean;
+  /** What the request for it has besides. */
+  request?: RequestInit;
   /** The file, where it has been downloaded already. */
   bytes?: ArrayBuffer;
 }
@@ -44,7 +46,8 @@ export type WeightsSource = RemoteWeights | Blob | ArrayBuffer;
 /** The engine's calls: the same whether it lives in a worker or on this thread. */
 export interface Calls {
   load: {
-    args: { weights: WeightsSource; precision: Precision } & ModelConfig;
+    /** `wasmUrl` is of the module itself, where it is not beside its script. */
+    args: { weights: WeightsSource; precision: Precision; wasmUrl?: string } & ModelConfig;
     result: ModelInfo & {
       device: string;
       precision: Precision;

@@ -11,7 +11,7 @@ import { type ImageEmbedding, type LoadOptions, type PictureSource, type Progres
 /** What a hook takes of the options of {@link Sam2.load}. */
 export type UseSam2Options = Omit<LoadOptions, "signal" | "onProgress">;
 
-/** Those by which the model is loaded anew if they change. */
+/** Those by which the model is loaded anew if they change. (`fetch` and `requestInit` are often made at every render.) */
 const OPTIONS = [
   "model",
   "device",
@@ -21,6 +21,8 @@ const OPTIONS = [
   "baseUrl",
   "cache",
   "worker",
+  "workerUrl",
+  "wasmUrl",
 ] as const satisfies readonly (keyof UseSam2Options)[];
 
 /** What {@link useSam2} gives while the model loads, once it has loaded, and where it has failed. */

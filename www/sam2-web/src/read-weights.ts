@@ -1,5 +1,6 @@
 import { type DownloadContext, download } from "./download.js";
 import { Sam2Error } from "./errors.js";
+import { readFileUrl } from "./file-url.js";
 import type { RemoteWeights, WeightsSource } from "./protocol.js";
 import { dataLength, headerEnd, readHeader } from "./safetensors.js";
 import { check } from "./until.js";
@@ -39,13 +40,17 @@ export async function readWeights(source: WeightsSource, context: Context): Prom
     );
   }
   if (source instanceof Blob) return given(await source.arrayBuffer());
+  if (source.url.startsWith("file:") && !context.fetch) {
+    const { buffer, byteOffset, byteLength } = await readFileUrl(source.url);
+    return given(buffer.slice(byteOffset, byteOffset + byteLength));
+  }
   const stored = await StoredFile.open(source.url, source.store, source.keep);
   const bytes = source.bytes ? new Uint8Array(source.bytes) : await fetchWeights(source, stored, context);
   return { bytes, keep: () => stored.complete(bytes), drop: () => stored.drop() };
 }
 
 async function fetchWeights(
-  { url, sha256 }: RemoteWeights,
+  { url, sha256, request }: RemoteWeights,
   stored: StoredFile,
   context: Context,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -55,6 +60,7 @@ async function fetchWeights(
       ? { bytes: begun.bytes, pieces: 0 }
       : await download(url, begun, {
           ...context,
+          request,
           onStart: (total, validator) => stored.restart(total, validator),
           onPart: (index, part) => stored.part(index, part),
         });

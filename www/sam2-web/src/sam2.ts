@@ -1,13 +1,15 @@
-import { connectLocal, connectWorker, startWorker } from "./connect.js";
+import { addressOf } from "./address.js";
+import { connectLocal, connectWorker } from "./connect.js";
 import { chooseDevices, isSupported } from "./device.js";
 import { DISPOSE } from "./dispose.js";
 import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
+import { packageFile } from "./file-url.js";
 import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
 import { Link, reloaded } from "./link.js";
 import { configOf } from "./model-config.js";
-import { toPicture } from "./picture.js";
-import type { Calls, Connection, MadeImage } from "./protocol.js";
+import { isPixels, toPicture } from "./picture.js";
+import type { Calls, Connection, MadeImage, RemoteWeights } from "./protocol.js";
 import { checkForm, readWeights } from "./read-weights.js";
 import { checkRange, type Range } from "./stretch.js";
 import type {
@@ -27,6 +29,7 @@ import { Video } from "./video.js";
 import { openSource } from "./video-source.js";
 import { weightsSource } from "./weights-source.js";
 import { type CachedWeights, dropAll, dropCached, isKept, listCached } from "./weights-store.js";
+import { startWorker } from "./worker-script.js";
 
 /** Makes an image again, on a new device. */
 type MakeAgain = (signal: AbortSignal) => Promise<MadeImage>;
@@ -226,9 +229,8 @@ export class Sam2 {
       );
     }
     if (await isKept(source.url)) return;
-    const file = await until(readWeights(source, { signal, onProgress: muted(onProgress, signal) }), [
-      signal,
-    ]);
+    const context = { signal, onProgress: muted(onProgress, signal), fetch: options.fetch };
+    const file = await until(readWeights(source, context), [signal]);
     try {
       if (source.sha256 === undefined) checkForm(source.url, file.bytes);
     } catch (error) {
@@ -406,7 +408,8 @@ export class Sam2 {
     try {
       const opening = openSource(source, {
         keepFrames,
-        inWorker: this.#options.worker ?? true,
+        inWorker: runsInWorker(this.#options),
+        workerUrl: addressOf(this.#options.workerUrl, "video", "worker-video.js"),
         signal: live.signal,
       });
       const frames = await until(opening, gone, (late) => late.close());
@@ -470,21 +473,23 @@ interface Started {
 }
 
 async function start(options: LoadOptions): Promise<Started> {
-  const { device = "auto", precision = "f32", worker = true, signal, onProgress } = options;
+  const { device = "auto", precision = "f32", signal, onProgress } = options;
   check(signal);
   if (precision !== "f32" && precision !== "f16")
     throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
   let weights = await until(weightsSource(options), [signal]);
+  if (options.fetch && "url" in weights) weights = await until(fetchHere(weights, options), [signal]);
   const config = await until(configOf(options), [signal]);
   const devices = await until(chooseDevices(device), [signal]);
   let fallback: Sam2Error | undefined;
   for (const [index, chosen] of devices.entries()) {
-    const connection = await connect(chosen, worker);
+    const wasmFile = `${chosen}/sam2_web_bg.wasm`;
+    const wasmUrl = addressOf(options.wasmUrl, chosen, wasmFile) ?? packageFile(`wasm/${wasmFile}`);
+    const connection = await connect(chosen, options);
     try {
       const context = { signal, onProgress: muted(onProgress, signal) };
-      const loaded = await until(connection.call("load", { weights, precision, ...config }, context), [
-        signal,
-      ]);
+      const args = { weights, precision, ...config, ...(wasmUrl && { wasmUrl }) };
+      const loaded = await until(connection.call("load", args, context), [signal]);
       return { connection, device: chosen, loaded, fallback };
     } catch (error) {
       if (!(index + 1 < devices.length && isOfTheEngine(error))) {
@@ -501,6 +506,14 @@ async function start(options: LoadOptions): Promise<Started> {
   throw new Sam2Error("DEVICE_UNAVAILABLE", "No device could run the model.");
 }
 
+/** By the caller's own function, which cannot go to a worker. */
+async function fetchHere(source: RemoteWeights, options: LoadOptions): Promise<RemoteWeights> {
+  const { fetch, signal, onProgress } = options;
+  const { bytes } = await readWeights(source, { fetch, signal, onProgress: muted(onProgress, signal) });
+  const { buffer, byteOffset, byteLength } = bytes;
+  return { ...source, bytes: buffer.slice(byteOffset, byteOffset + byteLength) };
+}
+
 /** The reason for which an engine stops; pending while it goes on, and when it is closed. */
 function lossOf(connection: Connection): Promise<Sam2Error> {
   // A worker that dies tells of nothing: what is pending then is rejected.
@@ -509,18 +522,24 @@ function lossOf(connection: Connection): Promise<Sam2Error> {
 
 // Each wasm build has a worker of its own, written out as bundlers recognise it, so that only one build is fetched and
 // no worker needs code splitting (which Vite's default worker format lacks).
-async function connect(device: "webgpu" | "cpu", inWorker: boolean): Promise<Connection> {
-  if (!inWorker) {
+async function connect(device: "webgpu" | "cpu", options: LoadOptions): Promise<Connection> {
+  if (!runsInWorker(options)) {
     const { newWasm } = await (device === "webgpu" ? import("./wasm-webgpu.js") : import("./wasm-cpu.js"));
     return connectLocal(newWasm());
   }
   return connectWorker(
-    startWorker(() =>
-      device === "webgpu"
-        ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module" })
-        : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module" }),
+    startWorker(
+      () =>
+        device === "webgpu"
+          ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module" })
+          : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module" }),
+      addressOf(options.workerUrl, device, `worker-${device}.js`),
     ),
   );
+}
+
+function runsInWorker({ worker = typeof Worker !== "undefined" }: LoadOptions): boolean {
+  return worker;
 }
 
 /** Silent once the load was aborted. What the page's own function throws is the page's, and does not end the load. */
@@ -546,7 +565,8 @@ function isOfTheEngine(error: unknown): error is Sam2Error {
 
 /** Whether the same picture can be had from it later. */
 function keepsItsPicture(source: PictureSource): boolean {
-  return ["Blob", "ImageData", "ImageBitmap", "HTMLImageElement"].some((kind) => {
+  if (isPixels(source)) return true;
+  return ["Blob", "ImageBitmap", "HTMLImageElement"].some((kind) => {
     const type = (globalThis as Record<string, unknown>)[kind];
     return typeof type === "function" && source instanceof type;
   });

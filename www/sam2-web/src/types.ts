@@ -1,3 +1,4 @@
+import type { Addresses } from "./address.js";
 import type { Box } from "./mask/types.js";
 import type { Mask } from "./mask.js";
 
@@ -6,6 +7,7 @@ export type { Box, Polygon, Ring, Rle, UncompressedRle } from "./mask/types.js";
 /** A picture the model can look at. Pixels are read as sRGB; EXIF orientation is applied; what is transparent lies on grey. */
 export type PictureSource =
   | ImageData
+  | Pick<ImageData, "data" | "width" | "height">
   | ImageBitmap
   | Blob
   | HTMLCanvasElement
@@ -15,7 +17,7 @@ export type PictureSource =
   | VideoFrame;
 
 /**
- * The models known by name. `nano` comes with the package; the others are Meta's SAM 2.1 checkpoints
+ * The models known by name. `nano` is the package `sam2-web-nano`, to be imported where it is loaded; the others are Meta's SAM 2.1 checkpoints
  * (tiny 156 MB, small 184 MB, base-plus 324 MB, large 898 MB), fetched on first use.
  */
 export type ModelName = "nano" | "tiny" | "small" | "base-plus" | "large";
@@ -72,8 +74,30 @@ export interface LoadOptions {
    * if it is kept.
    */
   cache?: "auto" | "opfs" | "cache-api" | "none";
-  /** Run in a worker, so that the page never stalls. Default true; false runs on the calling thread. */
+  /**
+   * Run in a worker, so that the page never stalls; false runs on the calling thread. Default true, where there are web
+   * workers (in Node there are none).
+   */
   worker?: boolean;
+  /**
+   * Where the package's workers are, if the bundler does not know: the folder that has `worker-cpu.js`, `worker-webgpu.js`
+   * and `worker-video.js`, such as the package's `dist`, or the address of each. Default: as the bundler has placed them, or
+   * beside this script. Workers of another origin are started by a script of the page's own (a `blob:`, which a policy
+   * must allow).
+   */
+  workerUrl?: Addresses<"cpu" | "webgpu" | "video">;
+  /**
+   * Where the wasm modules are, if not where the worker's script expects them: the folder that has
+   * `cpu/sam2_web_bg.wasm` and `webgpu/sam2_web_bg.wasm`, such as the package's `wasm`, or the address of each.
+   */
+  wasmUrl?: Addresses<"cpu" | "webgpu">;
+  /**
+   * Fetches the model's file, in place of the global `fetch`. It is called on the calling thread, with an address, and a
+   * signal and headers (such as `Range`) to be passed on.
+   */
+  fetch?: typeof fetch;
+  /** What requests for the model's file have besides: `headers`, `credentials` and so on. */
+  requestInit?: Omit<RequestInit, "body" | "method" | "signal" | "window">;
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;
 }
@@ -85,7 +109,10 @@ export interface ModelConfig {
   imageSize?: number;
 }
 
-export type PreloadOptions = Pick<LoadOptions, "model" | "baseUrl" | "cache" | "onProgress" | "signal">;
+export type PreloadOptions = Pick<
+  LoadOptions,
+  "model" | "baseUrl" | "cache" | "fetch" | "requestInit" | "onProgress" | "signal"
+>;
 
 export interface ReadPictureOptions {
   /**

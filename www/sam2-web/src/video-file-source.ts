@@ -1,17 +1,19 @@
-import { connectWorker, startWorker } from "./connect.js";
+import { connectWorker } from "./connect.js";
 import type { FrameSource } from "./frame-source.js";
 import { FileTimes, type FrameTimes } from "./frame-times.js";
 import type { Connection, RawPicture } from "./protocol.js";
 import { until } from "./until.js";
 import type { FileCalls, FileInfo } from "./video-file.js";
+import { startWorker } from "./worker-script.js";
 
 /** A file's frames, decoded in a worker of its own, so that pictures to show do not wait for the network. */
 export async function openVideoFile(
   file: Blob | string,
   inWorker: boolean,
+  workerUrl: string | undefined,
   signal: AbortSignal,
 ): Promise<FrameSource> {
-  const connection = await connect(inWorker);
+  const connection = await connect(inWorker, workerUrl);
   try {
     const info = await until(connection.call("open", { file }, { signal }), [signal]);
     return new FileSource(connection, info);
@@ -22,10 +24,11 @@ export async function openVideoFile(
 }
 
 // The worker is written out as bundlers recognise it. Only this file's users pay for the demuxer.
-async function connect(inWorker: boolean): Promise<Connection<FileCalls>> {
+async function connect(inWorker: boolean, workerUrl: string | undefined): Promise<Connection<FileCalls>> {
   if (inWorker) {
     const worker = startWorker(
       () => new Worker(new URL("./worker-video.js", import.meta.url), { type: "module" }),
+      workerUrl,
     );
     return connectWorker<FileCalls>(worker, "Call openVideo again.");
   }

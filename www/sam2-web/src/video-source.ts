@@ -1,3 +1,4 @@
+import { absolute } from "./address.js";
 import { Sam2Error } from "./errors.js";
 import type { FrameSource } from "./frame-source.js";
 import { ElementFrames, IterableFrames, MediaStreamFrames } from "./stream-frames.js";
@@ -8,17 +9,19 @@ import { openVideoFile } from "./video-file-source.js";
 export interface SourceOptions {
   keepFrames: number;
   inWorker: boolean;
+  /** Where the worker that decodes files is, if it was told. */
+  workerUrl: string | undefined;
   signal: AbortSignal;
 }
 
 /** The frames of whatever a page calls a video. */
 export async function openSource(
   source: VideoSource,
-  { keepFrames, inWorker, signal }: SourceOptions,
+  { keepFrames, inWorker, workerUrl, signal }: SourceOptions,
 ): Promise<FrameSource> {
-  if (source instanceof Blob) return openVideoFile(source, inWorker, signal);
+  if (source instanceof Blob) return openVideoFile(source, inWorker, workerUrl, signal);
   if (typeof source === "string" || source instanceof URL) {
-    return openVideoFile(absolute(String(source)), inWorker, signal);
+    return openVideoFile(absolute(String(source)), inWorker, workerUrl, signal);
   }
   if (typeof MediaStream !== "undefined" && source instanceof MediaStream) {
     return StreamSource.open(new MediaStreamFrames(source), keepFrames, signal);
@@ -33,12 +36,4 @@ export async function openSource(
     "UNSUPPORTED_INPUT",
     "Not a video: pass a Blob, a URL, a MediaStream, a <video>, or an async iterable of VideoFrame or ImageBitmap.",
   );
-}
-
-function absolute(url: string): string {
-  try {
-    return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
-  } catch (cause) {
-    throw new Sam2Error("UNSUPPORTED_INPUT", `"${url}" is not a URL.`, { cause });
-  }
 }

@@ -7,7 +7,9 @@ import type { GenerateOptions, MaskRecordFields } from "./types.js";
  */
 export interface WasmModule {
   /** Comes before all else. */
-  init(options?: { module_or_path: URL | string }): Promise<{ memory?: WebAssembly.Memory }>;
+  init(options?: {
+    module_or_path: string | Uint8Array<ArrayBuffer>;
+  }): Promise<{ memory?: WebAssembly.Memory }>;
   Device: {
     /** @param f16Products - whether matrices are to be multiplied in f16 where the device can. */
     open(f16Products: boolean): Promise<WasmDevice>;

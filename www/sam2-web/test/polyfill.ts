@@ -1,3 +1,5 @@
+import { vi } from "vitest";
+
 // The one DOM class the unit tests need that Node lacks.
 class NodeImageData {
   readonly data: Uint8ClampedArray;
@@ -10,3 +12,9 @@ class NodeImageData {
 }
 
 (globalThis as { ImageData?: unknown }).ImageData ??= NodeImageData;
+
+// The wasm is a fake one, and the real one need not be built.
+vi.mock(import("../src/file-url.js"), async (original) => ({
+  ...(await original()),
+  packageFile: () => undefined,
+}));

@@ -73,12 +73,10 @@ const codeOf = (work: Promise<unknown>) =>
 
 describe("weightsSource", () => {
   it("knows the models by name, each at one version", async () => {
-    expect(await weightsSource({})).toEqual({
-      url: expect.stringMatching(/weights\/nano\.safetensors$/),
-      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
-      store: "auto",
-      keep: false,
-    });
+    // As the package sam2-web-nano does when it is imported.
+    const nano = { url: "https://example.test/nano.safetensors", sha256 };
+    vi.stubGlobal(Symbol.for("sam2-web-nano") as never, nano);
+    expect(await weightsSource({})).toEqual({ ...nano, store: "auto", keep: false });
     for (const model of ["tiny", "small", "base-plus", "large"]) {
       expect(await weightsSource({ model })).toEqual({
         url: expect.stringMatching(
@@ -99,6 +97,17 @@ describe("weightsSource", () => {
     });
     expect(await weightsSource({ model: url })).toEqual({ url, store: "auto", keep: false });
     expect(await weightsSource({ model: url, cache: "opfs" })).toEqual({ url, store: "opfs", keep: true });
+  });
+
+  it("says what to do where nano's package is not imported", async () => {
+    for (const options of [{}, { model: "nano" }]) {
+      await expect(weightsSource(options)).rejects.toMatchObject({
+        code: "UNSUPPORTED_INPUT",
+        message: expect.stringMatching(/npm install sam2-web-nano.*import "sam2-web-nano".*baseUrl/),
+      });
+    }
+    const baseUrl = "https://example.test/models";
+    expect(await weightsSource({ baseUrl })).toMatchObject({ url: `${baseUrl}/nano.safetensors` });
   });
 
   it.each([{ model: 3 as never }, { model: "http://" }, { cache: "disk" as never }])(

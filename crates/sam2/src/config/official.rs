@@ -212,7 +212,6 @@ impl Sam2Config {
     /// # Errors
     /// [`ConfigError::Syntax`] if the text is not YAML with a `model` mapping, and the errors of
     /// [`Sam2Config::from_official`].
-    #[cfg(feature = "yaml")]
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         if text.len() > MAX_CONFIG {
             return Err(ConfigError::Syntax {

@@ -46,9 +46,10 @@ fn stages(model: &ImageModel, picture: PictureRef) {
         }
     }
     let levels = quickest("neck", || model.image_encoder.neck.forward(outputs.clone()));
-    quickest("features for the decoder", || {
+    let features = quickest("features for the decoder", || {
         model.mask_decoder.image_features(levels[..3].to_vec())
     });
+    quickest("projections for prompts", || model.without_memory(features.clone()));
 }
 
 fn quickest<T>(what: &str, work: impl Fn() -> T) -> T {
