@@ -16,7 +16,10 @@ copyFileSync(weights, here("dist/nano.safetensors"));
 writeFileSync(
   here("dist/index.js"),
   `export const nano = {
-  url: new URL("./nano.safetensors", import.meta.url).href,
+  // Asked for at a load, not at the import: a bundle may be of a format that has no import.meta.url.
+  get url() {
+    return new URL("./nano.safetensors", import.meta.url).href;
+  },
   sha256: "${sha256}",
 };
 globalThis[Symbol.for("sam2-web-nano")] = nano;

@@ -18,6 +18,13 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     #[command(flatten)]
+    options: ModelOptions,
+}
+
+/// How a model is run.
+#[derive(clap::Args)]
+pub struct ModelOptions {
+    #[command(flatten)]
     config: ConfigArgs,
     /// How the network is computed; `portable` and `packed` are slower, and meant for comparison
     #[arg(long, value_enum, default_value = "cpu")]
@@ -146,29 +153,34 @@ pub fn tell(remarks: &[Remark]) {
 
 /// Loads the image model on the CPU.
 pub fn image_model(args: &ModelArgs) -> Result<ImageModel> {
-    let (mut checkpoint, config) = checked(args)?;
+    image_model_of(&args.weights, &args.options)
+}
+
+/// Loads the image model of a weights file on the CPU.
+pub fn image_model_of(weights: &Path, options: &ModelOptions) -> Result<ImageModel> {
+    let (mut checkpoint, config) = checked(weights, options)?;
     Ok(ImageModel::load(
         &config,
         &mut checkpoint,
-        &args.implementation.implementation(),
+        &options.implementation.implementation(),
     )?)
 }
 
 /// Loads the whole network on the CPU.
 pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
-    let (mut checkpoint, config) = checked(args)?;
+    let (mut checkpoint, config) = checked(&args.weights, &args.options)?;
     Ok(VideoModel::load(
         &config,
         &mut checkpoint,
-        &args.implementation.implementation(),
+        &args.options.implementation.implementation(),
     )?)
 }
 
 /// Opens a checkpoint and checks that it matches its configuration.
-fn checked(args: &ModelArgs) -> Result<(Checkpoint, Sam2Config)> {
-    let name = || args.weights.display().to_string();
-    let checkpoint = checkpoint(&args.weights)?;
-    let config = config(&args.config, &checkpoint).with_context(name)?;
+fn checked(weights: &Path, options: &ModelOptions) -> Result<(Checkpoint, Sam2Config)> {
+    let name = || weights.display().to_string();
+    let checkpoint = checkpoint(weights)?;
+    let config = config(&options.config, &checkpoint).with_context(name)?;
     tell(&checkpoint.check(&config).with_context(name)?);
     Ok((checkpoint, config))
 }
@@ -185,6 +197,24 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.retain(|path| !is_of_the_system(path));
     alphanumeric_sort::sort_path_slice(&mut paths);
     Ok(paths)
+}
+
+/// The files of a folder and of the folders in it, in the order of [`entries`].
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        match path.is_dir() {
+            true => files.extend(files_below(&path)?),
+            false => files.push(path),
+        }
+    }
+    Ok(files)
+}
+
+/// A path with slashes, on every system.
+pub fn with_slashes(path: &Path) -> String {
+    let parts = path.components().map(|part| part.as_os_str().to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
 }
 
 fn is_of_the_system(path: &Path) -> bool {

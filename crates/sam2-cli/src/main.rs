@@ -5,7 +5,10 @@
 mod convert;
 mod eval;
 mod everything;
+mod export;
+mod import;
 mod info;
+mod labels;
 mod load;
 mod logits_file;
 mod mask_file;
@@ -36,6 +39,10 @@ enum Command {
     Predict(predict::Args),
     /// Find the masks of everything in a picture
     Everything(everything::Args),
+    /// Write labels (what `everything` or `import` has found) as COCO, YOLO, labelme, indexed PNG or GeoJSON
+    Export(export::Args),
+    /// Read labels of any of these formats as one COCO data set, or go on from them with a model
+    Import(import::Args),
     /// Track objects through a folder of frames
     Track(track::Args),
     /// Write a checkpoint as packed safetensors with its configuration
@@ -53,6 +60,7 @@ const NO_COMMAND: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcomman
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
+    sam2_heap::keep_freed_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() || error.kind() == NO_COMMAND => error.exit(), // help and version
@@ -61,6 +69,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Predict(args) => predict::run(&args),
         Command::Everything(args) => everything::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Track(args) => track::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Eval(args) => eval::run(&args),

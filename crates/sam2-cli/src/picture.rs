@@ -1,8 +1,8 @@
 //! Reads pictures as a viewer shows them: the first frame of an animation, rotated by the EXIF orientation, and with
 //! values of more than 8 bits stretched to the range that they use.
 
-use std::fs;
-use std::io::Cursor;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -118,6 +118,42 @@ pub fn decode(bytes: &[u8]) -> Result<Raw> {
         None => DynamicImage::from_decoder(decoder).map_err(damaged)?,
     };
     Ok(Raw::new(image, orientation))
+}
+
+/// The size of a file's picture as it is upright, from its header: no pixel is decoded.
+///
+/// # Errors
+/// The file does not have one of the formats [`KINDS`], or is damaged, or the picture is too large.
+pub fn upright_size(path: &Path) -> Result<[usize; 2]> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    upright_size_in(BufReader::new(file)).with_context(|| path.display().to_string())
+}
+
+/// The same of a file's bytes.
+pub fn upright_size_in(mut file: impl BufRead + Seek) -> Result<[usize; 2]> {
+    let mut start = Vec::new();
+    file.by_ref().take(64).read_to_end(&mut start)?;
+    file.rewind()?;
+    let (width, height, orientation) = match format_of(&start)? {
+        ImageFormat::Tiff => tiff_samples::header(file)?,
+        format => {
+            let mut decoder = ImageReader::with_format(file, format)
+                .into_decoder()
+                .map_err(damaged)?;
+            let (width, height) = decoder.dimensions();
+            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            (width, height, orientation)
+        }
+    };
+    let size = [width as usize, height as usize];
+    PictureRef::check_size(size[0], size[1])?;
+    Ok(match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => [size[1], size[0]],
+        _ => size,
+    })
 }
 
 fn format_of(bytes: &[u8]) -> Result<ImageFormat> {
@@ -352,6 +388,7 @@ mod tests {
             }
             let picture = read.unwrap();
             assert_eq!(picture.size(), expected.size, "{name}");
+            assert_eq!(upright_size(&folder.join(name)).unwrap(), expected.size, "{name}");
             let rgba = picture.image.to_rgba8();
             for (at, right) in &expected.pixels {
                 let (x, y) = at.split_once(',').unwrap();

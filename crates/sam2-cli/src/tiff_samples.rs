@@ -1,7 +1,7 @@
 //! Reads TIFF files with values of more than 8 bits, including floats, as microscopes, satellites and scanners write
 //! them.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 
 use anyhow::{Context, Result, ensure};
 use image::metadata::Orientation;
@@ -13,13 +13,34 @@ use tiff::tags::Tag;
 use crate::output::note;
 use crate::picture::{Raw, Samples};
 
+const DAMAGED: &str = "the TIFF is cut or damaged: get the whole file again";
+
+/// The first page's width and height, and how it is turned.
+///
+/// # Errors
+/// The file is damaged.
+pub fn header(file: impl Read + Seek) -> Result<(u32, u32, Orientation)> {
+    let mut decoder = Decoder::new(file).context(DAMAGED)?;
+    let (width, height) = decoder.dimensions().context(DAMAGED)?;
+    Ok((width, height, orientation(&mut decoder)))
+}
+
+fn number(decoder: &mut Decoder<impl Read + Seek>, tag: Tag) -> Option<u16> {
+    decoder.find_tag(tag).ok().flatten()?.into_u16().ok()
+}
+
+fn orientation(decoder: &mut Decoder<impl Read + Seek>) -> Orientation {
+    number(decoder, Tag::Orientation)
+        .and_then(|orientation| Orientation::from_exif(u8::try_from(orientation).ok()?))
+        .unwrap_or(Orientation::NoTransforms)
+}
+
 /// The first page; `None` if it has 8 bits or fewer, or colours that need conversion. Prints a remark on standard error
 /// if there are more pages.
 ///
 /// # Errors
 /// The file is cut short or damaged, or the picture is too large.
 pub fn decode(bytes: &[u8]) -> Result<Option<Raw>> {
-    const DAMAGED: &str = "the TIFF is cut or damaged: get the whole file again";
     let mut decoder = Decoder::new(Cursor::new(bytes))
         .context(DAMAGED)?
         .with_limits(Limits::unlimited());
@@ -38,17 +59,12 @@ pub fn decode(bytes: &[u8]) -> Result<Option<Raw>> {
     if bits <= 8 {
         return Ok(None);
     }
-    let number = |decoder: &mut Decoder<_>, tag| -> Option<u16> {
-        decoder.find_tag(tag).ok().flatten()?.into_u16().ok()
-    };
     let planar = number(&mut decoder, Tag::PlanarConfiguration) == Some(2);
     ensure!(
         channels == 1 || !planar,
         "this TIFF keeps its channels apart: save it with interleaved channels, or as PNG"
     );
-    let orientation = number(&mut decoder, Tag::Orientation)
-        .and_then(|orientation| Orientation::from_exif(u8::try_from(orientation).ok()?))
-        .unwrap_or(Orientation::NoTransforms);
+    let orientation = orientation(&mut decoder);
     fn floats<T: Copy>(values: &[T], float: impl Fn(T) -> f32) -> Samples {
         Samples::F32(values.iter().map(|&value| float(value)).collect())
     }

@@ -1,8 +1,13 @@
-//! A global allocator for WebAssembly that keeps large and small allocations apart.
+//! The memory of a network's tensors: a global allocator for WebAssembly that keeps large and small allocations apart, and
+//! [`keep_freed_memory`] for native programs.
 //!
 //! The memory of a WebAssembly module never shrinks, and a network's tensors are allocated and freed with every frame. If
 //! small allocations that stay (a past mask, a map's node) end up between them, a tensor of the next frame no longer fits
 //! into the gap that an earlier one left, and the memory grows. So small and large allocations never share a page.
+
+mod keep;
+
+pub use keep::keep_freed_memory;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;

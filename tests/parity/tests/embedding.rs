@@ -31,7 +31,7 @@ fn a_restored_embedding_answers_as_before() {
         // Also with a mask, which does not read what is computed once for all prompts without.
         let second = Prompt {
             mask: expected.best().map(|mask| mask.logits()),
-            ..first
+            ..first.clone()
         };
         assert_eq!(answer(&restored, &second), answer(&image, &second));
         assert_eq!(predictor.encodes(), 1);

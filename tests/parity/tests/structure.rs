@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["sam2-ops"],
     &["sam2"],
     &["sam2-predict"],
+    &["sam2-labels"],
     &["sam2-web", "sam2-cli"],
 ];
 

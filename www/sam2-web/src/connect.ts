@@ -1,16 +1,6 @@
-import { Engine } from "./engine.js";
 import { fromPlain, Sam2Error } from "./errors.js";
 import { ifOpenedFromDisk } from "./file-url.js";
 import type { CallContext, Calls, CallTable, Connection, Reply, Request } from "./protocol.js";
-import type { WasmModule } from "./wasm-module.js";
-
-export function connectLocal(wasm: WasmModule): Connection {
-  const engine = new Engine(wasm);
-  return {
-    call: (method, args, context) => engine.call(method, args, context),
-    close: () => engine.close(),
-  };
-}
 
 interface Pending {
   context: CallContext;

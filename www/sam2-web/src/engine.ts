@@ -7,7 +7,6 @@ import { closePicture } from "./frame-source.js";
 import { toRgba } from "./pixels.js";
 import type { CallContext, Calls, MadeImage, Method, OnFrame, Picture, RawPicture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
-import type { Range } from "./stretch.js";
 import { check } from "./until.js";
 import type { WasmDevice, WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
 
@@ -15,7 +14,6 @@ import type { WasmDevice, WasmEmbedding, WasmModel, WasmModule, WasmVideo } from
 interface HeldImage {
   embedding: WasmEmbedding;
   picture?: Picture;
-  range?: Range;
 }
 
 type Handlers = {
@@ -189,14 +187,14 @@ export class Engine {
 
     lost: async () => this.#lost,
 
-    setImage: async ({ picture, range }, { signal }) => {
+    setImage: async ({ picture }, { signal }) => {
       const model = this.#loaded();
-      const { data, width, height } = await toRgba(picture, range);
+      const { data, width, height } = await toRgba(picture);
       check(signal);
       const start = performance.now();
       const embedding = await model.setImage(bytesOf(data), width, height);
       const encodeMs = performance.now() - start;
-      return this.#hold({ embedding, picture, ...(range && { range }) }, encodeMs);
+      return this.#hold({ embedding, picture }, encodeMs);
     },
 
     saveImage: async ({ image }) => {
@@ -206,7 +204,7 @@ export class Engine {
       return writeEmbedding({ features, model: this.#fingerprint, width, height });
     },
 
-    restoreImage: async ({ file, picture, range }) => {
+    restoreImage: async ({ file, picture }) => {
       const { features, model, width, height } = await readEmbedding(file);
       if (model !== this.#fingerprint) {
         throw new Sam2Error(
@@ -215,7 +213,7 @@ export class Engine {
         );
       }
       const embedding = await this.#loaded().restoreImage(...features, width, height);
-      return this.#hold({ embedding, ...(picture && { picture }), ...(range && { range }) }, 0);
+      return this.#hold({ embedding, ...(picture && { picture }) }, 0);
     },
 
     predict: async ({ image, prompts, maxHoleArea, maxSprinkleArea }) => {
@@ -369,7 +367,7 @@ export class Engine {
 
   /** An image's picture once more. */
   async #pixels(image: number): Promise<RawPicture> {
-    const { embedding, picture, range } = this.#image(image);
+    const { embedding, picture } = this.#image(image);
     if (!picture) {
       throw new Sam2Error(
         "UNSUPPORTED_INPUT",
@@ -377,7 +375,7 @@ export class Engine {
           "sam.restoreImage(file, { picture }).",
       );
     }
-    const pixels = await toRgba(picture, range);
+    const pixels = await toRgba(picture);
     if (pixels.width === embedding.width && pixels.height === embedding.height) return pixels;
     throw new Sam2Error(
       "INVALID_IMAGE",

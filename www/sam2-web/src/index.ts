@@ -9,8 +9,8 @@ export { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 export { type FoundMask, Generation, type MaskRecord } from "./generation.js";
 export { ImageEmbedding, type Prediction } from "./image-embedding.js";
 export { Mask, type PolygonOptions } from "./mask.js";
-export { readPicture } from "./pixels.js";
 export { PredictedMask } from "./predicted-mask.js";
+export { readPicture } from "./read-picture.js";
 export { RefinedMask } from "./refined-mask.js";
 export { Sam2 } from "./sam2.js";
 export type {

@@ -46,11 +46,24 @@ export function namedModel(name: ModelName): NamedModel {
   if (name !== "nano") return OFFICIAL[name];
   // The package sam2-web-nano leaves its address there when it is imported.
   const nano = (globalThis as Record<symbol, unknown>)[Symbol.for("sam2-web-nano")];
-  if (nano) return nano as NamedModel;
+  if (nano) return addressed(nano as NamedModel);
   throw new Sam2Error(
     "UNSUPPORTED_INPUT",
     'The model "nano" is a package of its own, so that only its users carry its 10.7 MB. Install it (npm install ' +
       'sam2-web-nano) and write import "sam2-web-nano" where you load it; or say by baseUrl which folder has its ' +
       'nano.safetensors; or load another model, such as model: "tiny".',
   );
+}
+
+function addressed(nano: NamedModel): NamedModel {
+  try {
+    return { url: nano.url, sha256: nano.sha256 };
+  } catch (cause) {
+    throw new Sam2Error(
+      "UNSUPPORTED_INPUT",
+      "Where nano.safetensors is cannot be told in this bundle, whose format has no import.meta.url. Say by baseUrl which " +
+        "folder has it, or make the bundle an ES module.",
+      { cause },
+    );
+  }
 }

@@ -1,3 +1,4 @@
+import { type DeepPictureOptions, readAside } from "./deep-picture-source.js";
 import { Sam2Error } from "./errors.js";
 import type { Picture } from "./protocol.js";
 import { checkSize } from "./size.js";
@@ -6,10 +7,13 @@ import type { PictureSource } from "./types.js";
 /** What to post to the engine, and what of it to transfer. Runs on the calling side, where the DOM is. */
 export async function toPicture(
   source: PictureSource,
-  transfer: boolean,
+  { transfer, ...deep }: { transfer: boolean } & DeepPictureOptions,
 ): Promise<{ picture: Picture; transfer: Transferable[] }> {
   // A Blob is a reference: it crosses for nothing and is decoded over there.
-  if (isA(source, "Blob")) return { picture: source, transfer: [] };
+  if (isA(source, "Blob")) {
+    const raw = await readAside(source, deep);
+    return raw ? { picture: raw, transfer: [raw.data.buffer] } : { picture: source, transfer: [] };
+  }
 
   if (isPixels(source)) {
     checkSize(source.width, source.height);

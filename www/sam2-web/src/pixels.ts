@@ -1,11 +1,8 @@
 import { imageDimensionsFromStream } from "image-dimensions";
 import { canvas2d } from "./canvas.js";
-import { readDeepPicture } from "./deep-picture.js";
 import { Sam2Error } from "./errors.js";
 import type { FramePicture, Picture, RawPicture } from "./protocol.js";
 import { checkSize } from "./size.js";
-import { checkRange, type Range } from "./stretch.js";
-import type { ReadPictureOptions } from "./types.js";
 
 // Drawn in tiles because a canvas of the whole picture would triple its memory, and iOS limits it to 16 megapixels.
 const TILE_PIXELS = 4e6;
@@ -14,34 +11,17 @@ const TILE_WIDTH = 8192;
 /** Every browser decodes pictures with sides of so many pixels; none has to take longer ones. */
 const LONG_SIDE = 16_384;
 
-/**
- * The picture's pixels. The caller's `picture` stays as it is.
- *
- * @param range - the values that become black and white, of a file of more than 8 bits.
- */
-export async function toRgba(picture: Picture | FramePicture, range?: Range): Promise<RawPicture> {
+/** The pixels of what the browser can read. The caller's `picture` stays as it is. */
+export async function toRgba(picture: Picture | FramePicture): Promise<RawPicture> {
   if ("data" in picture) return picture;
   if (isVideoFrame(picture)) return (await copyFrame(picture)) ?? draw(picture);
   if (!(picture instanceof Blob)) return draw(picture);
-  const deep = await readDeepPicture(picture, range);
-  if (deep) return deep;
   const bitmap = await decode(picture);
   try {
     return draw(bitmap);
   } finally {
     bitmap.close();
   }
-}
-
-/**
- * A picture file's pixels as `setImage` sees them: the first frame or page, upright, more than 8 bits
- * stretched to the range that they use, also of a TIFF. To show just what was segmented.
- *
- * @throws {@link Sam2Error} `INVALID_IMAGE`, `IMAGE_TOO_LARGE` or `UNSUPPORTED_INPUT`.
- */
-export async function readPicture(file: Blob, { range }: ReadPictureOptions = {}): Promise<ImageData> {
-  const { data, width, height } = await toRgba(file, checkRange(range));
-  return new ImageData(data, width, height);
 }
 
 async function decode(blob: Blob): Promise<ImageBitmap> {

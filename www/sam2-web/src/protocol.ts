@@ -1,7 +1,6 @@
 import type { Found } from "./batch-search.js";
 import type { Cut } from "./cutout/cut.js";
 import type { PlainError } from "./errors.js";
-import type { Range } from "./stretch.js";
 import type { ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
@@ -60,13 +59,13 @@ export interface Calls {
   /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
   takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {
-    args: { picture: Picture; range?: Range };
+    args: { picture: Picture };
     result: MadeImage;
   };
   /** An image's features as a file. */
   saveImage: { args: { image: number }; result: Blob };
   /** `picture` is what the features are of, for what needs its pixels. */
-  restoreImage: { args: { file: Blob; picture?: Picture; range?: Range }; result: MadeImage };
+  restoreImage: { args: { file: Blob; picture?: Picture }; result: MadeImage };
   predict: {
     args: { image: number; prompts: WasmPrompt[]; maxHoleArea: number; maxSprinkleArea: number };
     result: { predictions: WasmPrediction[]; decodeMs: number };

@@ -1,5 +1,5 @@
 import { addressOf } from "./address.js";
-import { connectLocal, connectWorker } from "./connect.js";
+import { connectWorker } from "./connect.js";
 import { chooseDevices, isSupported } from "./device.js";
 import { DISPOSE } from "./dispose.js";
 import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
@@ -332,9 +332,8 @@ export class Sam2 {
     }: { signal: AbortSignal | undefined; picture: PictureSource | undefined; range: Range | undefined },
   ): Promise<MadeImage> {
     const gone = [signal, this.#disposed.signal];
-    const prepared =
-      picture && (await until(toPicture(picture, false), gone, (late) => closePicture(late.picture)));
-    const args = { file, ...(prepared && { picture: prepared.picture }), ...(range && { range }) };
+    const prepared = picture && (await this.#prepared(picture, { signal, transfer: false, range }));
+    const args = { file, ...(prepared && { picture: prepared.picture }) };
     return this.#made(this.#link.call("restoreImage", args, { signal }, prepared?.transfer), gone);
   }
 
@@ -343,6 +342,26 @@ export class Sam2 {
     this.#forgetDisposed();
     this.#images.add({ image: new WeakRef(image), again });
     return image;
+  }
+
+  /** A picture as the engine takes it. */
+  async #prepared(
+    picture: PictureSource,
+    {
+      signal,
+      transfer,
+      range,
+    }: { signal: AbortSignal | undefined; transfer: boolean; range: Range | undefined },
+  ): ReturnType<typeof toPicture> {
+    const preparing = toPicture(picture, {
+      transfer,
+      range,
+      inWorker: runsInWorker(this.#options),
+      workerUrl: addressOf(this.#options.workerUrl, "picture", "worker-picture.js"),
+      signal,
+    });
+    const gone = [signal, this.#disposed.signal];
+    return until(preparing, gone, (late) => closePicture(late.picture));
   }
 
   /** Frees what is made too late. */
@@ -363,8 +382,8 @@ export class Sam2 {
     }: { signal?: AbortSignal | undefined; transfer?: boolean; range?: Range | undefined },
   ): Promise<MadeImage> {
     const gone = [signal, this.#disposed.signal];
-    const prepared = await until(toPicture(picture, transfer), gone, (late) => closePicture(late.picture));
-    const args = { picture: prepared.picture, ...(range && { range }) };
+    const prepared = await this.#prepared(picture, { signal, transfer, range });
+    const args = { picture: prepared.picture };
     return this.#made(this.#link.call("setImage", args, { signal }, prepared.transfer), gone);
   }
 
@@ -524,7 +543,10 @@ function lossOf(connection: Connection): Promise<Sam2Error> {
 // no worker needs code splitting (which Vite's default worker format lacks).
 async function connect(device: "webgpu" | "cpu", options: LoadOptions): Promise<Connection> {
   if (!runsInWorker(options)) {
-    const { newWasm } = await (device === "webgpu" ? import("./wasm-webgpu.js") : import("./wasm-cpu.js"));
+    const [{ connectLocal }, { newWasm }] = await Promise.all([
+      import("./connect-local.js"),
+      device === "webgpu" ? import("./wasm-webgpu.js") : import("./wasm-cpu.js"),
+    ]);
     return connectLocal(newWasm());
   }
   return connectWorker(

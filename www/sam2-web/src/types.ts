@@ -80,12 +80,12 @@ export interface LoadOptions {
    */
   worker?: boolean;
   /**
-   * Where the package's workers are, if the bundler does not know: the folder that has `worker-cpu.js`, `worker-webgpu.js`
-   * and `worker-video.js`, such as the package's `dist`, or the address of each. Default: as the bundler has placed them, or
+   * Where the package's workers are, if the bundler does not know: the folder that has `worker-cpu.js`, `worker-webgpu.js`,
+   * `worker-picture.js` and `worker-video.js`, such as the package's `dist`, or the address of each. Default: as the bundler has placed them, or
    * beside this script. Workers of another origin are started by a script of the page's own (a `blob:`, which a policy
    * must allow).
    */
-  workerUrl?: Addresses<"cpu" | "webgpu" | "video">;
+  workerUrl?: Addresses<"cpu" | "webgpu" | "picture" | "video">;
   /**
    * Where the wasm modules are, if not where the worker's script expects them: the folder that has
    * `cpu/sam2_web_bg.wasm` and `webgpu/sam2_web_bg.wasm`, such as the package's `wasm`, or the address of each.

@@ -169,6 +169,20 @@ describe("COCO", () => {
     expect(pictures).toMatchObject([{ ...size, id: 7, fileName: "shelf.jpg", labels: [{ id: 5 }] }]);
   });
 
+  it("reads the records of a mask generator, which name no picture", () => {
+    const records = [ring, ellipse].map((mask) => ({
+      segmentation: mask.toRle(),
+      predicted_iou: 0.5,
+      stability_score: null,
+    }));
+    const { pictures, warnings } = readCoco(records);
+    const label = (mask: Mask) => ({ mask, category: "object", score: 0.5 });
+    expect(pictures.map(({ labels, ...rest }) => [rest, drawnLabels(labels)])).toEqual([
+      [size, drawnLabels([label(ring), label(ellipse)])],
+    ]);
+    expect(warnings).toEqual([]);
+  });
+
   it("asks for a size that is missing, and takes it of run lengths", () => {
     const file = { images: [{ id: 7, file_name: "shelf.jpg" }], annotations: [annotation] };
     expect(() => readCoco(file)).toThrow(failing("UNSUPPORTED_INPUT"));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Mask } from "../src/mask.js";
 import type { Polygon, Ring } from "../src/types.js";
+import known from "./data/outlines.json" with { type: "json" };
 import pycocotools from "./data/pycocotools.json" with { type: "json" };
 import { drawn, maskWhere, noise, SIZES, toText } from "./drawn-masks.js";
 
@@ -107,6 +108,11 @@ describe("outlines", () => {
     const large = disc(333);
     expect(points(large.toPolygons({ tolerance: 1 }))).toBeLessThan(points(large.toPolygons()) / 15);
     expect(points(large.toPolygons({ tolerance: 20, minIou: 0.5 }))).toBeLessThan(20);
+  });
+
+  it("are those of the command-line tool, which is tested with the same file", () => {
+    for (const { width, height, counts, tolerance, polygons } of known.outlines)
+      expect(Mask.fromRle({ size: [height, width], counts }).toPolygons({ tolerance })).toEqual(polygons);
   });
 
   it("are an SVG path", () => {

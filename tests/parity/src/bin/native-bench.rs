@@ -13,6 +13,8 @@ use sam2_predict::{ImagePredictor, PictureRef, PixelFormat};
 const TURNS: usize = 5;
 
 fn main() {
+    // As `sam2` does.
+    sam2_heap::keep_freed_memory();
     let model = Fixture::committed("tiny_synthetic").image_model(&natively());
     let side = model.config.image_size;
     let pixels = synthetic::picture(side, side);
@@ -49,7 +51,9 @@ fn stages(model: &ImageModel, picture: PictureRef) {
     let features = quickest("features for the decoder", || {
         model.mask_decoder.image_features(levels[..3].to_vec())
     });
-    quickest("projections for prompts", || model.without_memory(features.clone()));
+    quickest("projections for prompts", || {
+        model.without_memory(features.clone())
+    });
 }
 
 fn quickest<T>(what: &str, work: impl Fn() -> T) -> T {

@@ -52,7 +52,8 @@ export interface ReadCocoOptions {
 
 /**
  * Reads COCO JSON, as text or parsed: a data set, a list of results, or a picture's file of SA-1B. Run lengths and polygons
- * become the very masks of pycocotools (polygons by its rounding, every second overlap left out).
+ * become the very masks of pycocotools (polygons by its rounding, every second overlap left out). Where no pictures are
+ * named at all, as in the records of `SAM2AutomaticMaskGenerator`, all masks are of one picture without an id.
  *
  * What is no mask (boxes and key points alone, polygons of fewer than three points) is passed over, and told in `warnings`.
  *
@@ -83,7 +84,7 @@ export function readCoco(
     }
     const picture = pictures.of(annotation);
     if (!picture) {
-      passOver(`there is no picture ${annotation.image_id}`);
+      passOver(`there is no picture ${annotation.image_id ?? "without a name"}`);
       continue;
     }
     if (!picture.wanted) continue;
@@ -102,7 +103,8 @@ export function readCoco(
         `its mask is ${mask.width} x ${mask.height} pixels, and its picture ${size.width} x ${size.height}`,
       );
     else {
-      const { score, iscrowd } = annotation;
+      // Of a mask generator's records, the network's expectation.
+      const { iscrowd, score = annotation.predicted_iou } = annotation;
       picture.labels.push({
         mask,
         ...names.of(annotation.category_id),
@@ -224,7 +226,7 @@ class Names {
 }
 
 interface Picture {
-  id: number | string;
+  id?: number | string;
   fileName?: string;
   size: Size | undefined;
   wanted: boolean;
@@ -233,7 +235,8 @@ interface Picture {
 
 /** The pictures of a file, by their ids. */
 class Pictures {
-  readonly #byId = new Map<string, Picture>();
+  /** Also the one without an id, of a file that names none. */
+  readonly #byId = new Map<string | undefined, Picture>();
   /** Whether the file says which there are. Else they are those that annotations name. */
   readonly #listed: boolean;
   readonly #options: ReadCocoOptions;
@@ -256,10 +259,12 @@ class Pictures {
   }
 
   of({ image_id, segmentation }: Record<string, unknown>): Picture | undefined {
+    const id = isId(image_id) ? image_id : undefined;
+    let picture = this.#byId.get(keyOf(id));
     // A file of one picture need not name it.
-    const only = this.#listed && this.#byId.size === 1 ? [...this.#byId.values()][0] : undefined;
-    let picture = isId(image_id) ? this.#byId.get(String(image_id)) : only;
-    if (!picture && isId(image_id) && !this.#listed) picture = this.#add(image_id, {});
+    if (!picture && id === undefined && this.#listed && this.#byId.size === 1)
+      [picture] = [...this.#byId.values()];
+    if (!picture && !this.#listed) picture = this.#add(id, {});
     if (picture && isObject(segmentation) && Array.isArray(segmentation.size))
       picture.size ??= sizeOf(segmentation.size[1], segmentation.size[0]);
     return picture;
@@ -269,21 +274,31 @@ class Pictures {
   read(): LabeledPicture[] {
     return [...this.#byId.values()].flatMap(({ id, fileName, size, wanted, labels }) => {
       if (!wanted) return [];
-      if (size) return [{ ...size, labels, id, ...(fileName !== undefined && { fileName }) }];
-      this.#warn(`Picture ${id} is passed over: it has no size, and no labels.`);
+      const known = { ...(id !== undefined && { id }), ...(fileName !== undefined && { fileName }) };
+      if (size) return [{ ...size, labels, ...known }];
+      this.#warn(`Picture ${id ?? "without a name"} is passed over: it has no size, and no labels.`);
       return [];
     });
   }
 
-  #add(id: number | string, { file_name, width, height }: Record<string, unknown>): Picture {
+  #add(id: number | string | undefined, { file_name, width, height }: Record<string, unknown>): Picture {
     const { only = () => true, sizeOf: ask } = this.#options;
     const fileName = typeof file_name === "string" ? file_name : undefined;
-    const name = fileName ?? String(id);
-    const size = sizeOf(width, height) ?? ask?.(name);
-    const picture = { id, size, wanted: only(name), labels: [], ...(fileName !== undefined && { fileName }) };
-    this.#byId.set(String(id), picture);
+    const name = fileName ?? String(id ?? "");
+    const picture: Picture = {
+      ...(id !== undefined && { id }),
+      ...(fileName !== undefined && { fileName }),
+      size: sizeOf(width, height) ?? ask?.(name),
+      wanted: only(name),
+      labels: [],
+    };
+    this.#byId.set(keyOf(id), picture);
     return picture;
   }
+}
+
+function keyOf(id: number | string | undefined): string | undefined {
+  return id === undefined ? undefined : String(id);
 }
 
 /** Undefined where it is no mask. */
@@ -309,7 +324,7 @@ function readSegmentation(
   if (!size) {
     throw new Sam2Error(
       "UNSUPPORTED_INPUT",
-      `The size of the picture ${fileName ?? id} is not in the file, and its polygons need it. ` +
+      `The size of the picture ${fileName ?? id ?? "without a name"} is not in the file, and its polygons need it. ` +
         "Pass it: readCoco(file, { sizeOf: (picture) => ({ width, height }) }).",
     );
   }

@@ -1,0 +1,4 @@
+import { Sam2 } from "sam2-web";
+import { leave } from "../try-all.js";
+
+leave(Sam2.load({ device: "cpu" }));
