@@ -14,6 +14,7 @@ export async function writeLlmsText({ outDir, srcDir, site }: SiteConfig): Promi
       full += `${(await textOf(join(srcDir, path))).trim()}\n\n`;
     }
   }
+  index += `\n## API\n\n- [API](${site.base}api/index.html): every function, option and error\n`;
   await writeFile(join(outDir, "llms.txt"), index);
   await writeFile(join(outDir, "llms-full.txt"), full);
 }
