@@ -1,5 +1,21 @@
 import { Sam2Error } from "./errors.js";
 
+// How a call ends before its work does:
+//
+//   the caller's signal ─────────┐
+//   image.dispose()  ────────────┤
+//   sam.dispose()  ──────────────┼──> until(): the caller's promise rejects at once, with the first reason
+//   Link.end(): reload, dispose ─┘        (ABORTED, DISPOSED, DEVICE_LOST)
+//
+//   the caller's signal ──> connectWorker() posts { id, abort } ──> serve(): the call's own AbortController
+//                                                                        │
+//         Engine.call(): the call has not begun: it is dropped <─────────┤
+//                        it waits between two steps: check() ends it <───┘
+//                        it computes: it goes on, and what it gives is discarded; an image made too late is released
+//
+// A failure that ends the engine (a lost device, a trap, a worker that dies) rejects all calls under way with its reason, and
+// resolves `sam.lost`.
+
 /**
  * `work`, ended early when one of the signals fires. A result that still comes after that goes to `discard`,
  * since nobody else can free it.
