@@ -10,6 +10,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 // The first prefix that fits wins.
 const folders = [
   ["/page/", here("dist/page/")],
+  ["/quick-start/", here("dist/quick-start/")],
   ["/fixture/", here("dist/fixture/")],
   ["/pictures/", here("../pictures/")],
   ["/", here("../../www/demo/dist/")],
@@ -19,6 +20,7 @@ const types = {
   ".js": "text/javascript",
   ".css": "text/css",
   ".json": "application/json",
+  ".txt": "text/plain; charset=utf-8",
   ".svg": "image/svg+xml",
   ".png": "image/png",
   ".jpg": "image/jpeg",

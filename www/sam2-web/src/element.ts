@@ -1,3 +1,9 @@
+/**
+ * The element `<sam2-picture>`.
+ *
+ * @module sam2-web/element
+ */
+
 import { toSam2Error } from "./errors.js";
 import {
   type Device,

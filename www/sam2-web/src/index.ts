@@ -1,3 +1,10 @@
+/**
+ * The package.
+ *
+ * @module sam2-web
+ */
+
+export type { Addresses } from "./address.js";
 export { Sam2Error, type Sam2ErrorCode } from "./errors.js";
 export { type FoundMask, Generation, type MaskRecord } from "./generation.js";
 export { ImageEmbedding, type Prediction } from "./image-embedding.js";

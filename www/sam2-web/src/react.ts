@@ -1,3 +1,9 @@
+/**
+ * Hooks for React.
+ *
+ * @module sam2-web/react
+ */
+
 import { useEffect, useState } from "react";
 import { type Sam2Error, toSam2Error } from "./errors.js";
 import { type ImageEmbedding, type LoadOptions, type PictureSource, type Progress, Sam2 } from "./index.js";

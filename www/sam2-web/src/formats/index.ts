@@ -1,3 +1,10 @@
+/**
+ * Label files of other tools.
+ *
+ * @module sam2-web/formats
+ */
+
+export { Sam2Error, type Sam2ErrorCode } from "../errors.js";
 export { Mask } from "../mask.js";
 export {
   type Category,
