@@ -147,20 +147,22 @@ test("Parcel", async ({ page, consumer }) => {
   await expectEverything(page, (await consumer.serve(join(parcel.folder, "dist"))).url);
 });
 
-/** For bundlers that leave addresses of files as they are. */
-async function copyFiles({ folder }: Project): Promise<void> {
-  const from = (path: string) => join(folder, "node_modules", path);
-  for (const part of ["dist", "wasm"]) {
-    await cp(from(`sam2-web/${part}`), join(folder, "public/sam2-web", part), { recursive: true });
+/** Where the bundler leaves addresses of files as they are: packages' files or folders, and their places in `public`. */
+async function copyFiles({ folder }: Project, files: Record<string, string>): Promise<void> {
+  for (const [from, to] of Object.entries(files)) {
+    await cp(join(folder, "node_modules", from), join(folder, "public", to), { recursive: true });
   }
-  await cp(from("sam2-web-nano/dist/nano.safetensors"), join(folder, "public/nano.safetensors"));
 }
 
 test("esbuild, and a page from the disk", async ({ page, consumer }) => {
   const esbuild = await consumer.project("esbuild");
   const bundle = ["esbuild", "--bundle", "--outdir=public"];
   await esbuild.run("npx", ...bundle, "main.js", "--format=esm", "--splitting");
-  await copyFiles(esbuild);
+  await copyFiles(esbuild, {
+    "sam2-web/dist": "sam2-web/dist",
+    "sam2-web/wasm": "sam2-web/wasm",
+    "sam2-web-nano/dist/nano.safetensors": "nano.safetensors",
+  });
   await expectEverything(page, (await consumer.serve(join(esbuild.folder, "public"))).url);
 
   // Chromium runs no modules from the disk.
@@ -171,10 +173,13 @@ test("esbuild, and a page from the disk", async ({ page, consumer }) => {
   });
 });
 
-test("Rollup", async ({ page, consumer }) => {
+test("Rollup, with the workers bundled and the wasm elsewhere", async ({ page, consumer }) => {
   const rollup = await consumer.project("rollup");
   await rollup.run("npx", "rollup", "--config");
-  await copyFiles(rollup);
+  await copyFiles(rollup, {
+    "sam2-web/wasm": "wasm",
+    "sam2-web-nano/dist/nano.safetensors": "nano.safetensors",
+  });
   await expectEverything(page, (await consumer.serve(join(rollup.folder, "public"))).url);
 });
 

@@ -6,8 +6,8 @@ export default defineConfig({
   outputDir: "test-results",
   fullyParallel: true,
   workers: 2,
-  // Installing and building is part of each.
-  timeout: 240_000,
+  // Installing and building is part of each, and Next does it twice.
+  timeout: 480_000,
   forbidOnly: !!process.env.CI,
   reporter: [["list"]],
   use: { ...(browser.use?.launchOptions && { launchOptions: browser.use.launchOptions }) },

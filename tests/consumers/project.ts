@@ -1,5 +1,6 @@
 // A project as someone begins one: an empty folder, its sources, and the packages installed from their tarballs.
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -38,16 +39,18 @@ export class Project {
     return project;
   }
 
-  /** Runs a command to its end, and gives what it prints. */
+  /** Runs a command to its end, and gives its standard output. */
   run(command: string, ...args: string[]): Promise<string> {
     return new Promise((resolve, reject) => {
       const child = this.#spawn(command, args);
-      let printed = "";
-      for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text) => (printed += text));
+      let output = "";
+      let errors = "";
+      child.stdout?.on("data", (text) => (output += text));
+      child.stderr?.on("data", (text) => (errors += text));
       child.on("error", reject);
-      child.on("exit", (code) => {
-        if (code === 0) resolve(printed);
-        else reject(new Error(`${command} ${args.join(" ")} ended with ${code}:\n${printed}`));
+      child.on("close", (code) => {
+        if (code === 0) resolve(output);
+        else reject(new Error(`${command} ${args.join(" ")} ended with ${code}:\n${output}${errors}`));
       });
     });
   }
@@ -71,8 +74,12 @@ export class Project {
   }
 
   async remove(): Promise<void> {
-    // With a group of its own, so that what npx has started ends too.
-    for (const { pid } of this.#running) if (pid) process.kill(-pid);
+    for (const child of this.#running) {
+      const ended = once(child, "exit");
+      // The whole group, so that what npx has started ends too.
+      if (child.pid) process.kill(-child.pid);
+      await ended;
+    }
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 

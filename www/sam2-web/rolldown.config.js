@@ -12,7 +12,8 @@ const output = { dir: "dist", format: "esm", chunkFileNames: "[name].js" };
 const worker = (name) => ({
   input: { [name]: `src/${name}.ts` },
   external: wasm,
-  output: { ...output, codeSplitting: false },
+  // The last line marks a file without imports as a module: its readers' code looks like CommonJS to tools.
+  output: { ...output, codeSplitting: false, footer: "export {};" },
 });
 
 export default defineConfig([
