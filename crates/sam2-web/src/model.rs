@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use js_sys::{Array, Float32Array, Function, Promise};
 use sam2::{Checkpoint, ImageModel, Sam2Config, Version, VideoModel};
-use sam2_predict::{Cleanup, ImageEmbedding, ImagePredictor, Mask, PictureRef, PixelFormat};
+use sam2_predict::{Cleanup, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
 use wasm_bindgen::prelude::*;
 
 use crate::device::{Device, Opened};
@@ -269,25 +269,6 @@ impl Embedding {
             };
             let predictions = device.watch(answering).await?;
             Ok(predictions.iter().map(prompt::to_js).collect::<Array>().into())
-        })
-    }
-
-    /// Predicts a mask again on the part of the picture around it, at the picture's own resolution. `rgba` is the picture
-    /// of `setImage`, and `mask` has a bit for each of its pixels, row by row, the first one in the lowest bit. Resolves
-    /// to a `WasmRefinedMask`.
-    ///
-    /// Rejects with `INVALID_IMAGE`, `INVALID_PROMPT` (an empty mask, or one of another size), `DEVICE_LOST` or
-    /// `OUT_OF_MEMORY`.
-    #[wasm_bindgen(unchecked_return_type = "Promise<WasmRefinedMask>")]
-    pub fn refine(&self, rgba: Vec<u8>, mask: Vec<u8>) -> Promise {
-        let (predictor, image) = (self.predictor.clone(), self.image.clone());
-        let device = self.device.clone();
-        promise(async move {
-            let [width, height] = [image.width(), image.height()];
-            let picture = PictureRef::new(&rgba, PixelFormat::Rgba, width, height)?;
-            let mask = Mask::new(mask, width, height)?;
-            let refining = async { Ok(predictor.refine(picture, &mask).await?) };
-            Ok(prompt::refined_to_js(&device.watch(refining).await?))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Conversion of prompts from JavaScript objects, and of predictions to them.
 
 use js_sys::{Array, Float32Array, Object, Reflect};
-use sam2_predict::{BoxPrompt, LowResMask, PointPrompt, Prediction, Prompt, RefinedMask};
+use sam2_predict::{BoxPrompt, LowResMask, PointPrompt, Prediction, Prompt};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -69,17 +69,6 @@ pub fn to_js(prediction: &Prediction) -> JsValue {
             "masks",
             prediction.masks.iter().map(mask_to_js).collect::<Array>().into(),
         ),
-    ])
-}
-
-/// Converts a refined mask to a `WasmRefinedMask`.
-pub fn refined_to_js(refined: &RefinedMask) -> JsValue {
-    let edges = refined.part.map(|edge| JsValue::from(edge as u32));
-    object(&[
-        ("objectScore", refined.object_score.into()),
-        ("logitsSide", (refined.mask.side() as u32).into()),
-        ("part", edges.into_iter().collect::<Array>().into()),
-        ("mask", mask_to_js(&refined.mask)),
     ])
 }
 

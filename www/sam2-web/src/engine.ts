@@ -4,11 +4,20 @@ import { fingerprint, readEmbedding, writeEmbedding } from "./embedding-file.js"
 import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
 import { ifOpenedFromDisk, readFileUrl } from "./file-url.js";
 import { closePicture } from "./frame-source.js";
+import { toLogits } from "./mask/to-logits.js";
+import { cropBits, cropPixels, partAround } from "./part.js";
 import { toRgba } from "./pixels.js";
 import type { CallContext, Calls, MadeImage, Method, OnFrame, Picture, RawPicture } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import { check } from "./until.js";
-import type { WasmDevice, WasmEmbedding, WasmModel, WasmModule, WasmVideo } from "./wasm-module.js";
+import type {
+  WasmDevice,
+  WasmEmbedding,
+  WasmModel,
+  WasmModule,
+  WasmPrompt,
+  WasmVideo,
+} from "./wasm-module.js";
 
 /** An image, and what its picture can be read from again; unknown where it was restored without it. */
 interface HeldImage {
@@ -223,13 +232,27 @@ export class Engine {
       return { predictions, decodeMs: performance.now() - start };
     },
 
-    refine: async ({ image, bits }, { signal }) => {
-      const { embedding } = this.#image(image);
-      const { data } = await this.#pixels(image);
+    refine: async ({ image, bits, box }, { signal }) => {
+      const model = this.#loaded();
+      const picture = await this.#pixels(image);
       check(signal);
       const start = performance.now();
-      const refined = await embedding.refine(bytesOf(data), bits);
-      return { refined, refineMs: performance.now() - start };
+      const part = partAround(box, picture, model.imageSize);
+      const { data, width, height } = cropPixels(picture, part);
+      const embedding = await model.setImage(bytesOf(data), width, height);
+      try {
+        const { left, top } = part;
+        const prompt: WasmPrompt = {
+          box: [box[0] - left, box[1] - top, box[2] + 1 - left, box[3] + 1 - top],
+          mask: toLogits(cropBits(bits, picture, part), width, height, model.imageSize / 4),
+          multimask: false,
+        };
+        const [prediction] = await embedding.predictBatch([prompt], 0, 0);
+        if (!prediction) throw new Sam2Error("INTERNAL", "The engine gave no prediction for the prompt.");
+        return { prediction, part, refineMs: performance.now() - start };
+      } finally {
+        embedding.free();
+      }
     },
 
     cutout: async ({ cut, ...of }) => {

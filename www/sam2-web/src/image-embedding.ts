@@ -199,18 +199,11 @@ export class ImageEmbedding {
         `refine takes a Mask of the picture's ${width} x ${height} pixels, not ${what}.`,
       );
     }
-    if (!mask.box) throw new Sam2Error("INVALID_MASK", "The mask is empty, so there is nothing to refine.");
-    const call = this.#link.call("refine", { image: this.#id, bits: mask.bits }, { signal });
-    const { refined, refineMs } = await until(call, [signal, ...this.#gone]);
-    const { objectScore, logitsSide: side, mask: made } = refined;
-    const [left, top, right, bottom] = refined.part;
-    const values = made.maskLogits ?? made.logits;
-    return new RefinedMask(
-      { score: made.score, objectScore, refineMs },
-      { values, side, part: { left, top, right, bottom } },
-      { width, height },
-      this.#cutOut,
-    );
+    const { bits, box } = mask;
+    if (!box) throw new Sam2Error("INVALID_MASK", "The mask is empty, so there is nothing to refine.");
+    const call = this.#link.call("refine", { image: this.#id, bits, box }, { signal });
+    const { prediction, part, refineMs } = await until(call, [signal, ...this.#gone]);
+    return new RefinedMask(prediction, { part, refineMs }, { width, height }, this.#cutOut);
   }
 
   /**

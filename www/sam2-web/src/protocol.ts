@@ -1,6 +1,8 @@
 import type { Found } from "./batch-search.js";
 import type { Cut } from "./cutout/cut.js";
 import type { PlainError } from "./errors.js";
+import type { Box } from "./mask/types.js";
+import type { Part } from "./mask/upscale.js";
 import type { ModelConfig, ModelInfo, Precision, Progress } from "./types.js";
 import type {
   WasmFrameMasks,
@@ -8,7 +10,6 @@ import type {
   WasmMemoryUse,
   WasmPrediction,
   WasmPrompt,
-  WasmRefinedMask,
   WasmVideoOptions,
 } from "./wasm-module.js";
 import type { Store } from "./weights-store.js";
@@ -72,8 +73,8 @@ export interface Calls {
   };
   /** The mask again, on the part of the image's picture around it. */
   refine: {
-    args: { image: number; bits: Uint8Array };
-    result: { refined: WasmRefinedMask; refineMs: number };
+    args: { image: number; bits: Uint8Array; box: Box };
+    result: { prediction: WasmPrediction; part: Part; refineMs: number };
   };
   /** A mask's pixels of an image's picture, or of another one. */
   cutout: { args: ({ image: number } | { picture: FramePicture }) & { cut: Cut }; result: Blob };

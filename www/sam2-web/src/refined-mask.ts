@@ -5,6 +5,7 @@ import { forEachRun } from "./mask/runs.js";
 import { bitsAbove, type LowRes, type Part } from "./mask/upscale.js";
 import { Mask } from "./mask.js";
 import type { Box, CutoutOptions } from "./types.js";
+import type { WasmPrediction } from "./wasm-module.js";
 
 /**
  * A mask that was predicted again on the part of the picture around it, by {@link ImageEmbedding.refine}. It has the
@@ -25,13 +26,13 @@ export class RefinedMask extends Mask {
 
   /** @internal */
   constructor(
-    { score, objectScore, refineMs }: { score: number; objectScore: number; refineMs: number },
-    logits: { values: Float32Array; side: number; part: Part },
+    { masks, objectScore, logitsWidth, logitsHeight }: WasmPrediction,
+    { part, refineMs }: { part: Part; refineMs: number },
     size: { width: number; height: number },
     cutOut: CutOut,
   ) {
-    const { values, side, part } = logits;
-    const lowRes = { values, width: side, height: side, part };
+    const { score = 0, logits = new Float32Array() } = masks[0] ?? {};
+    const lowRes = { values: logits, width: logitsWidth, height: logitsHeight, part };
     super(size.width, size.height, () => bitsOf(lowRes, part, size));
     this.score = score;
     this.objectScore = objectScore;

@@ -20,7 +20,9 @@ function masksOf(result: Calls[Method]["result"]): Transferable[] {
         ? result
         : "masks" in result
           ? [result]
-          : [];
+          : "prediction" in result
+            ? [result.prediction]
+            : [];
   return holders.flatMap(({ masks }) =>
     masks.flatMap((mask) =>
       [mask.logits, "bits" in mask ? mask.bits : mask.maskLogits].flatMap((values) =>

@@ -127,8 +127,6 @@ export interface WasmEmbedding {
     maxHoleArea: number,
     maxSprinkleArea: number,
   ): Promise<WasmPrediction[]>;
-  /** Predicts a mask of a bit a pixel again on the part of the picture around it. */
-  refine(rgba: Uint8Array, mask: Uint8Array): Promise<WasmRefinedMask>;
   /**
    * The masks of everything in the picture, whose pixels are needed only for `cropNLayers`. `found` is called after each
    * batch of points and waited for; with false it ends the search.
@@ -162,16 +160,6 @@ export interface WasmLowResMask {
   logits: Float32Array;
   /** What masks are made of, where it differs from `logits`. */
   maskLogits: Float32Array | undefined;
-}
-
-/** A mask of a part of the picture. */
-export interface WasmRefinedMask {
-  objectScore: number;
-  /** Side of the square of logits, which is stretched over the part. */
-  logitsSide: number;
-  /** Left, top, right, bottom in the picture's pixels, the last two exclusive. */
-  part: [number, number, number, number];
-  mask: WasmLowResMask;
 }
 
 /** As of the official `SAM2AutomaticMaskGenerator`; what is left out is as there by default. */

@@ -9,7 +9,6 @@ import type {
   WasmModule,
   WasmPrediction,
   WasmPrompt,
-  WasmRefinedMask,
   WasmVideo,
   WasmVideoMask,
   WasmVideoOptions,
@@ -148,36 +147,6 @@ class Embedding implements WasmEmbedding {
     cleanups.push(cleanup);
     await hooks.beforeDecode?.();
     return prompts.map((prompt) => this.#predict(prompt));
-  }
-
-  /** The left half of the mask's box, exactly; its part is the box and a pixel around it. */
-  async refine(rgba: Uint8Array, mask: Uint8Array): Promise<WasmRefinedMask> {
-    await hooks.beforeEncode?.();
-    const { width, height } = this;
-    if (rgba.length !== width * height * 4 || mask.length !== Math.ceil((width * height) / 8))
-      failWith("INVALID_PROMPT", "The bytes do not fit the size.");
-    let [x0, y0, x1, y1] = [width, height, 0, 0];
-    for (let i = 0; i < width * height; i++) {
-      if (!(((mask[i >> 3] ?? 0) >> (i & 7)) & 1)) continue;
-      const [x, y] = [i % width, Math.floor(i / width)];
-      [x0, y0, x1, y1] = [Math.min(x0, x), Math.min(y0, y), Math.max(x1, x + 1), Math.max(y1, y + 1)];
-    }
-    const part = [Math.max(x0 - 1, 0), Math.max(y0 - 1, 0), x1, y1] as [number, number, number, number];
-    const side = Math.max(part[2] - part[0], part[3] - part[1]);
-    const inPart = (i: number) => ({
-      x: part[0] + ((i % side) + 0.5) * ((part[2] - part[0]) / side),
-      y: part[1] + (Math.floor(i / side) + 0.5) * ((part[3] - part[1]) / side),
-    });
-    const logits = Float32Array.from({ length: side * side }, (_, i) => {
-      const { x, y } = inPart(i);
-      return x > x0 && x < (x0 + x1) / 2 && y > y0 ? 4 : -4;
-    });
-    return {
-      objectScore: 3,
-      logitsSide: side,
-      part,
-      mask: { score: 0.97, logits, maskLogits: undefined },
-    };
   }
 
   /** A disc at each point. Each batch takes the last one of the batch before away. */
