@@ -470,6 +470,8 @@ fn wrong_labels_are_refused() {
         &import("mixed", &[]),
         "b.json has labels of GeoJSON, and other files in",
     );
+    let output = import("mixed", &["--from=labelme"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pictures 1  labels 0"));
 
     put("yolo/c.txt", "0 0 0 1 0 1 1\n");
     assert_refused(

@@ -136,7 +136,8 @@ impl Source<'_> {
         )
     }
 
-    /// Whether a file of a folder has labels of the format. One that has others, or is damaged, is an error.
+    /// Whether a file of a folder has labels of the format. One that is damaged is an error, and so is one that has others,
+    /// unless it is said which are meant.
     fn is_one(&self, format: Format, file: &Path, bytes: &[u8]) -> Result<bool> {
         match format {
             Format::Png => Ok(true),
@@ -144,14 +145,14 @@ impl Source<'_> {
             Format::Coco | Format::Labelme | Format::GeoJson => {
                 let json = parse_json(bytes, format.name()).with_context(|| file.display().to_string())?;
                 match Format::of_json(&json) {
-                    Some(other) if other != format => bail!(
+                    Some(other) if other != format && self.format.is_none() => bail!(
                         "{} has labels of {}, and other files in {} of {}: say which are meant by --from, or give one file",
                         file.display(),
                         other.name(),
                         self.path.display(),
                         format.name()
                     ),
-                    found => Ok(found.is_some()),
+                    found => Ok(found == Some(format)),
                 }
             }
         }
