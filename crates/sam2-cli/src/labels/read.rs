@@ -57,6 +57,22 @@ impl Source<'_> {
             Some(format) => format,
             None => self.recognise(&files, is_folder)?,
         };
+        let is_for = |option: &str, other: Format| {
+            format!(
+                "{option} is for {}, and {} has labels of {}",
+                other.name(),
+                self.path.display(),
+                format.name()
+            )
+        };
+        ensure!(
+            format == Format::GeoJson || self.transform.is_none(),
+            is_for("--transform", Format::GeoJson)
+        );
+        ensure!(
+            format == Format::Png || !self.no_border,
+            is_for("--no-border", Format::Png)
+        );
         let classes = self.classes(format)?;
         let folder = match is_folder {
             true => self.path,
@@ -211,7 +227,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn read(&self, format: Format, bytes: &[u8], path: &Path, data_set: &mut DataSet) -> Result<()> {
         let json = || parse_json(bytes, format.name());
-        let (mut picture, warnings) = match format {
+        let (picture, warnings) = match format {
             Format::Coco => return self.read_coco(&json()?, path, data_set),
             Format::Labelme => self.read_labelme(&json()?)?,
             Format::Png => {
@@ -245,7 +261,6 @@ impl Reading<'_> {
             }
         };
         warn(path, &warnings);
-        picture.id = None;
         warn_if_outside(path, &picture);
         data_set.pictures.push(picture);
         Ok(())
