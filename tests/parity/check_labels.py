@@ -6,6 +6,8 @@ Without files, it makes the results in www/sam2-web/test/data/pycocotools.json a
 command-line tool are tested, and says what is different. Of COCO data sets, such as `sam2 import` and `sam2 export --to
 coco` write, it says which annotations have another area or box than their masks, and which outlines are other masks than
 the run lengths of the same annotation in the first file.
+
+It needs numpy and pycocotools 2.0.11.
 """
 
 import base64

@@ -114,7 +114,8 @@ impl Args {
         let found = found.with_context(|| format!("the picture {name} is not in --images"))?;
         let mut prompted: Vec<(&mut Label, Prompt)> = Vec::new();
         for label in &mut labeled.labels {
-            // There is nothing to find of an empty mask.
+            // There is nothing to find of an empty mask. The box is for rough masks: with nano and 40 masks of the sample
+            // pictures, each in squares of 1/48 of the side, it found the masks again with an IoU of 0.86 rather than 0.82.
             if let Some([x0, y0, x1, y1]) = bounding_box(&label.mask) {
                 let edges = [x0, y0, x1 + 1, y1 + 1].map(|edge| edge as f32);
                 let prompt = Prompt {

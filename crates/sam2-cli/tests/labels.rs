@@ -470,8 +470,14 @@ fn wrong_labels_are_refused() {
         &import("mixed", &[]),
         "b.json has labels of GeoJSON, and other files in",
     );
+    let output = import("mixed", &["--from=labelme"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pictures 1  labels 0"));
 
     put("yolo/c.txt", "0 0 0 1 0 1 1\n");
+    let refused = import("yolo", &["--transform=1,0,0,0,1,0"]);
+    assert_refused(&refused, "--transform is for GeoJSON, and");
+    let refused = import("yolo", &["--no-border"]);
+    assert_refused(&refused, "yolo has labels of YOLO");
     assert_refused(
         &import("yolo/c.txt", &[]),
         "the size of its picture is not in the file",

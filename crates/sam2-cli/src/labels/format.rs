@@ -6,15 +6,15 @@ use serde_json::Value;
 /// A format of label files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// COCO JSON: a data set, a list of results or of `sam2 everything`, or SA-1B's file of a picture
+    /// A .json: a data set, a list of results, the records of `sam2 everything`, or SA-1B's file of a picture
     Coco,
-    /// YOLO segmentation: a .txt for each picture
+    /// YOLO segmentation, a .txt for each picture
     Yolo,
-    /// labelme: a .json for each picture
+    /// A .json for each picture
     Labelme,
-    /// Indexed PNG: a .png for each picture, whose palette indices are the labels
+    /// An indexed .png for each picture, whose palette indices are the labels
     Png,
-    /// GeoJSON: a .geojson or .json for each picture
+    /// A .geojson or .json for each picture
     #[value(name = "geojson")]
     GeoJson,
 }

@@ -57,6 +57,22 @@ impl Source<'_> {
             Some(format) => format,
             None => self.recognise(&files, is_folder)?,
         };
+        let is_for = |option: &str, other: Format| {
+            format!(
+                "{option} is for {}, and {} has labels of {}",
+                other.name(),
+                self.path.display(),
+                format.name()
+            )
+        };
+        ensure!(
+            format == Format::GeoJson || self.transform.is_none(),
+            is_for("--transform", Format::GeoJson)
+        );
+        ensure!(
+            format == Format::Png || !self.no_border,
+            is_for("--no-border", Format::Png)
+        );
         let classes = self.classes(format)?;
         let folder = match is_folder {
             true => self.path,
@@ -136,7 +152,8 @@ impl Source<'_> {
         )
     }
 
-    /// Whether a file of a folder has labels of the format. One that has others, or is damaged, is an error.
+    /// Whether a file of a folder has labels of the format. One that is damaged is an error, and so is one that has others,
+    /// unless it is said which are meant.
     fn is_one(&self, format: Format, file: &Path, bytes: &[u8]) -> Result<bool> {
         match format {
             Format::Png => Ok(true),
@@ -144,14 +161,14 @@ impl Source<'_> {
             Format::Coco | Format::Labelme | Format::GeoJson => {
                 let json = parse_json(bytes, format.name()).with_context(|| file.display().to_string())?;
                 match Format::of_json(&json) {
-                    Some(other) if other != format => bail!(
+                    Some(other) if other != format && self.format.is_none() => bail!(
                         "{} has labels of {}, and other files in {} of {}: say which are meant by --from, or give one file",
                         file.display(),
                         other.name(),
                         self.path.display(),
                         format.name()
                     ),
-                    found => Ok(found.is_some()),
+                    found => Ok(found == Some(format)),
                 }
             }
         }
@@ -210,7 +227,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn read(&self, format: Format, bytes: &[u8], path: &Path, data_set: &mut DataSet) -> Result<()> {
         let json = || parse_json(bytes, format.name());
-        let (mut picture, warnings) = match format {
+        let (picture, warnings) = match format {
             Format::Coco => return self.read_coco(&json()?, path, data_set),
             Format::Labelme => self.read_labelme(&json()?)?,
             Format::Png => {
@@ -244,7 +261,6 @@ impl Reading<'_> {
             }
         };
         warn(path, &warnings);
-        picture.id = None;
         warn_if_outside(path, &picture);
         data_set.pictures.push(picture);
         Ok(())

@@ -92,6 +92,14 @@ fn polygons_are_the_masks_of_pycocotools_to_the_pixel() {
 }
 
 #[test]
+fn numbers_are_read_exactly_before_they_are_rounded() {
+    for number in [1.0999999999999999, 9.299999999999999, 9.899999999999999] {
+        let read = parse_json(number.to_string().as_bytes(), "COCO").unwrap();
+        assert_eq!(read.as_f64(), Some(number));
+    }
+}
+
+#[test]
 fn polygons_far_out_cost_no_more_and_too_far_out_are_refused() {
     let with = |far: f64| {
         let polygon = json!([[-far, -far, far, -far, far, far, -far, far]]);
