@@ -12,6 +12,7 @@ const folders = [
   ["/page/", here("dist/page/")],
   ["/fixture/", here("dist/fixture/")],
   ["/pictures/", here("../pictures/")],
+  ["/clips/", here("clips/")],
   ["/", here("../../www/demo/dist/")],
 ];
 const types = {
@@ -22,6 +23,7 @@ const types = {
   ".svg": "image/svg+xml",
   ".png": "image/png",
   ".jpg": "image/jpeg",
+  ".mp4": "video/mp4",
   ".webm": "video/webm",
   ".wasm": "application/wasm",
 };
