@@ -158,11 +158,17 @@ wasm_rustc_version() {
 
 wasm_bindgen() { echo "$CACHE/tools/wasm-bindgen-$(locked_version wasm-bindgen)/bin/wasm-bindgen"; }
 
-# The Chromium that runs the browser tests; prints nothing where there is none.
-find_chromium() {
+# The first of the programs that there is; prints nothing where there is none.
+find_program() {
   local name
-  for name in "${CHROMIUM_PATH:-}" chromium chromium-browser google-chrome google-chrome-stable \
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+  for name in "$@"; do
     if [ -n "$name" ] && command -v "$name" 2>/dev/null; then return; fi
   done
 }
+
+# The browsers that run the browser tests.
+find_chromium() {
+  find_program "${CHROMIUM_PATH:-}" chromium chromium-browser google-chrome google-chrome-stable \
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+}
+find_firefox() { find_program "${FIREFOX_PATH:-}" firefox-esr firefox; }

@@ -13,6 +13,7 @@ const folders = [
   ["/quick-start/", here("dist/quick-start/")],
   ["/fixture/", here("dist/fixture/")],
   ["/pictures/", here("../pictures/")],
+  ["/clips/", here("clips/")],
   ["/", here("../../www/demo/dist/")],
 ];
 const types = {
@@ -24,6 +25,7 @@ const types = {
   ".svg": "image/svg+xml",
   ".png": "image/png",
   ".jpg": "image/jpeg",
+  ".mp4": "video/mp4",
   ".webm": "video/webm",
   ".wasm": "application/wasm",
 };

@@ -104,8 +104,8 @@ export class VideoFile {
         const codec = (await track.getCodecParameterString()) ?? track.codec ?? "an unknown codec";
         throw new Sam2Error(
           "VIDEO_UNSUPPORTED",
-          `This browser cannot decode the file's video (${codec}). Convert it to H.264 or VP9, or pass openVideo an ` +
-            "async iterable of its frames.",
+          `This browser cannot decode the file's video (${codec}). Convert it to another codec, such as H.264 or VP9, ` +
+            "or pass openVideo an async iterable of its frames.",
         );
       }
       // Once it is known that the browser decodes it: of our own decoder the demuxer takes that as given.

@@ -113,6 +113,9 @@ export class StoredFile {
       }
       this.#note = { ...this.#note, total: bytes.length, parts: count, complete: true };
       await this.#writeNote(folder);
+      // Private windows of some browsers say that they have written, and have not.
+      if (!(await noteIn(folder))?.complete)
+        throw new Error("it was written and is not there (is it a private window?)");
     });
     await this.#writes;
     return this.#keep ? this.#failure : undefined;

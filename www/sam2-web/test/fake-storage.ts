@@ -4,6 +4,8 @@ import { vi } from "vitest";
 export class FakeStorage {
   /** In bytes. */
   quota = Number.POSITIVE_INFINITY;
+  /** Says that it has written, and has not. */
+  forgets = false;
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
 
   /** Puts one of them, both or none where the package looks for it. */
@@ -50,7 +52,7 @@ export class FakeStorage {
     const others = [...this.#files].filter(([other]) => other !== path);
     if (others.reduce((sum, [, file]) => sum + file.length, bytes.length) > this.quota)
       throw new DOMException("The quota has been exceeded.", "QuotaExceededError");
-    this.#files.set(path, bytes.slice());
+    if (!this.forgets) this.#files.set(path, bytes.slice());
   }
 
   #directory(path: string): object {

@@ -269,6 +269,15 @@ describe.each(["opfs", "cache-api"] as const)("kept by %s", (kind) => {
     expect(await codeOf(Sam2.preload({ model: `${base}good/big.safetensors` }))).toBe("QUOTA_EXCEEDED");
   });
 
+  it("a browser that only says that it has written does not stop a model; it is told", async () => {
+    storage.forgets = true;
+    const sam = await Sam2.load({ model: `${base}good/large`, cache: kind, device: "cpu", worker: false });
+    expect(sam.notKept).toMatchObject({ code: "QUOTA_EXCEEDED", message: expect.stringMatching(/private/) });
+    sam.dispose();
+    expect(await codeOf(Sam2.preload({ model: `${base}good/a.safetensors` }))).toBe("QUOTA_EXCEEDED");
+    expect(await Sam2.listCached()).toEqual([]);
+  });
+
   it("preloads, loads without a request, lists and clears", async () => {
     const model = `${base}good/a.safetensors`;
     expect(await Sam2.isCached({ model })).toBe(false);
