@@ -1,3 +1,4 @@
+import { vi } from "vitest";
 import type { Port } from "../src/serve.js";
 import { serveEngine } from "../src/serve-engine.js";
 import type { WasmModule } from "../src/wasm-module.js";
@@ -29,4 +30,21 @@ export class FakeWorker extends EventTarget {
   fail(message: string): void {
     this.dispatchEvent(Object.assign(new Event("error"), { message }));
   }
+}
+
+/** From now on a `new Worker` is what `make` makes of its address. Answers with those that are made. */
+export function stubWorkers(make: (url: URL) => FakeWorker): FakeWorker[] {
+  const workers: FakeWorker[] = [];
+  vi.stubGlobal(
+    "Worker",
+    class {
+      constructor(url: URL) {
+        const worker = make(url);
+        workers.push(worker);
+        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
+        return worker;
+      }
+    },
+  );
+  return workers;
 }

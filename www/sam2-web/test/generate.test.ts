@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Mask, Sam2 } from "../src/index.js";
 import { fakeWasm, generated, hooks } from "./fake-wasm.js";
-import { FakeWorker } from "./fake-worker.js";
+import { FakeWorker, stubWorkers } from "./fake-worker.js";
 
 // The fake engine finds a disc at each point, and takes the last of each batch back with the next.
 
@@ -18,15 +18,7 @@ async function embedded() {
 }
 
 beforeEach(() => {
-  vi.stubGlobal(
-    "Worker",
-    class {
-      constructor() {
-        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
-        return new FakeWorker(fakeWasm);
-      }
-    },
-  );
+  stubWorkers(() => new FakeWorker(fakeWasm));
 });
 
 afterEach(() => {

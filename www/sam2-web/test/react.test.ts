@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { PictureSource } from "../src/index.js";
 import { type UseImage, type UseSam2, useImage, useSam2 } from "../src/react.js";
 import { alive, fakeWasm, hooks } from "./fake-wasm.js";
-import { FakeWorker } from "./fake-worker.js";
+import { FakeWorker, stubWorkers } from "./fake-worker.js";
 
 let workers: FakeWorker[] = [];
 let root: Root;
@@ -29,18 +29,8 @@ function render(props: Parameters<typeof Component>[0], strict = false): void {
 const last = () => seen.at(-1);
 
 beforeEach(() => {
-  [workers, seen] = [[], []];
-  vi.stubGlobal(
-    "Worker",
-    class {
-      constructor() {
-        const worker = new FakeWorker(fakeWasm);
-        workers.push(worker);
-        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
-        return worker;
-      }
-    },
-  );
+  seen = [];
+  workers = stubWorkers(() => new FakeWorker(fakeWasm));
   root = createRoot(document.createElement("div"));
 });
 

@@ -3,7 +3,7 @@ import { Mask, RefinedMask, Sam2 } from "../src/index.js";
 import { cropBits, cropPixels, partAround } from "../src/part.js";
 import { maskWhere } from "./drawn-masks.js";
 import { alive, fakeWasm, hooks } from "./fake-wasm.js";
-import { FakeWorker } from "./fake-worker.js";
+import { FakeWorker, stubWorkers } from "./fake-worker.js";
 
 // The fake engine draws an ellipse into a box.
 
@@ -29,15 +29,7 @@ const errorOf = (promise: Promise<unknown>) =>
   );
 
 beforeEach(() => {
-  vi.stubGlobal(
-    "Worker",
-    class {
-      constructor() {
-        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
-        return new FakeWorker(fakeWasm);
-      }
-    },
-  );
+  stubWorkers(() => new FakeWorker(fakeWasm));
 });
 
 afterEach(() => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Sam2, Sam2Error } from "../src/index.js";
 import { alive, Device, fakeWasm, hooks, Model } from "./fake-wasm.js";
-import { FakeWorker } from "./fake-worker.js";
+import { FakeWorker, stubWorkers } from "./fake-worker.js";
 
 const click = { points: [{ x: 20, y: 15, label: 1 as const }] };
 const picture = () => new ImageData(40, 30);
@@ -15,18 +15,7 @@ const settled = (promise: Promise<unknown>) =>
 
 let workers: FakeWorker[] = [];
 beforeEach(() => {
-  workers = [];
-  vi.stubGlobal(
-    "Worker",
-    class {
-      constructor() {
-        const worker = new FakeWorker(fakeWasm);
-        workers.push(worker);
-        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
-        return worker;
-      }
-    },
-  );
+  workers = stubWorkers(() => new FakeWorker(fakeWasm));
   // Node has no pictures but this.
   vi.stubGlobal("ImageBitmap", undefined);
 });

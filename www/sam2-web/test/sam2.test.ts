@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type LoadOptions, Sam2, Sam2Error } from "../src/index.js";
 import { alive, cleanups, configs, Model as fakeModel, fakeWasm, hooks, warmedUp } from "./fake-wasm.js";
-import { FakeWorker } from "./fake-worker.js";
+import { FakeWorker, stubWorkers } from "./fake-worker.js";
 
 const weights = new ArrayBuffer(64);
 const click = { points: [{ x: 20, y: 15, label: 1 as const }] };
@@ -11,19 +11,8 @@ let workers: FakeWorker[] = [];
 let makeWorker = () => new FakeWorker(fakeWasm);
 
 beforeEach(() => {
-  workers = [];
   makeWorker = () => new FakeWorker(fakeWasm);
-  vi.stubGlobal(
-    "Worker",
-    class {
-      constructor() {
-        const worker = makeWorker();
-        workers.push(worker);
-        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
-        return worker;
-      }
-    },
-  );
+  workers = stubWorkers(() => makeWorker());
 });
 
 afterEach(() => {

@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Sam2 } from "../src/index.js";
 import { alive, fakeWasm } from "./fake-wasm.js";
-import { FakeWorker } from "./fake-worker.js";
+import { FakeWorker, stubWorkers } from "./fake-worker.js";
 
 // The fake engine's features are four 1s, two 2s and a 3.
 
@@ -20,18 +20,7 @@ const errorOf = (promise: Promise<unknown>) =>
 let workers: FakeWorker[] = [];
 
 beforeEach(() => {
-  workers = [];
-  vi.stubGlobal(
-    "Worker",
-    class {
-      constructor() {
-        const worker = new FakeWorker(fakeWasm);
-        workers.push(worker);
-        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
-        return worker;
-      }
-    },
-  );
+  workers = stubWorkers(() => new FakeWorker(fakeWasm));
 });
 
 afterEach(() => {

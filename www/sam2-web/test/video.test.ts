@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type OpenVideoOptions, Sam2, Sam2Error, type Video } from "../src/index.js";
 import { type Port, serve } from "../src/serve.js";
 import { alive, fakeWasm, hooks } from "./fake-wasm.js";
-import { FakeWorker } from "./fake-worker.js";
+import { FakeWorker, stubWorkers } from "./fake-worker.js";
 
 const weights = new ArrayBuffer(64);
 const point = { x: 20, y: 15, label: 1 as const };
@@ -64,22 +64,11 @@ beforeEach(() => {
   open = 0;
   asked = [];
   failAt = undefined;
-  workers = [];
   vi.stubGlobal("ImageBitmap", FakeBitmap);
   vi.stubGlobal("OffscreenCanvas", FakeCanvas);
   vi.stubGlobal("createImageBitmap", async (from: FakeBitmap) => new FakeBitmap(from.width, from.height));
-  vi.stubGlobal(
-    "Worker",
-    class {
-      constructor(url: URL) {
-        const worker = url.href.includes("worker-video")
-          ? new FakeWorker(undefined, serveFile)
-          : new FakeWorker(fakeWasm);
-        workers.push(worker);
-        // biome-ignore lint/correctness/noConstructorReturn: stands in for the browser's class
-        return worker;
-      }
-    },
+  workers = stubWorkers((url) =>
+    url.href.includes("worker-video") ? new FakeWorker(undefined, serveFile) : new FakeWorker(fakeWasm),
   );
 });
 

@@ -34,8 +34,8 @@ pub fn of_runs(size: Size, mut set: Vec<Range<usize>>) -> Rle {
     if changes.last() != Some(&(width * height)) {
         changes.push(width * height);
     }
-    let befores = [0].into_iter().chain(changes.iter().copied());
-    let counts = befores.zip(&changes).map(|(before, &at)| (at - before) as u32);
+    let starts = [0].into_iter().chain(changes.iter().copied());
+    let counts = starts.zip(&changes).map(|(start, &at)| (at - start) as u32);
     Rle::new(width, height, counts.collect()).expect("the last run goes up to the size")
 }
 
