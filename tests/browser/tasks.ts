@@ -27,7 +27,10 @@ export async function longestTask(
   const thread = ({ pid, tid }: TraceEvent) => `${pid} ${tid}`;
   const named = traceEvents.filter(({ name }) => name === "thread_name");
   const mains = new Set(named.filter(({ args }) => args.name === "CrRendererMain").map(thread));
-  const tasks = traceEvents.filter((event) => event.name === "RunTask" && mains.has(thread(event)));
+  // One that has not ended with the trace came after the work.
+  const tasks = traceEvents.filter(
+    (event) => event.name === "RunTask" && mains.has(thread(event)) && event.dur !== undefined,
+  );
   if (!tasks.length) throw new Error("the trace has no tasks of the page's thread");
   const longest = (of: (task: TraceEvent) => number | undefined) =>
     Math.max(...tasks.map((task) => (of(task) ?? Number.NaN) / 1000));
