@@ -3,7 +3,7 @@ import type { Page } from "@playwright/test";
 
 export type Loss = "destroy" | "out of memory";
 
-/** A script for a page or a worker: once `armed` is set, the device ends at the next read from it. */
+/** A script for a page or a worker: once `armed` is set, the device ends at the next read from it, or after some more. */
 const ending = `{
   const { GPUAdapter, GPUBuffer } = globalThis;
   if (GPUAdapter) {
@@ -15,8 +15,9 @@ const ending = `{
     };
     const { mapAsync } = GPUBuffer.prototype;
     GPUBuffer.prototype.mapAsync = function (...args) {
-      const how = globalThis.armed;
-      globalThis.armed = undefined;
+      const { armed } = globalThis;
+      const how = armed && armed.reads-- === 0 ? armed.how : undefined;
+      if (how) globalThis.armed = undefined;
       const mapped = mapAsync.apply(this, args);
       if (how === "destroy") device.destroy();
       if (how === "out of memory") {
@@ -38,11 +39,11 @@ export async function prepareLoss(page: Page, worker: boolean): Promise<void> {
   } else await page.addInitScript(ending);
 }
 
-/** The device of the model that was loaded last ends at the next read from it. */
-export async function arm(page: Page, how: Loss): Promise<void> {
+/** The device of the model that was loaded last ends at the next read from it, or when `reads` more have gone well. */
+export async function arm(page: Page, how: Loss, reads = 0): Promise<void> {
   const engine = page.workers().findLast((one) => one.url().includes("worker-webgpu"));
-  const arm = (how: Loss) => {
-    Object.assign(globalThis, { armed: how });
+  const arm = (armed: { how: Loss; reads: number }) => {
+    Object.assign(globalThis, { armed });
   };
-  await (engine ? engine.evaluate(arm, how) : page.evaluate(arm, how));
+  await (engine ? engine.evaluate(arm, { how, reads }) : page.evaluate(arm, { how, reads }));
 }
