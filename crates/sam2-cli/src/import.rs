@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use sam2_labels::{Affine, Label, LabeledPicture, area, bounding_box, to_logits, write_coco};
+use sam2_labels::{Affine, Label, LabeledPicture, area, bounding_box, write_coco};
 use sam2_predict::{BoxPrompt, ImagePredictor, Prompt};
 
 use crate::labels::{Format, Pictures, Source, parse_transform};
@@ -112,6 +112,7 @@ impl Args {
             .as_deref()
             .map_or(pictures.single(), |name| pictures.find(name));
         let found = found.with_context(|| format!("the picture {name} is not in --images"))?;
+        let whole = [0, 0, labeled.size.width(), labeled.size.height()];
         let mut prompted: Vec<(&mut Label, Prompt)> = Vec::new();
         for label in &mut labeled.labels {
             // There is nothing to find of an empty mask. The box is for rough masks: with nano and 40 masks of the sample
@@ -125,7 +126,12 @@ impl Args {
                         x1: edges[2],
                         y1: edges[3],
                     }),
-                    mask: Some(to_logits(&label.mask, predictor.config().mask_side())),
+                    mask: Some(
+                        label
+                            .mask
+                            .to_mask()
+                            .to_logits(whole, predictor.config().mask_side()),
+                    ),
                     ..Prompt::default()
                 };
                 prompted.push((label, prompt));

@@ -23,5 +23,5 @@ pub use indexed_png::{VOC_BORDER, read_indexed_png, write_indexed_png};
 pub use json::{Coordinate, parse_json};
 pub use label::{Classes, Id, Label, LabeledPicture, ReadPicture, Size};
 pub use labelme::{LabelmeFile, LabelmeShape, read_labelme, write_labelme};
-pub use mask::{Polygon, Ring, area, bounding_box, fill_even_odd, to_logits, to_polygons};
+pub use mask::{Polygon, Ring, area, bounding_box, fill_even_odd, to_polygons};
 pub use yolo::{read_yolo, write_yolo};

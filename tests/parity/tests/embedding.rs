@@ -141,35 +141,28 @@ fn mask_where([width, height]: [usize; 2], inside: impl Fn(usize, usize) -> bool
     Mask::new(bits, width, height).expect("as many bits as pixels")
 }
 
-/// A part of a mask resized to `side` by the antialiased bilinear filter (a triangle two cells wide), as logits from -10
-/// to 10.
+/// How much of each cell of a part, stretched to `side` x `side`, is set, as logits from -10 to 10.
 fn shares(mask: &Mask, [left, top, right, bottom]: [usize; 4], side: usize) -> Vec<f32> {
-    let along = |from: usize, end: usize, i: usize| -> Vec<(usize, f64)> {
-        let scale = (end - from) as f64 / side as f64;
-        let center = (i as f64 + 0.5) * scale;
-        let weights: Vec<(usize, f64)> = (from..end)
-            .map(|pixel| {
-                let distance = ((pixel - from) as f64 + 0.5 - center) / scale;
-                (pixel, (1.0 - distance.abs()).max(0.0))
-            })
-            .filter(|(_, weight)| *weight > 0.0)
-            .collect();
-        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
-        weights
-            .into_iter()
-            .map(|(pixel, weight)| (pixel, weight / sum))
-            .collect()
+    // How much of a pixel lies in a cell, along one axis, in cells.
+    let overlap = |pixel: usize, pixels: usize, cell: usize| {
+        let scale = side as f64 / pixels as f64;
+        let (from, end) = (pixel as f64 * scale, (pixel + 1) as f64 * scale);
+        (end.min(cell as f64 + 1.0) - from.max(cell as f64)).max(0.0)
     };
+    let (width, height) = (right - left, bottom - top);
     let mut values = Vec::with_capacity(side * side);
     for row in 0..side {
-        let rows = along(top, bottom, row);
+        let rows: Vec<(usize, f64)> = (0..height)
+            .map(|y| (y, overlap(y, height, row)))
+            .filter(|(_, part)| *part > 0.0)
+            .collect();
         for column in 0..side {
-            let columns = along(left, right, column);
-            let share: f64 = rows
-                .iter()
-                .flat_map(|(y, down)| columns.iter().map(move |(x, across)| (x, y, down * across)))
-                .filter(|(x, y, _)| mask.get(**x, **y))
-                .map(|(_, _, weight)| weight)
+            let columns = (0..width).map(|x| (x, overlap(x, width, column)));
+            let share: f64 = columns
+                .filter(|(_, across)| *across > 0.0)
+                .flat_map(|(x, across)| rows.iter().map(move |(y, down)| (x, *y, across * down)))
+                .filter(|(x, y, _)| mask.get(left + x, top + y))
+                .map(|(_, _, part)| part)
                 .sum();
             values.push(((2.0 * share - 1.0) * 10.0) as f32);
         }

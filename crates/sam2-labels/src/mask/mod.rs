@@ -5,7 +5,6 @@ mod outline;
 mod part;
 mod runs;
 mod simplify;
-mod to_logits;
 
 use sam2_predict::Rle;
 
@@ -15,7 +14,6 @@ pub use fill::fill_even_odd;
 pub(crate) use part::Part;
 pub use runs::{area, bounding_box};
 pub(crate) use runs::{of_runs, runs, union};
-pub use to_logits::to_logits;
 
 /// A closed outline; the last point joins the first, which is not repeated. In pixels: the pixel of column `x` and row `y`
 /// reaches from `x` to `x + 1` and from `y` to `y + 1`.

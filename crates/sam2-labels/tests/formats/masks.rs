@@ -1,4 +1,4 @@
-use sam2_labels::{LabelsError, Polygon, Ring, area, bounding_box, fill_even_odd, to_logits, to_polygons};
+use sam2_labels::{LabelsError, Polygon, Ring, area, bounding_box, fill_even_odd, to_polygons};
 use sam2_predict::Rle;
 
 use crate::drawn::{SIZES, distance, drawn, mask_where, noise, pycocotools, size, to_text};
@@ -182,25 +182,6 @@ fn polygons_have_the_pixels_whose_middle_is_inside_and_in_no_hole() {
         [15.0, 15.0],
     ]);
     assert_eq!(area_of(&[vec![keyhole]]), 400 - 25);
-}
-
-#[test]
-fn a_mask_becomes_logits_by_how_much_of_each_of_their_pixels_is_set() {
-    let mask = drawn(&["##.#", "#..."]);
-    assert_eq!(to_logits(&mask, 2), [10.0, 0.0, 0.0, -10.0]);
-    for (width, height) in SIZES {
-        let mask = noise(width, height, 0.4, 3);
-        let share = area(&mask) as f64 / (width * height) as f64;
-        for side in [1, 5, 16, 40] {
-            let logits = to_logits(&mask, side);
-            let mean = logits.iter().map(|logit| f64::from(*logit)).sum::<f64>() / (side * side) as f64;
-            assert!(
-                (mean - (20.0 * share - 10.0)).abs() < 1e-4,
-                "{width}x{height} to {side}: {mean}"
-            );
-            assert!(logits.iter().all(|logit| (-10.0001..=10.0001).contains(logit)));
-        }
-    }
 }
 
 /// `www/sam2-web/test/data/outlines.json`, with which the npm package is tested too.

@@ -1,17 +1,13 @@
 //! A mask predicted again on the part of the picture around it, which the network then sees larger. (The official code
 //! has no such function.)
 
-use sam2_resample::{antialiased, bilinear_above, of_pixels};
+use sam2_resample::bilinear_above;
 
 use crate::mask::{MASK_THRESHOLD, set_run};
 use crate::{BoxPrompt, ImagePredictor, LowResMask, Mask, PictureRef, PredictError, Prompt};
 
 /// The part's side, as a multiple of the object's longer side.
 const CONTEXT: usize = 2;
-/// The logit of a pixel that is on the object, and minus that of one that is not: a mask prompt's values
-/// (`SAM2Base._use_mask_as_output`).
-const SURE: f32 = 10.0;
-
 /// A mask that was predicted on a part of the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefinedMask {
@@ -72,7 +68,7 @@ impl ImagePredictor {
                 x1: (x1 + 1 - left) as f32,
                 y1: (y1 + 1 - top) as f32,
             }),
-            mask: Some(to_logits(mask, part, self.config().mask_side())),
+            mask: Some(mask.to_logits(part, self.config().mask_side())),
             ..Prompt::default()
         };
         let pixels = picture.crop(part);
@@ -99,17 +95,6 @@ fn part_around([x0, y0, x1, y1]: [usize; 4], [width, height]: [usize; 2], image_
     };
     let ([left, right], [top, bottom]) = (along(x0, x1, width), along(y0, y1, height));
     [left, top, right, bottom]
-}
-
-/// A part of a mask as logits, `[side, side]`: each is the share of its area that is on the object, from -[`SURE`] to
-/// [`SURE`].
-fn to_logits(mask: &Mask, [left, top, right, bottom]: [usize; 4], side: usize) -> Vec<f32> {
-    let on = of_pixels(|y, x| f32::from(u8::from(mask.get(left + x, top + y))));
-    let mut logits = antialiased(1, [bottom - top, right - left], [side; 2], &on);
-    for logit in &mut logits {
-        *logit = (2.0 * *logit - 1.0) * SURE;
-    }
-    logits
 }
 
 #[cfg(test)]
@@ -139,17 +124,6 @@ mod tests {
             [100, 0, 900, 600]
         );
         assert_eq!(part_around([0, 0, 3, 3], [3, 3], 100), [0, 0, 3, 3]);
-    }
-
-    #[test]
-    fn a_mask_is_a_prompt_of_its_part() {
-        // The right half of rows 2 and 3.
-        let mut bits = vec![0; 4 * 4 / 8];
-        set_run(&mut bits, 10..12);
-        set_run(&mut bits, 14..16);
-        let mask = Mask::from_bits(bits, 1.0, 4, 4);
-        assert_eq!(to_logits(&mask, [0, 2, 4, 4], 2), [-10.0, 10.0, -10.0, 10.0]);
-        assert_eq!(to_logits(&mask, [1, 2, 3, 4], 1), [0.0]);
     }
 
     #[test]

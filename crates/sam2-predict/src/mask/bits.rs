@@ -129,7 +129,7 @@ impl Mask {
 }
 
 /// The runs of set bits in each row of `width`, from the top and from the left.
-fn row_runs(bits: &[u8], width: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+pub(super) fn row_runs(bits: &[u8], width: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
     let mut at = 0;
     // A run may go on into the next row.
     let mut rest = 0..0;

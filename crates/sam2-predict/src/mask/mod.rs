@@ -5,6 +5,7 @@ mod holes;
 mod low_res;
 mod picture;
 mod rle;
+mod to_logits;
 mod upscale;
 
 pub use bits::Mask;

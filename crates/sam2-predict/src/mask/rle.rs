@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::MAX_PIXELS;
+use crate::{MAX_PIXELS, Mask};
 
 /// A mask as run lengths, which add up to its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +110,11 @@ impl Rle {
             height,
             counts,
         }
+    }
+
+    /// The mask of these runs. Its score is 1.
+    pub fn to_mask(&self) -> Mask {
+        Mask::from_bits(self.to_bits(), 1.0, self.width, self.height)
     }
 
     /// A bit a pixel, row-major, the first pixel in the lowest bit of the first byte; no padding between rows.
