@@ -70,12 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
         args.to == Format::Yolo || args.classes.is_none(),
         "--classes is for --to yolo: the other formats have the categories' names"
     );
-    let pictures = args
-        .images
-        .as_deref()
-        .map(Pictures::open)
-        .transpose()?
-        .unwrap_or_default();
+    let pictures = Pictures::given(args.images.as_deref())?;
     let data_set = Source {
         path: &args.labels,
         format: Some(Format::Coco),

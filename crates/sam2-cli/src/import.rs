@@ -59,12 +59,7 @@ pub struct Args {
 /// # Errors
 /// Bad input. The message says which file or argument, what was expected and what was found.
 pub fn run(args: &Args) -> Result<()> {
-    let pictures = args
-        .images
-        .as_deref()
-        .map(Pictures::open)
-        .transpose()?
-        .unwrap_or_default();
+    let pictures = Pictures::given(args.images.as_deref())?;
     let mut data_set = Source {
         path: &args.labels,
         format: args.from,

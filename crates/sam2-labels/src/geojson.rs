@@ -120,12 +120,7 @@ pub fn read_geojson(file: &Value, size: Size, transform: Affine) -> Result<ReadP
             ..Label::new(fill_even_odd(&polygons, size), category_of(properties))
         });
     }
-    let picture = LabeledPicture {
-        size,
-        labels,
-        file_name: None,
-        id: None,
-    };
+    let picture = LabeledPicture::new(size, labels);
     Ok(ReadPicture { picture, warnings })
 }
 

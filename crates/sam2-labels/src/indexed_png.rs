@@ -47,12 +47,7 @@ pub fn read_indexed_png(bytes: &[u8], classes: &Classes, ignore: &[u16]) -> Resu
             ..Label::new(of_runs(size, runs), category.unwrap_or_else(|| index.to_string()))
         });
     }
-    let picture = LabeledPicture {
-        size,
-        labels,
-        file_name: None,
-        id: None,
-    };
+    let picture = LabeledPicture::new(size, labels);
     Ok(ReadPicture { picture, warnings })
 }
 

@@ -149,6 +149,16 @@ pub struct LabeledPicture {
 }
 
 impl LabeledPicture {
+    /// A picture of which only its size and its objects are known.
+    pub fn new(size: Size, labels: Vec<Label>) -> Self {
+        Self {
+            size,
+            labels,
+            file_name: None,
+            id: None,
+        }
+    }
+
     /// # Errors
     /// A mask is not of the picture's size.
     pub(crate) fn check(&self) -> Result<(), LabelsError> {

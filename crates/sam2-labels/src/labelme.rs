@@ -125,10 +125,8 @@ pub fn read_labelme(
         });
     }
     let picture = LabeledPicture {
-        size,
-        labels,
         file_name,
-        id: None,
+        ..LabeledPicture::new(size, labels)
     };
     Ok(ReadPicture { picture, warnings })
 }

@@ -43,12 +43,7 @@ pub fn read_yolo(text: &str, size: Size, classes: &Classes) -> Result<ReadPictur
             }
         }
     }
-    let picture = LabeledPicture {
-        size,
-        labels,
-        file_name: None,
-        id: None,
-    };
+    let picture = LabeledPicture::new(size, labels);
     Ok(ReadPicture { picture, warnings })
 }
 

@@ -31,6 +31,14 @@ pub struct Pictures {
 }
 
 impl Pictures {
+    /// Those of `--images`; none without it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn given(path: Option<&Path>) -> Result<Self> {
+        path.map_or(Ok(Self::default()), Self::open)
+    }
+
     /// # Errors
     /// The folder cannot be read, or has no pictures.
     pub fn open(path: &Path) -> Result<Self> {
