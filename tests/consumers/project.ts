@@ -16,6 +16,8 @@ const env = {
     Object.entries(process.env).filter(([name]) => !name.toLowerCase().startsWith("npm_")),
   ),
   NEXT_TELEMETRY_DISABLED: "1",
+  // Elsewhere Parcel installs what it misses by itself, which would hide that a package asks for something of Node's.
+  CI: "true",
 };
 
 export class Project {

@@ -3,6 +3,11 @@ import { defineConfig } from "rolldown";
 // Bundled, because a plain HTML page's worker cannot resolve `import "mediabunny"`. The wasm and its glue stay
 // files of their own, and so do the workers: the consumer's bundler, or the browser, follows their relative URLs.
 const wasm = /\/wasm\/(cpu|webgpu)\/sam2_web\.js$/;
+/**
+ * What only Node has. The readers of pictures look for it, and a bundler that finds a name of Node's wants to install a package
+ * that stands in for it, or stops.
+ */
+const transform = { define: { Buffer: "undefined", process: "undefined", require: "undefined" } };
 const output = { dir: "dist", format: "esm", chunkFileNames: "[name].js" };
 
 /**
@@ -12,6 +17,7 @@ const output = { dir: "dist", format: "esm", chunkFileNames: "[name].js" };
 const worker = (name) => ({
   input: { [name]: `src/${name}.ts` },
   external: wasm,
+  transform,
   // The last line marks a file without imports as a module: its readers' code looks like CommonJS to tools.
   output: { ...output, codeSplitting: false, footer: "export {};" },
 });
@@ -28,6 +34,7 @@ export default defineConfig([
       "wasm-webgpu": "src/wasm-webgpu.ts",
     },
     external: [wasm, "react"],
+    transform,
     output: { ...output, cleanDir: true },
   },
   worker("worker-cpu"),
