@@ -8,6 +8,8 @@ pub enum Activation {
     None,
     /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
     /// x (1 + erf(x / √2)) / 2, the default of `torch.nn.GELU`.
     Gelu,
     /// 1 / (1 + e^-x).
@@ -20,6 +22,7 @@ impl Activation {
         match self {
             Self::None => IDENTITY,
             Self::Relu => RELU,
+            Self::Relu6 => RELU6,
             Self::Gelu => GELU,
             Self::Sigmoid => SIGMOID,
         }
@@ -47,6 +50,10 @@ fn activate(v: vec4<f32>) -> vec4<f32> {
 
 const RELU: &str = "
 fn activate(v: vec4<f32>) -> vec4<f32> { return max(v, vec4<f32>(0.0)); }
+";
+
+const RELU6: &str = "
+fn activate(v: vec4<f32>) -> vec4<f32> { return clamp(v, vec4<f32>(0.0), vec4<f32>(6.0)); }
 ";
 
 const SIGMOID: &str = "

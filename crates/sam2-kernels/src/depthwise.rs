@@ -3,22 +3,25 @@
 
 use std::fmt::Write;
 
+use crate::Steps;
 use crate::kernel::{Kernel, entry, info, vec4};
 
 /// The number of neighbouring pixels of a row that an invocation computes, for four channels each.
 const PIXELS: usize = 4;
 
-/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h, w, c]`. The picture is padded with zeros.
-/// `side` is odd, and `c` is a multiple of 4.
-pub fn depthwise([b, h, w, c]: [usize; 4], side: usize) -> Kernel {
+/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h / stride, w / stride, c]`. `stride` divides `h`
+/// and `w`, and `c` is a multiple of 4.
+pub fn depthwise([b, h, w, c]: [usize; 4], side: usize, steps: Steps) -> Kernel {
     assert!(
-        c.is_multiple_of(4) && side % 2 == 1,
-        "{c} channels and a side of {side}: 4 must divide the channels, and the side must be odd"
+        c.is_multiple_of(4) && h % steps.stride + w % steps.stride == 0,
+        "{h} by {w} pixels of {c} channels: {} must divide the sides, and 4 the channels",
+        steps.stride
     );
-    let tiles = w.div_ceil(PIXELS);
-    let count = b * h * tiles * c / 4;
+    let (rows, columns) = (h / steps.stride, w / steps.stride);
+    let tiles = columns.div_ceil(PIXELS);
+    let count = b * rows * tiles * c / 4;
     Kernel {
-        key: format!("depthwise {side}"),
+        key: format!("depthwise {side} {}", steps.key()),
         inputs: vec![vec4("x"), vec4("weight"), vec4("bias")],
         output: "vec4<f32>",
         info: info([
@@ -27,15 +30,17 @@ pub fn depthwise([b, h, w, c]: [usize; 4], side: usize) -> Kernel {
             ("w", w),
             ("c", c / 4),
             ("tiles", tiles),
+            ("rows", rows),
+            ("columns", columns),
         ]),
         invocations: count,
-        body: Box::new(move || body(side)),
+        body: Box::new(move || body(side, steps)),
     }
 }
 
-fn body(side: usize) -> String {
-    let half = side / 2;
-    let mut text = entry();
+fn body(side: usize, steps: Steps) -> String {
+    let Steps { stride, padding, .. } = steps;
+    let mut text = String::from(steps.activation.text()) + &entry();
     let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
     line(format_args!(
         "  if (index >= info.invocations) {{ return; }}
@@ -44,36 +49,38 @@ fn body(side: usize) -> String {
   let c = info.c;
   let channel = index % c;
   let tile = index / c;
-  let column = i32(tile % info.tiles) * {PIXELS};
-  let lines = i32(tile / info.tiles);
-  let row = lines % h;"
+  let column = tile % info.tiles * {PIXELS}u;
+  let lines = tile / info.tiles;
+  let row = lines % info.rows;
+  let picture = lines / info.rows;
+  let left = i32(column * {stride}u) - {padding};"
     ));
     for p in 0..PIXELS {
         line(format_args!("  var a{p} = bias[channel];"));
     }
     line(format_args!(
         "  for (var dy = 0; dy < {side}; dy++) {{
-    let y = row + dy - {half};
+    let y = i32(row * {stride}u) + dy - {padding};
     if (y < 0 || y >= h) {{ continue; }}
-    let start = (lines + dy - {half}) * w;
+    let start = (i32(picture) * h + y) * w;
     let taps = u32(dy) * {side}u * c + channel;"
     ));
-    for p in 0..PIXELS + side - 1 {
+    for p in 0..stride * (PIXELS - 1) + side {
         line(format_args!(
-            "    let c{p} = column + {p} - {half};
+            "    let c{p} = left + {p};
     let x{p} = select(vec4<f32>(0.0), x[u32(start + clamp(c{p}, 0, w - 1)) * c + channel], c{p} >= 0 && c{p} < w);"
         ));
     }
     for dx in 0..side {
         line(format_args!("    let t{dx} = weight[taps + {dx}u * c];"));
         for p in 0..PIXELS {
-            line(format_args!("    a{p} += x{} * t{dx};", p + dx));
+            line(format_args!("    a{p} += x{} * t{dx};", p * stride + dx));
         }
     }
     line(format_args!("  }}"));
     for p in 0..PIXELS {
         line(format_args!(
-            "  if (column + {p} < w) {{ out[u32(lines * w + column + {p}) * c + channel] = a{p}; }}"
+            "  if (column + {p}u < info.columns) {{ out[(lines * info.columns + column + {p}u) * c + channel] = activate(a{p}); }}"
         ));
     }
     line(format_args!("}}"));

@@ -5,8 +5,8 @@ mod common;
 
 use common::{CLASSES, Gpu, assert_close, check_linear, doubles, erf, product, random};
 use sam2_kernels::{
-    KeyPart, LinearShape, MaskScale, Part, Patches, Picked, areas, choose, depthwise, finish_memory, join,
-    mask_convolution, pick, wide_attention,
+    Activation, KeyPart, LinearShape, MaskScale, Part, Patches, Picked, Steps, areas, channel_sums, choose,
+    convolution, depthwise, finish_memory, join, mask_convolution, pick, scale_channels, wide_attention,
 };
 
 #[test]
@@ -172,33 +172,116 @@ fn wide_attention_in_parts() {
     }
 }
 
+/// The convolution of `x` `[b, h, w, input]` by `weight` `[side, side, taken, c]`, where `taken` is 1 for a depthwise one.
+fn convolved(
+    x: &[f32],
+    [b, h, w, input]: [usize; 4],
+    weight: &[f32],
+    [side, taken]: [usize; 2],
+    bias: &[f32],
+    steps: Steps,
+) -> Vec<f64> {
+    let (c, [rows, columns]) = (bias.len(), [h, w].map(|n| n / steps.stride));
+    let value = |i: usize| {
+        let (to, column, row) = (i % c, i / c % columns, i / c / columns % rows);
+        let picture = i / c / columns / rows;
+        let mut sum = f64::from(bias[to]);
+        for tap in 0..side * side {
+            let place = |at: usize, tap: usize, end: usize| {
+                (at * steps.stride + tap)
+                    .checked_sub(steps.padding)
+                    .filter(|&at| at < end)
+            };
+            let (Some(y), Some(x_)) = (place(row, tap / side, h), place(column, tap % side, w)) else {
+                continue;
+            };
+            for from in 0..taken {
+                let channel = if taken == 1 { to % input } else { from };
+                let value = x[((picture * h + y) * w + x_) * input + channel];
+                sum += f64::from(value) * f64::from(weight[(tap * taken + from) * c + to]);
+            }
+        }
+        match steps.activation {
+            Activation::Relu6 => sum.clamp(0.0, 6.0),
+            _ => sum,
+        }
+    };
+    (0..b * rows * columns * c).map(value).collect()
+}
+
+/// A stride, the padding above and to the left, and an activation.
+fn steps(stride: usize, padding: usize, activation: Activation) -> Steps {
+    Steps {
+        stride,
+        padding,
+        activation,
+    }
+}
+
 #[test]
 fn depthwise_is_a_convolution_of_each_channel() {
     let gpu = Gpu::open();
-    for (b, h, w, c, side) in [
-        (2, 9, 13, 8, 7),
-        (1, 3, 2, 256, 7),
-        (1, 16, 16, 64, 7),
-        (1, 5, 6, 4, 3),
+    for (b, h, w, c, side, steps) in [
+        (2, 9, 13, 8, 7, steps(1, 3, Activation::None)),
+        (1, 3, 2, 256, 7, steps(1, 3, Activation::None)),
+        (1, 16, 16, 64, 7, steps(1, 3, Activation::None)),
+        (1, 5, 6, 4, 3, steps(1, 1, Activation::Relu6)),
+        (2, 6, 10, 8, 3, steps(2, 1, Activation::None)),
+        (1, 8, 6, 8, 3, steps(2, 0, Activation::Relu6)),
+        (1, 4, 12, 4, 5, steps(2, 1, Activation::None)),
     ] {
         let (x, weight, bias) = (random(b * h * w * c, 1), random(side * side * c, 2), random(c, 3));
-        let found = gpu.run(&depthwise([b, h, w, c], side), &[&x, &weight, &bias], x.len());
-        let half = side / 2;
-        let wanted: Vec<f64> = (0..x.len())
+        let weight: Vec<f32> = weight.into_iter().map(|x| 4.0 * x).collect();
+        let wanted = convolved(&x, [b, h, w, c], &weight, [side, 1], &bias, steps);
+        let kernel = depthwise([b, h, w, c], side, steps);
+        let found = gpu.run(&kernel, &[&x, &weight, &bias], wanted.len());
+        assert_close(&found, &wanted, 8e-6, &format!("{h} x {w} x {c}, {steps:?}"));
+    }
+}
+
+#[test]
+fn a_dense_convolution_takes_all_channels() {
+    let gpu = Gpu::open();
+    for (b, h, w, input, c, side, steps) in [
+        (2, 8, 12, 3, 8, 3, steps(2, 1, Activation::Relu6)),
+        (1, 6, 10, 3, 4, 3, steps(2, 0, Activation::None)),
+        (1, 5, 7, 6, 12, 3, steps(1, 1, Activation::None)),
+    ] {
+        let (x, bias) = (random(b * h * w * input, 1), random(c, 3));
+        let weight: Vec<f32> = random(side * side * input * c, 2)
+            .into_iter()
+            .map(|x| 4.0 * x)
+            .collect();
+        let wanted = convolved(&x, [b, h, w, input], &weight, [side, input], &bias, steps);
+        let kernel = convolution([b, h, w, input], side, c, steps);
+        let found = gpu.run(&kernel, &[&x, &weight, &bias], wanted.len());
+        assert_close(&found, &wanted, 1e-5, &format!("{h} x {w} x {c}, {steps:?}"));
+    }
+}
+
+#[test]
+fn channels_are_summed_and_scaled() {
+    let gpu = Gpu::open();
+    for (b, pixels, c, parts) in [(2, 70, 8, 16), (1, 5, 4, 5), (3, 1, 16, 1)] {
+        let (x, factors) = (random(b * pixels * c, 1), random(b * c, 2));
+        let sums = gpu.run(&channel_sums([b, pixels, c], parts, 1), &[&x], b * parts * c);
+        let means = gpu.run(&channel_sums([b, parts, c], 1, pixels), &[&sums], b * c);
+        let wanted: Vec<f64> = (0..b * c)
             .map(|i| {
-                let (channel, column, row, picture) = (i % c, i / c % w, i / c / w % h, i / c / w / h);
-                let mut sum = f64::from(bias[channel]);
-                for tap in 0..side * side {
-                    let (y, x_) = (row + tap / side, column + tap % side);
-                    if (half..h + half).contains(&y) && (half..w + half).contains(&x_) {
-                        let from = ((picture * h + y - half) * w + x_ - half) * c + channel;
-                        sum += f64::from(x[from]) * f64::from(weight[tap * c + channel]);
-                    }
-                }
-                sum
+                let pixel = |at| f64::from(x[(i / c * pixels + at) * c + i % c]);
+                (0..pixels).map(pixel).sum::<f64>() / pixels as f64
             })
             .collect();
-        assert_close(&found, &wanted, 2e-6, &format!("{h} x {w} x {c}"));
+        assert_close(&means, &wanted, 2e-6, &format!("means of {pixels} pixels"));
+
+        let found = gpu.run(&scale_channels([b, pixels, c]), &[&x, &factors], x.len());
+        let factor = |i: usize| f64::from(factors[i / (pixels * c) * c + i % c]);
+        let wanted: Vec<f64> = x
+            .iter()
+            .enumerate()
+            .map(|(i, x)| f64::from(*x) * factor(i))
+            .collect();
+        assert_close(&found, &wanted, 2e-6, "scaled");
     }
 }
 

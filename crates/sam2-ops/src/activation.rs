@@ -5,6 +5,8 @@
 pub enum Activation {
     /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6) (`nn.ReLU6`).
+    Relu6,
     /// x (1 + erf(x / √2)) / 2, the exact form (`nn.GELU`).
     Gelu,
     /// 1 / (1 + e^-x).

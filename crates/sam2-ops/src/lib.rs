@@ -11,11 +11,12 @@
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod by_rows;
 mod choice;
+mod convolution;
 #[cfg(feature = "cpu")]
 mod cpu;
-mod depthwise_conv;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod implementation;
@@ -30,16 +31,20 @@ mod patch_embed;
 mod patch_merge;
 mod portable;
 mod rotary_attention;
+mod squeeze_excite;
 mod weights;
 mod windowed_attention;
 
 pub use activation::Activation;
 pub use attention::{Attention, AttentionOperation, AttentionParameters, Picture, Projections};
+pub use batch_norm::BatchNorm;
 pub use by_rows::{by_rows, by_windows};
 pub use choice::{Choice, Hidden, Stability, choose, pick};
+pub use convolution::{
+    Convolution, ConvolutionOperation, ConvolutionOptions, ConvolutionParameters, DepthwiseConv,
+};
 #[cfg(feature = "cpu")]
 pub use cpu::Products;
-pub use depthwise_conv::{DepthwiseConv, DepthwiseConvOperation, DepthwiseConvParameters};
 pub use implementation::Implementation;
 pub use keys::{KeyGroup, KeyPositions, Keys};
 pub use layer_norm::LayerNorm;
@@ -58,6 +63,7 @@ pub use rotary_attention::{
 };
 #[cfg(feature = "gpu")]
 pub use sam2_kernels::{Adapter, AdapterClass};
+pub use squeeze_excite::SqueezeExcite;
 pub use weights::{
     Parameter, ParameterSpec, Prepared, TensorSource, TrackedParameter, Weights, WeightsError,
     list_parameters,

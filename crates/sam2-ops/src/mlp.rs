@@ -80,7 +80,7 @@ impl Mlp {
         activation: Activation,
     ) -> Result<Self, WeightsError> {
         let parameters = MlpParameters::load_numbered(&mut weights, widths, activation)?;
-        Ok(Self::new(&weights, parameters, widths))
+        Ok(Self::new(&weights, parameters, widths[widths.len() - 1]))
     }
 
     /// Takes two layers called `names`, such as `["linear1", "linear2"]`. `scale` is the name of the output's factors
@@ -100,13 +100,14 @@ impl Mlp {
         parameters.scale = scale
             .map(|name| weights.parameter(name, [widths[2]]))
             .transpose()?;
-        Ok(Self::new(&weights, parameters, &widths))
+        Ok(Self::new(&weights, parameters, widths[2]))
     }
 
-    fn new(weights: &Weights, parameters: MlpParameters, widths: &[usize]) -> Self {
+    /// Prepares an MLP whose parameters have been taken already. `output` is the output's width.
+    pub fn new(weights: &Weights, parameters: MlpParameters, output: usize) -> Self {
         Self {
             operation: weights.prepare(parameters, |operations, parameters| operations.mlp(parameters)),
-            output: widths[widths.len() - 1],
+            output,
         }
     }
 

@@ -4,9 +4,9 @@ use burn::tensor::{Device, Tensor};
 
 use crate::portable;
 use crate::{
-    Activation, AttentionOperation, AttentionParameters, Choice, DepthwiseConvOperation,
-    DepthwiseConvParameters, GroupedMlpOperation, Hidden, KeyGroup, Keys, LayerNorm, LinearOperation,
-    LinearParameters, MaskDownSamplerOperation, MaskDownSamplerParameters, MlpOperation, MlpParameters,
+    Activation, AttentionOperation, AttentionParameters, Choice, ConvolutionOperation, ConvolutionParameters,
+    GroupedMlpOperation, Hidden, KeyGroup, Keys, LayerNorm, LinearOperation, LinearParameters,
+    MaskDownSamplerOperation, MaskDownSamplerParameters, MlpOperation, MlpParameters,
     OutputUpscalingOperation, OutputUpscalingParameters, PatchEmbedOperation, PatchEmbedParameters,
     PatchMergeOperation, PatchMergeParameters, RotaryAttentionOperation, RotaryAttentionParameters,
     Stability, WindowedAttention,
@@ -53,8 +53,10 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     fn patch_embed(&self, parameters: PatchEmbedParameters) -> Box<dyn PatchEmbedOperation>;
     /// Prepares [`PatchMerge`](crate::PatchMerge).
     fn patch_merge(&self, parameters: PatchMergeParameters) -> Box<dyn PatchMergeOperation>;
+    /// Prepares [`Convolution`](crate::Convolution).
+    fn convolution(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation>;
     /// Prepares [`DepthwiseConv`](crate::DepthwiseConv).
-    fn depthwise_conv(&self, parameters: DepthwiseConvParameters) -> Box<dyn DepthwiseConvOperation>;
+    fn depthwise_conv(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation>;
     /// Prepares [`MaskDownSampler`](crate::MaskDownSampler).
     fn mask_down_sampler(&self, parameters: MaskDownSamplerParameters) -> Box<dyn MaskDownSamplerOperation>;
     /// Prepares [`OutputUpscaling`](crate::OutputUpscaling).
@@ -72,6 +74,10 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
     /// Max pooling of kernel and stride 2 (`nn.MaxPool2d(2)`): `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are
     /// even.
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4>;
+    /// The mean of each channel over all pixels (`nn.AdaptiveAvgPool2d(1)`): `[b, h, w, c]` to `[b, c]`.
+    fn channel_means(&self, x: Tensor<4>) -> Tensor<2>;
+    /// Each channel of each picture times its factor: `[b, h, w, c]` and `[b, c]` to `[b, h, w, c]`.
+    fn scale_channels(&self, x: Tensor<4>, factors: Tensor<2>) -> Tensor<4>;
     /// Concatenates two or more matrices `[rows, c]` of the same width along the rows.
     fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {
         Tensor::cat(parts, 0)

@@ -101,6 +101,15 @@ impl<const D: usize> Parameter<D> {
         Self(values.map(|values| Tensor::cat(values, 0)))
     }
 
+    /// Computes a parameter from this one and another.
+    pub fn zip<const E: usize, const F: usize>(
+        self,
+        other: Parameter<E>,
+        combine: impl FnOnce(Tensor<D>, Tensor<E>) -> Tensor<F>,
+    ) -> Parameter<F> {
+        Parameter(self.0.zip(other.0).map(|(this, other)| combine(this, other)))
+    }
+
     /// Applies `change` to the parameter's value, to give it another shape or order.
     pub fn map<const E: usize>(self, change: impl FnOnce(Tensor<D>) -> Tensor<E>) -> Parameter<E> {
         Parameter(self.0.map(change))

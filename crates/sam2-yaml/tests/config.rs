@@ -8,8 +8,8 @@ use sam2_yaml::config;
 fn a_file_in_the_official_format() {
     let config = sam2_yaml::config(include_str!("../../../weights/nano/nano.yaml")).unwrap();
     assert_eq!(
-        (config.image_size, config.trunk.stages, config.name.as_str()),
-        (512, [1, 2, 5, 2], "custom")
+        (config.image_size, config.trunk.channels(), config.name.as_str()),
+        (512, [32, 64, 128, 256], "custom")
     );
     assert_eq!(config.version, Version::V2_1);
 }

@@ -3,8 +3,10 @@
 
 pub(crate) mod decoder;
 mod official;
+mod trunk;
 
 pub use official::{ConfigError, MAX_CONFIG};
+pub use trunk::{EfficientNetLiteConfig, LiteStageConfig, RepVitConfig, TrunkConfig};
 
 use sam2_ops::{ParameterSpec, WeightsError};
 use serde::{Deserialize, Serialize};
@@ -39,8 +41,8 @@ pub struct Sam2Config {
     pub version: Version,
     /// Side, in pixels, of the square to which pictures are resized.
     pub image_size: usize,
-    /// The hierarchical vision transformer.
-    pub trunk: HieraConfig,
+    /// The trunk of the image encoder.
+    pub trunk: TrunkConfig,
     /// The feature pyramid over the trunk's stages.
     pub neck: FpnNeckConfig,
     /// The number of the pyramid's deepest levels that are dropped after the neck.
@@ -129,14 +131,14 @@ impl Sam2Config {
             name: name.into(),
             version,
             image_size: 1024,
-            trunk: HieraConfig {
+            trunk: TrunkConfig::Hiera(HieraConfig {
                 embed_dim,
                 num_heads,
                 stages,
                 global_att_blocks: global_att_blocks.to_vec(),
                 window_spec,
                 window_pos_embed_bkg_spatial_size: [background; 2],
-            },
+            }),
             neck: FpnNeckConfig {
                 d_model: 256,
                 backbone_channel_list: [8 * embed_dim, 4 * embed_dim, 2 * embed_dim, embed_dim],
@@ -179,12 +181,8 @@ impl Sam2Config {
     pub fn check_widths(&self, multiple: usize) -> Result<(), WeightsError> {
         // The decoder's cross-attention is narrower than the tokens, and its heads share that width equally.
         let of_heads = decoder::ATTENTION_DOWNSAMPLE_RATE * decoder::NUM_HEADS;
+        let of_trunk = self.trunk.widths().into_iter();
         let widths = [
-            (
-                "image_encoder.trunk.embed_dim",
-                self.trunk.num_heads,
-                self.trunk.embed_dim,
-            ),
             ("image_encoder.neck.d_model", of_heads, self.neck.d_model),
             (
                 "memory_attention.layer.dim_feedforward",
@@ -193,7 +191,7 @@ impl Sam2Config {
             ),
             ("memory_encoder.out_dim", 1, self.memory_encoder.out_dim),
         ];
-        for (key, parts, found) in widths {
+        for (key, parts, found) in of_trunk.chain(widths) {
             let multiple = multiple * parts;
             // `validate` has already refused a width that is not a multiple of its parts.
             if multiple > parts && !found.is_multiple_of(multiple) {
@@ -201,18 +199,5 @@ impl Sam2Config {
             }
         }
         Ok(())
-    }
-}
-
-impl HieraConfig {
-    /// Index of each stage's last block.
-    pub fn stage_ends(&self) -> Vec<usize> {
-        self.stages
-            .iter()
-            .scan(0, |sum, &blocks| {
-                *sum += blocks;
-                Some(*sum - 1)
-            })
-            .collect()
     }
 }

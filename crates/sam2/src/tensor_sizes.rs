@@ -34,11 +34,11 @@ impl Sam2Config {
         let parameters = parameters
             .iter()
             .map(|parameter| parameter.shape.iter().map(|&n| n as u64).product());
-        let blocks = (0..self.trunk.stages.iter().sum()).map(|block| self.largest_of_block(block));
         // The picture, and the finest features. The mask for the memory and its downsampler's layers are no larger.
         let picture = 3 * square(self.image_size);
         let features = square(self.mask_side()) * self.neck.d_model as u64;
-        let values = parameters.chain(blocks).fold(picture.max(features), u64::max);
+        let trunk = self.trunk.largest_tensor(self.image_size);
+        let values = parameters.fold(picture.max(features).max(trunk), u64::max);
         (values * F32).max(self.largest_of_prompt(1))
     }
 
@@ -57,23 +57,6 @@ impl Sam2Config {
     pub fn most_points(&self, largest: u64) -> usize {
         let tokens = largest / (F32 * self.neck.d_model as u64);
         usize::try_from(tokens).map_or(usize::MAX, |tokens| tokens.saturating_sub(OTHER_TOKENS))
-    }
-
-    /// The number of values of the largest tensor of a block of the trunk: its input, its output, or the queries, keys and
-    /// values of a row of windows.
-    fn largest_of_block(&self, block: usize) -> u64 {
-        let stage = self.stage_of(block);
-        let pools = self.pools(block);
-        let dim = self.trunk.embed_dim << stage;
-        let side = self.side_at(block) * if pools { 2 } else { 1 };
-        let window = match self.trunk.global_att_blocks.contains(&block) {
-            true => side,
-            false => self.trunk.window_spec[stage - usize::from(pools)].min(side),
-        };
-        let [side, dim, window] = [side, dim, window].map(|n| n as u64);
-        // The input of a block that pools has half as many channels as the output, and four times as many pixels.
-        let whole = side * side * if pools { dim / 2 } else { dim };
-        whole.max(window * side * 3 * dim)
     }
 }
 
@@ -105,12 +88,13 @@ mod tests {
     #[test]
     fn a_block_counts_with_what_is_not_divided() {
         let large = Sam2Config::named("large", Version::V2_1).unwrap();
+        let large = |block| large.trunk.as_hiera().unwrap().largest_of_block(block, 1024);
         // 144 channels of 256 x 256 pixels; a row of 32 windows of 8 x 8 has fewer values.
-        assert_eq!(large.largest_of_block(0), 144 * 256 * 256);
+        assert_eq!(large(0), 144 * 256 * 256);
         // The first block of the second stage has the same input, and a row of its windows has fewer values.
-        assert_eq!(large.largest_of_block(2), 144 * 256 * 256);
+        assert_eq!(large(2), 144 * 256 * 256);
         // Global attention: queries, keys and values of 64 x 64 tokens with 576 channels.
-        assert_eq!(large.largest_of_block(23), 3 * 576 * 64 * 64);
+        assert_eq!(large(23), 3 * 576 * 64 * 64);
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn is_modest(config: &Sam2Config) -> bool {
     const MAX_VALUES: usize = 1 << 26;
     let weights = shallow(config).parameters();
     let weights = weights.iter().map(|spec| spec.shape.iter().product::<usize>());
-    let hidden = config.mask_side().pow(2) * 4 * config.trunk.embed_dim;
+    let hidden = config.trunk.largest_hidden(config.image_size);
     weights.fold(0, usize::saturating_add) <= MAX_VALUES && hidden <= MAX_VALUES
 }
 
@@ -57,13 +57,7 @@ fn run(config: &Sam2Config, half: bool, implementation: &Implementation) -> Resu
 /// The same network with the fewest blocks that still include every kind: it needs the same kernels and few weights.
 fn shallow(config: &Sam2Config) -> Sam2Config {
     let mut shallow = config.clone();
-    let [first, second, third, fourth] = config.trunk.stages;
-    let stages = [first.min(2), second.min(2), third.min(3), fourth.min(2)];
-    shallow.trunk.stages = stages;
-    // One block attends globally: the third stage's last, unless that is also its first, which pools queries.
-    let global = !config.trunk.global_att_blocks.is_empty() && stages[2] > 1;
-    let block = global.then(|| stages[0] + stages[1] + stages[2] - 1);
-    shallow.trunk.global_att_blocks = block.into_iter().collect();
+    shallow.trunk = config.trunk.shallow();
     shallow
 }
 
@@ -98,7 +92,7 @@ mod tests {
             assert!(is_modest(&config), "{name}");
         }
         let mut config = Sam2Config::named("tiny", Version::V2_1).unwrap();
-        config.trunk.embed_dim = 512;
+        config.trunk.as_hiera_mut().unwrap().embed_dim = 512;
         config.neck.backbone_channel_list = [4096, 2048, 1024, 512];
         assert_eq!(config.validate(), Ok(()));
         assert!(!is_modest(&config));

@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{DType, TensorData};
-use common::{MadeUp, f32_bytes, safetensors, small, values};
+use common::{MadeUp, f32_bytes, hiera, safetensors, small, values};
 use sam2::checkpoint::{Naming, Remark, pack};
 use sam2::{Checkpoint, CheckpointError, ConfigError, Sam2Config, TensorSource, Version, WeightsError};
 use sam2_checkpoint::{Container, Dtype, FileError, PackedDtype};
@@ -270,7 +270,7 @@ fn as_transformers(config: &Sam2Config, doubled: bool, image_only: bool) -> Vec<
 fn transformers_names() {
     let mut config = small(Version::V2_1);
     // tiny's stages, so that every name is in the table.
-    config.trunk.stages = [1, 2, 7, 2];
+    hiera(&mut config).stages = [1, 2, 7, 2];
     for (doubled, image_only) in [(true, false), (false, false), (true, true), (false, true)] {
         let mut checkpoint = Checkpoint::from_bytes(as_transformers(&config, doubled, image_only)).unwrap();
         assert_eq!(
@@ -338,7 +338,7 @@ fn a_wrong_variant_is_named_by_its_first_tensor() {
     let checkpoint = Checkpoint::from_bytes(safetensors(&[], &tensors(&config))).unwrap();
 
     let mut wider = config.clone();
-    wider.trunk.embed_dim = 8;
+    hiera(&mut wider).embed_dim = 8;
     wider.neck.backbone_channel_list = [64, 32, 16, 8];
     assert!(matches!(
         checkpoint.check(&wider).unwrap_err(),
@@ -346,7 +346,7 @@ fn a_wrong_variant_is_named_by_its_first_tensor() {
             if name == "image_encoder.trunk.pos_embed" && expected == [1, 8, 7, 7] && found == [1, 4, 7, 7]
     ));
     let mut longer = config.clone();
-    longer.trunk.stages[3] = 2;
+    hiera(&mut longer).stages[3] = 2;
     assert!(matches!(
         checkpoint.check(&longer).unwrap_err(),
         CheckpointError::Mismatch(WeightsError::Missing { name, .. }) if name == "image_encoder.trunk.blocks.4.norm1.weight"

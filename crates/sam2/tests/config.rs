@@ -1,8 +1,134 @@
 //! The official configuration tree: what is read, what is refused.
 
-use sam2::config::VARIANTS;
+mod common;
+
+use common::hiera;
+use sam2::config::{LiteStageConfig, TrunkConfig, VARIANTS};
 use sam2::{ConfigError, Sam2Config, Version, WeightsError};
 use serde_json::{Value, json};
+
+/// The tree of EdgeTAM's image encoder (facebookresearch/EdgeTAM, `sam2/configs/edgetam.yaml`) in a model of SAM 2.
+fn with_repvit() -> Value {
+    let mut tree = named("tiny").to_official();
+    tree["image_encoder"]["trunk"] = json!({
+        "_target_": "sam2.modeling.backbones.timm.TimmBackbone",
+        "name": "repvit_m1.dist_in1k",
+        "features": ["layer0", "layer1", "layer2", "layer3"],
+    });
+    tree["image_encoder"]["neck"]["backbone_channel_list"] = json!([384, 192, 96, 48]);
+    tree
+}
+
+/// A model of SAM 2 with nano's second trunk (`weights/nano/second.yaml`).
+fn with_lite() -> Value {
+    let mut tree = named("tiny").to_official();
+    tree["image_encoder"]["trunk"] = json!({
+        "_target_": "efficientnet_lite.EfficientNetLite",
+        "stem": 32,
+        "stages": [
+            [3, 1, 1, 16, 1], [3, 2, 6, 24, 3], [5, 2, 6, 48, 3], [3, 2, 6, 88, 4], [5, 1, 6, 120, 4], [5, 2, 6, 208, 5],
+            [3, 1, 6, 352, 1],
+        ],
+        "taps": [1, 2, 4, 6],
+    });
+    tree["image_encoder"]["neck"]["backbone_channel_list"] = json!([352, 120, 48, 24]);
+    tree
+}
+
+#[test]
+fn other_trunks_round_trip() {
+    for (tree, channels) in [
+        (with_repvit(), [48, 96, 192, 384]),
+        (with_lite(), [24, 48, 120, 352]),
+    ] {
+        let config = Sam2Config::from_official(&tree).unwrap();
+        assert_eq!(config.trunk.channels(), channels);
+        assert_eq!(config.to_official(), tree);
+        assert_eq!(config.check_widths(4), Ok(()));
+        // Every tensor has a name of its own.
+        let names: Vec<String> = config.parameters().into_iter().map(|spec| spec.name).collect();
+        let unique: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!(unique.len(), names.len());
+    }
+    let parameters = |tree: Value| Sam2Config::from_official(&tree).unwrap().parameters();
+    let of_trunk = |tree| {
+        let specs = parameters(tree)
+            .into_iter()
+            .filter(|spec| spec.name.starts_with("image_encoder.trunk."));
+        // Batch normalisation's statistics are no parameters.
+        let learned = specs.filter(|spec| !spec.name.contains(".running_"));
+        learned
+            .map(|spec| spec.shape.iter().product::<usize>())
+            .sum::<usize>()
+    };
+    // As PyTorch counts them: timm's repvit_m1 without its head, and the second edition's trunk.
+    assert_eq!(of_trunk(with_repvit()), 4_713_712);
+    assert_eq!(of_trunk(with_lite()), 4_330_184);
+}
+
+#[test]
+fn trunks_that_do_not_exist_are_refused() {
+    let refused = |tree: Value, key: &str| match Sam2Config::from_official(&tree) {
+        Err(ConfigError::Value { key: found, .. } | ConfigError::Unknown { key: found, .. }) => {
+            assert_eq!(found, key);
+        }
+        other => panic!("{key}: {other:?}"),
+    };
+    let changed = |mut tree: Value, key: &str, value: Value| {
+        tree["image_encoder"]["trunk"][key] = value;
+        tree
+    };
+    refused(
+        changed(with_repvit(), "_target_", json!("timm.Other")),
+        "image_encoder.trunk._target_",
+    );
+    refused(
+        changed(with_repvit(), "name", json!("repvit_m3")),
+        "image_encoder.trunk.name",
+    );
+    refused(
+        changed(with_repvit(), "features", json!(["layer0"])),
+        "image_encoder.trunk.features",
+    );
+    refused(
+        changed(with_repvit(), "embed_dim", json!(96)),
+        "image_encoder.trunk.embed_dim",
+    );
+    refused(
+        changed(with_lite(), "stages", json!([[3, 1, 1, 16]])),
+        "image_encoder.trunk.stages",
+    );
+    refused(
+        changed(with_lite(), "stages", json!("many")),
+        "image_encoder.trunk.stages",
+    );
+    refused(
+        changed(with_lite(), "taps", json!([0, 2, 4, 6])),
+        "image_encoder.trunk.taps",
+    );
+    refused(
+        changed(with_lite(), "taps", json!([1, 2, 4, 1 << 20])),
+        "image_encoder.trunk.taps",
+    );
+    refused(
+        changed(with_lite(), "stem", json!(1 << 20)),
+        "image_encoder.trunk.stem",
+    );
+    let mut other = with_repvit();
+    other["image_encoder"]["neck"]["backbone_channel_list"] = json!([384, 192, 96, 47]);
+    refused(other, "image_encoder.neck.backbone_channel_list");
+
+    let mut config = Sam2Config::from_official(&with_lite()).unwrap();
+    let TrunkConfig::EfficientNetLite(lite) = &mut config.trunk else {
+        panic!("the trunk that was given");
+    };
+    lite.stages[0] = LiteStageConfig {
+        kernel: 4,
+        ..lite.stages[0]
+    };
+    let error = config.validate().unwrap_err().to_string();
+    assert!(error.contains("kernel 3, 5 or 7"), "{error}");
+}
 
 fn named(name: &str) -> Sam2Config {
     Sam2Config::named(name, Version::V2_1).unwrap()
@@ -128,24 +254,25 @@ fn sizes_out_of_bounds_are_named_whoever_made_them() {
     refused("image_size", |c| c.image_size = usize::MAX - 31);
     refused("image_size", |c| c.image_size = 4096);
     refused("image_encoder.scalp", |c| c.scalp = 2);
-    refused("image_encoder.trunk.num_heads", |c| c.trunk.num_heads = 0);
-    refused("image_encoder.trunk.embed_dim", |c| c.trunk.embed_dim = 0);
+    refused("image_encoder.trunk.num_heads", |c| hiera(c).num_heads = 0);
+    refused("image_encoder.trunk.embed_dim", |c| hiera(c).embed_dim = 0);
     refused("image_encoder.trunk.embed_dim", |c| {
-        c.trunk.embed_dim = usize::MAX;
+        hiera(c).embed_dim = usize::MAX;
     });
-    refused("image_encoder.trunk.stages", |c| c.trunk.stages[0] = 0);
+    refused("image_encoder.trunk.stages", |c| hiera(c).stages[0] = 0);
     refused("image_encoder.trunk.stages", |c| {
-        c.trunk.stages = [usize::MAX; 4];
+        hiera(c).stages = [usize::MAX; 4];
     });
     refused("image_encoder.trunk.global_att_blocks", |c| {
-        c.trunk.global_att_blocks = vec![usize::MAX];
+        hiera(c).global_att_blocks = vec![usize::MAX];
     });
     refused("image_encoder.trunk.global_att_blocks", |c| {
         // 512 x 512 tokens that all attend to each other.
-        (c.image_size, c.trunk.stages[0], c.trunk.global_att_blocks) = (2048, 2, vec![1]);
+        c.image_size = 2048;
+        (hiera(c).stages[0], hiera(c).global_att_blocks) = (2, vec![1]);
     });
     refused("image_encoder.trunk.window_spec", |c| {
-        c.trunk.window_spec[2] = 0;
+        hiera(c).window_spec[2] = 0;
     });
     refused("image_encoder.neck.d_model", |c| c.neck.d_model = 0);
     refused("image_encoder.neck.fpn_top_down_levels", |c| {
@@ -203,7 +330,7 @@ fn widths_that_no_gpu_kernel_can_do_are_named() {
     };
     // Two heads of 54 each.
     refused(
-        |config| config.trunk.embed_dim = 108,
+        |config| hiera(config).embed_dim = 108,
         ("image_encoder.trunk.embed_dim", 8, 108),
     );
     refused(

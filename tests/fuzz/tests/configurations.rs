@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 use fuzz::arbitrary::{Result, Unstructured};
 use fuzz::{damage, found, fuzz};
 use pollster::block_on;
-use sam2::config::{FpnNeckConfig, HieraConfig, MemoryAttentionConfig, MemoryEncoderConfig};
+use sam2::config::{FpnNeckConfig, HieraConfig, MemoryAttentionConfig, MemoryEncoderConfig, TrunkConfig};
 use sam2::{Implementation, LoadError, Sam2Config, TensorSource, Version, VideoModel, WeightsError};
 use sam2_ops::Products;
 use sam2_predict::{PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession};
@@ -132,14 +132,14 @@ fn config(u: &mut Unstructured) -> Result<Sam2Config> {
             Version::V2_1
         },
         image_size: size(&[0, 32, 64, 96, 128, 160])?,
-        trunk: HieraConfig {
+        trunk: TrunkConfig::Hiera(HieraConfig {
             embed_dim,
             num_heads: size(&[0, 1, 2, 3])?,
             stages,
             global_att_blocks: vec![size(&[0, 1, 2, 3, 4, 5])?],
             window_spec,
             window_pos_embed_bkg_spatial_size: [size(&[1, 7])?, size(&[1, 3, 14])?],
-        },
+        }),
         neck: FpnNeckConfig {
             d_model,
             backbone_channel_list: [8 * embed_dim, 4 * embed_dim, 2 * embed_dim, embed_dim],

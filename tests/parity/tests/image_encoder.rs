@@ -15,7 +15,7 @@ fn every_block_and_level() {
             .to_tensor(model.config.image_size, model.device());
         fixture.assert_close("enc.input", input.clone(), LIMIT);
 
-        let trunk = &model.image_encoder.trunk;
+        let trunk = model.image_encoder.trunk.as_hiera().expect("Hiera");
         let mut x = trunk.patch_embed.forward(input.clone());
         let pos_embed = trunk.pos_embed.value();
         fixture.assert_close("enc.patch_embed", x.clone() - pos_embed.clone(), LIMIT);

@@ -47,7 +47,7 @@ fn check(fixture: &Fixture, pixels: &[u8], encoder: f64, logits: f64, scores: f6
     let model = predictor.model();
     let input = picture.to_tensor(model.config.image_size, &cpu());
     fixture.assert_close("enc.input", input.clone(), encoder);
-    let trunk = &model.image_encoder.trunk;
+    let trunk = model.image_encoder.trunk.as_hiera().expect("Hiera");
     let mut x = trunk.patch_embed.forward(input);
     for (i, block) in trunk.blocks.iter().enumerate() {
         x = block.forward(x);

@@ -19,7 +19,7 @@ use burn_cubecl::tensor::CubeTensor;
 use self::launch::{launch, launch_into, launch_raw, raw, raw_of, unwritten};
 use crate::{
     Activation, Adapter, AttentionShape, HeadRows, JOINED, KeyPart, LinearShape, MaskScale, Part, Patches,
-    Picked, ResidualShape, SUMS,
+    Picked, ResidualShape, SUMS, Steps,
 };
 
 /// The number formats of [`linear`]'s matrices.
@@ -270,14 +270,44 @@ pub fn wide_attention(
     sums.expect("at least one pair of keys and values")
 }
 
-/// A depthwise convolution, padded with zeros: `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]`, to
-/// `[b, h, w, c]`. `side` is odd, and `c` is a multiple of 4.
+/// A convolution, padded with zeros, and an activation: `x` `[b, h, w, input]`, `weight` `[side, side, input, c]` and `bias`
+/// `[c]`, to `[b, h / stride, w / stride, c]`. The stride divides `h` and `w`, and `c` is a multiple of 4. It is made for few
+/// inputs (`torch.nn.Conv2d`).
+pub fn convolution(x: Tensor<4>, weight: &Tensor<4>, bias: &Tensor<1>, steps: Steps) -> Tensor<4> {
+    let ([b, h, w, _], [side, _, _, c]) = (x.dims(), weight.dims());
+    let kernel = crate::convolution(x.dims(), side, c, steps);
+    let inputs = vec![raw(x), raw(weight.clone()), raw(bias.clone())];
+    launch(kernel, inputs, [b, h / steps.stride, w / steps.stride, c])
+}
+
+/// A depthwise convolution, padded with zeros, and an activation: `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias`
+/// `[c]`, to `[b, h / stride, w / stride, c]`. The stride divides `h` and `w`, and `c` is a multiple of 4.
 ///
 /// This is `torch.nn.Conv2d` with as many groups as channels, as in `sam2.modeling.memory_encoder.CXBlock`.
-pub fn depthwise(x: Tensor<4>, weight: &Tensor<3>, bias: &Tensor<1>) -> Tensor<4> {
+pub fn depthwise(x: Tensor<4>, weight: &Tensor<3>, bias: &Tensor<1>, steps: Steps) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    let kernel = crate::depthwise(x.dims(), weight.dims()[0], steps);
+    let inputs = vec![raw(x), raw(weight.clone()), raw(bias.clone())];
+    launch(kernel, inputs, [b, h / steps.stride, w / steps.stride, c])
+}
+
+/// The mean of each channel over all pixels: `x` `[b, h, w, c]` to `[b, c]`. `c` is a multiple of 4.
+pub fn channel_means(x: Tensor<4>) -> Tensor<2> {
+    /// The number of sums of a picture that are computed independently.
+    const PARTS: usize = 256;
+    let [b, h, w, c] = x.dims();
+    let parts = PARTS.min(h * w);
+    let sums = crate::channel_sums([b, h * w, c], parts, 1);
+    let sums = launch_raw(sums, vec![raw(x)], [b, parts, c].into());
+    launch(crate::channel_sums([b, parts, c], 1, h * w), vec![sums], [b, c])
+}
+
+/// `x` `[b, h, w, c]`, each channel of each picture multiplied by one of `factors` `[b, c]`. `c` is a multiple of 4.
+pub fn scale_channels(x: Tensor<4>, factors: Tensor<2>) -> Tensor<4> {
     let dims = x.dims();
-    let kernel = crate::depthwise(dims, weight.dims()[0]);
-    launch(kernel, vec![raw(x), raw(weight.clone()), raw(bias.clone())], dims)
+    let [b, h, w, c] = dims;
+    let kernel = crate::scale_channels([b, h * w, c]);
+    launch(kernel, vec![raw(x), raw(factors)], dims)
 }
 
 /// The first step of the memory encoder: `logits` `[1, side, side]` to `[1, size / 2, size / 2, 4]`. They are resized to

@@ -4,8 +4,9 @@ use burn::tensor::{Tensor, TensorData};
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
+use super::math::activate_values;
 use super::packed::View;
-use crate::{DepthwiseConvOperation, DepthwiseConvParameters};
+use crate::{ConvolutionOperation, ConvolutionOptions, ConvolutionParameters};
 
 #[derive(Debug)]
 pub struct DepthwiseConv {
@@ -13,14 +14,16 @@ pub struct DepthwiseConv {
     taps: Vec<f32>,
     /// `[c]`.
     bias: Vec<f32>,
+    options: ConvolutionOptions,
 }
 
 impl DepthwiseConv {
-    pub fn new(parameters: DepthwiseConvParameters) -> Self {
+    pub fn new(parameters: ConvolutionParameters) -> Self {
         let taps = parameters.weight.into_value().permute([2, 3, 1, 0]);
         Self {
             taps: values(taps),
             bias: values(parameters.bias.into_value()),
+            options: parameters.options,
         }
     }
 }
@@ -29,42 +32,63 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
     x.into_data().try_into_vec().expect("networks compute in f32")
 }
 
-impl DepthwiseConvOperation for DepthwiseConv {
+impl ConvolutionOperation for DepthwiseConv {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let (device, dims) = (x.device(), x.dims());
-        let [b, h, w, c] = dims;
+        let (device, [b, h, w, c]) = (x.device(), x.dims());
+        let stride = self.options.stride;
+        let (lines, columns) = (h / stride, w / stride);
         let x = View::contiguous(x);
         let x = &x.values()[..b * h * w * c];
-        let mut out = vec![0.0; x.len()];
+        let mut out = vec![0.0; b * lines * columns * c];
         #[cfg(feature = "rayon")]
-        let rows = out.par_chunks_mut((w * c).max(1));
+        let rows = out.par_chunks_mut((columns * c).max(1));
         #[cfg(not(feature = "rayon"))]
-        let rows = out.chunks_mut((w * c).max(1));
+        let rows = out.chunks_mut((columns * c).max(1));
         rows.enumerate().for_each(|(row, out)| {
-            let picture = &x[row / h * h * w * c..][..h * w * c];
-            convolve_row(picture, out, row % h, &self.taps, &self.bias);
+            let picture = &x[row / lines * h * w * c..][..h * w * c];
+            convolve_row(
+                picture,
+                w,
+                out,
+                row % lines,
+                &self.options,
+                &self.taps,
+                &self.bias,
+            );
+            activate_values(out, self.options.activation);
         });
-        Tensor::from_data(TensorData::new(out, dims), &device)
+        Tensor::from_data(TensorData::new(out, [b, lines, columns, c]), &device)
     }
 }
 
 // The type parameter selects the processor for which the function is compiled.
 #[allow(clippy::extra_unused_type_parameters)]
 #[macerator::with_simd]
-fn convolve_row<S: macerator::Simd>(x: &[f32], row: &mut [f32], y: usize, taps: &[f32], bias: &[f32]) {
+fn convolve_row<S: macerator::Simd>(
+    x: &[f32],
+    w: usize,
+    row: &mut [f32],
+    number: usize,
+    options: &ConvolutionOptions,
+    taps: &[f32],
+    bias: &[f32],
+) {
     let c = bias.len();
-    let (w, h) = (row.len() / c, x.len() / row.len());
+    let (h, stride, padding) = (x.len() / (w * c), options.stride, options.padding);
     let kernel = (taps.len() / c).isqrt();
-    let half = kernel / 2;
     row.chunks_exact_mut(c).for_each(|out| out.copy_from_slice(bias));
     for ky in 0..kernel {
-        let Some(from) = (y + ky).checked_sub(half).filter(|&from| from < h) else {
+        let Some(from) = (number * stride + ky)
+            .checked_sub(padding)
+            .filter(|&from| from < h)
+        else {
             continue;
         };
         let from = &x[from * w * c..][..w * c];
         for (at, out) in row.chunks_exact_mut(c).enumerate() {
-            for kx in half.saturating_sub(at)..kernel.min(w + half - at) {
-                let from = &from[(at + kx - half) * c..][..c];
+            let at = at * stride;
+            for kx in padding.saturating_sub(at)..kernel.min(w + padding - at) {
+                let from = &from[(at + kx - padding) * c..][..c];
                 let taps = &taps[(ky * kernel + kx) * c..][..c];
                 for ((out, x), tap) in out.iter_mut().zip(from).zip(taps) {
                     *out += x * tap;
@@ -91,9 +115,10 @@ mod tests {
             let options = ConvOptions::new([1, 1], [kernel / 2; 2], [1, 1], c);
             let channels_first = x.clone().permute([0, 3, 1, 2]);
             let wanted = module::conv2d(channels_first, weight.clone(), Some(bias.clone()), options);
-            let ours = DepthwiseConv::new(DepthwiseConvParameters {
+            let ours = DepthwiseConv::new(ConvolutionParameters {
                 weight: Parameter::new(weight),
                 bias: Parameter::new(bias),
+                options: ConvolutionOptions::centred(kernel, 1),
             });
             assert!(apart(ours.forward(x), wanted.permute([0, 2, 3, 1])) < 1e-5);
         }

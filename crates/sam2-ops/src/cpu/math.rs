@@ -1,6 +1,8 @@
 //! Functions of numbers and of rows, in loops that become SIMD. burn's CPU backend would call a scalar `exp` or `erf` for
 //! every number.
 
+use crate::Activation;
+
 /// `nn.GELU` of each number, in the exact form with the error function.
 pub fn gelu_values(values: &mut [f32]) {
     for x in values {
@@ -14,6 +16,17 @@ pub fn sigmoid_values(values: &mut [f32]) {
         let e = exp(-x.abs());
         let of_positive = 1.0 / (1.0 + e);
         *x = if *x < 0.0 { e * of_positive } else { of_positive };
+    }
+}
+
+/// Applies `activation` to each number.
+pub fn activate_values(values: &mut [f32], activation: Option<Activation>) {
+    match activation {
+        None => {}
+        Some(Activation::Gelu) => gelu_values(values),
+        Some(Activation::Sigmoid) => sigmoid_values(values),
+        Some(Activation::Relu) => values.iter_mut().for_each(|x| *x = x.max(0.0)),
+        Some(Activation::Relu6) => values.iter_mut().for_each(|x| *x = x.clamp(0.0, 6.0)),
     }
 }
 

@@ -3,6 +3,8 @@
 //! ones.
 
 mod attention;
+mod channels;
+mod convolution;
 mod cross_attention;
 mod depthwise_conv;
 mod in_place;
@@ -112,7 +114,11 @@ impl Operations for Cpu {
         Box::new(patches::PatchMerge::new(self.products, parameters))
     }
 
-    fn depthwise_conv(&self, parameters: DepthwiseConvParameters) -> Box<dyn DepthwiseConvOperation> {
+    fn convolution(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation> {
+        Box::new(convolution::Convolution::new(parameters))
+    }
+
+    fn depthwise_conv(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation> {
         Box::new(depthwise_conv::DepthwiseConv::new(parameters))
     }
 
@@ -141,6 +147,14 @@ impl Operations for Cpu {
 
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
         in_place::max_pool(x)
+    }
+
+    fn channel_means(&self, x: Tensor<4>) -> Tensor<2> {
+        channels::means(x)
+    }
+
+    fn scale_channels(&self, x: Tensor<4>, factors: Tensor<2>) -> Tensor<4> {
+        channels::scale(x, factors)
     }
 
     fn by_windows(

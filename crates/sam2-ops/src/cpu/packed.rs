@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use sam2_matmul::{Bias, Packed, Rows, multiply, multiply_into};
 
-use super::math::{gelu_values, sigmoid_values};
+use super::math::activate_values;
 use crate::Activation;
 
 /// The tensor of burn's CPU backend.
@@ -124,11 +124,9 @@ impl PackedLinear {
         let relu = activation == Some(Activation::Relu);
         let output = self.weight.shape()[1];
         multiply_into(rows, self.weight.columns(), Some(&self.bias), relu, out, output);
-        match activation {
-            Some(Activation::Gelu) => gelu_values(&mut out[..rows.len() * output]),
-            Some(Activation::Sigmoid) => sigmoid_values(&mut out[..rows.len() * output]),
-            Some(Activation::Relu) | None => {}
-        }
+        // The product has done this one.
+        let activation = activation.filter(|_| !relu);
+        activate_values(&mut out[..rows.len() * output], activation);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Convolutions.
 
 use burn::tensor::Tensor;
-use sam2_kernels::{Adapter, Patches, tensors};
+use sam2_kernels::{Adapter, Patches, Steps, tensors};
 
 use super::linear::Linear;
 use crate::{
-    DepthwiseConvOperation, DepthwiseConvParameters, PatchEmbedOperation, PatchEmbedParameters,
-    PatchMergeOperation, PatchMergeParameters,
+    ConvolutionOperation, ConvolutionOptions, ConvolutionParameters, PatchEmbedOperation,
+    PatchEmbedParameters, PatchMergeOperation, PatchMergeParameters,
 };
 
 #[derive(Debug)]
@@ -74,27 +74,64 @@ impl PatchMergeOperation for PatchMerge {
     }
 }
 
+/// A convolution's parameters as its kernel reads them.
 #[derive(Debug)]
-pub struct DepthwiseConv {
-    /// `[kernel, kernel, c]`.
-    weight: Tensor<3>,
+struct Taps<const D: usize> {
+    weight: Tensor<D>,
     bias: Tensor<1>,
+    steps: Steps,
 }
 
-impl DepthwiseConv {
-    pub fn new(parameters: DepthwiseConvParameters) -> Self {
-        let weight = parameters.weight.into_value();
-        let [channels, _, kernel, _] = weight.dims();
-        let weight = weight.permute([2, 3, 1, 0]).reshape([kernel, kernel, channels]);
+impl<const D: usize> Taps<D> {
+    /// `weight` is given in the order row, column, input, output.
+    fn new(parameters: ConvolutionParameters, shape: impl FnOnce([usize; 4]) -> [usize; D]) -> Self {
+        let ConvolutionOptions {
+            stride,
+            padding,
+            activation,
+        } = parameters.options;
+        let weight = parameters.weight.into_value().permute([2, 3, 1, 0]);
+        let shape = shape(weight.dims());
         Self {
-            weight: tensors::contiguous(weight),
+            weight: tensors::contiguous(weight.reshape(shape)),
             bias: parameters.bias.into_value(),
+            steps: Steps {
+                stride,
+                padding,
+                activation: super::activation(activation),
+            },
         }
     }
 }
 
-impl DepthwiseConvOperation for DepthwiseConv {
+/// A dense convolution; `weight` is `[kernel, kernel, input, output]`.
+#[derive(Debug)]
+pub struct Convolution(Taps<4>);
+
+impl Convolution {
+    pub fn new(parameters: ConvolutionParameters) -> Self {
+        Self(Taps::new(parameters, |shape| shape))
+    }
+}
+
+impl ConvolutionOperation for Convolution {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        tensors::depthwise(x, &self.weight, &self.bias)
+        tensors::convolution(x, &self.0.weight, &self.0.bias, self.0.steps)
+    }
+}
+
+/// A depthwise convolution; `weight` is `[kernel, kernel, c]`.
+#[derive(Debug)]
+pub struct DepthwiseConv(Taps<3>);
+
+impl DepthwiseConv {
+    pub fn new(parameters: ConvolutionParameters) -> Self {
+        Self(Taps::new(parameters, |[h, w, _, c]| [h, w, c]))
+    }
+}
+
+impl ConvolutionOperation for DepthwiseConv {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        tensors::depthwise(x, &self.0.weight, &self.0.bias, self.0.steps)
     }
 }

@@ -47,6 +47,7 @@ fn activation(activation: Option<Activation>) -> sam2_kernels::Activation {
     match activation {
         None => sam2_kernels::Activation::None,
         Some(Activation::Relu) => sam2_kernels::Activation::Relu,
+        Some(Activation::Relu6) => sam2_kernels::Activation::Relu6,
         Some(Activation::Gelu) => sam2_kernels::Activation::Gelu,
         Some(Activation::Sigmoid) => sam2_kernels::Activation::Sigmoid,
     }
@@ -127,7 +128,11 @@ impl Operations for Gpu {
         }
     }
 
-    fn depthwise_conv(&self, parameters: DepthwiseConvParameters) -> Box<dyn DepthwiseConvOperation> {
+    fn convolution(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation> {
+        Box::new(convolutions::Convolution::new(parameters))
+    }
+
+    fn depthwise_conv(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation> {
         Box::new(convolutions::DepthwiseConv::new(parameters))
     }
 
@@ -154,6 +159,14 @@ impl Operations for Gpu {
 
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
         tensors::max_pool(x)
+    }
+
+    fn channel_means(&self, x: Tensor<4>) -> Tensor<2> {
+        tensors::channel_means(x)
+    }
+
+    fn scale_channels(&self, x: Tensor<4>, factors: Tensor<2>) -> Tensor<4> {
+        tensors::scale_channels(x, factors)
     }
 
     fn stack(&self, parts: Vec<Tensor<2>>) -> Tensor<2> {

@@ -2,9 +2,10 @@
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 
+use super::activate;
 use crate::{
-    DepthwiseConvOperation, DepthwiseConvParameters, PatchEmbedOperation, PatchEmbedParameters,
-    PatchMergeOperation, PatchMergeParameters,
+    ConvolutionOperation, ConvolutionOptions, ConvolutionParameters, PatchEmbedOperation,
+    PatchEmbedParameters, PatchMergeOperation, PatchMergeParameters,
 };
 
 #[derive(Debug)]
@@ -30,14 +31,24 @@ impl PatchMergeOperation for PatchMerge {
     }
 }
 
+/// A dense or a depthwise convolution.
 #[derive(Debug)]
-pub struct DepthwiseConv(pub DepthwiseConvParameters);
+pub struct Convolution(pub ConvolutionParameters);
 
-impl DepthwiseConvOperation for DepthwiseConv {
+impl ConvolutionOperation for Convolution {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (weight, bias) = (self.0.weight.value(), Some(self.0.bias.value()));
-        let [channels, _, kernel, _] = weight.dims();
-        let options = ConvOptions::new([1, 1], [kernel / 2; 2], [1, 1], channels);
-        module::conv2d(x.permute([0, 3, 1, 2]), weight, bias, options).permute([0, 2, 3, 1])
+        let ConvolutionOptions {
+            stride,
+            padding,
+            activation,
+        } = self.0.options;
+        let ([_, h, w, c], [_, input, kernel, _]) = (x.dims(), weight.dims());
+        // burn pads both sides alike. Where the far side needs more, one row and column more are computed, and left out.
+        let more = usize::from(padding + stride < kernel - padding);
+        let options = ConvOptions::new([stride; 2], [padding + more * stride; 2], [1, 1], c / input);
+        let x = module::conv2d(x.permute([0, 3, 1, 2]), weight, bias, options);
+        let x = x.narrow(2, more, h / stride).narrow(3, more, w / stride);
+        activate(x.permute([0, 2, 3, 1]), activation)
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activati
     match activation {
         None => x,
         Some(Activation::Relu) => activation::relu(x),
+        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
         Some(Activation::Gelu) => activation::gelu(x),
         Some(Activation::Sigmoid) => activation::sigmoid(x),
     }
@@ -123,8 +124,12 @@ impl Operations for Portable {
         Box::new(convolutions::PatchMerge(parameters))
     }
 
-    fn depthwise_conv(&self, parameters: DepthwiseConvParameters) -> Box<dyn DepthwiseConvOperation> {
-        Box::new(convolutions::DepthwiseConv(parameters))
+    fn convolution(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation> {
+        Box::new(convolutions::Convolution(parameters))
+    }
+
+    fn depthwise_conv(&self, parameters: ConvolutionParameters) -> Box<dyn ConvolutionOperation> {
+        Box::new(convolutions::Convolution(parameters))
     }
 
     fn mask_down_sampler(&self, parameters: MaskDownSamplerParameters) -> Box<dyn MaskDownSamplerOperation> {
@@ -151,5 +156,15 @@ impl Operations for Portable {
 
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
         max_pool(x)
+    }
+
+    fn channel_means(&self, x: Tensor<4>) -> Tensor<2> {
+        let [b, _, _, c] = x.dims();
+        x.mean_dim(1).mean_dim(2).reshape([b, c])
+    }
+
+    fn scale_channels(&self, x: Tensor<4>, factors: Tensor<2>) -> Tensor<4> {
+        let [b, c] = factors.dims();
+        x * factors.reshape([b, 1, 1, c])
     }
 }

@@ -42,8 +42,8 @@ impl TensorSource for Parameters {
         let values = random(name, shape.iter().product());
         let inputs: usize = shape[1..].iter().product();
         let (scale, shift) = match shape.len() {
-            // A normalisation's weights are around 1.
-            1 if name.ends_with("weight") => (0.2, 1.0),
+            // A normalisation's weights and variances are around 1.
+            1 if name.ends_with("weight") || name.ends_with("running_var") => (0.2, 1.0),
             1 => (0.2, 0.0),
             _ => (1.0 / (inputs as f32).sqrt(), 0.0),
         };

@@ -5,10 +5,11 @@ pub mod bench;
 use bench::{Bench, Numbers, numbers};
 use burn::tensor::Tensor;
 use sam2_ops::{
-    Activation, Attention, DepthwiseConv, GroupedMlp, Hidden, Implementation, KeyGroup, KeyPositions, Keys,
-    LayerNorm, Linear, LinearOptions, MaskDownSampler, MaskForMemory, Mlp, OutputUpscaling, PatchEmbed,
-    PatchMerge, Picture, Projections, Residual, RotaryAttention, RotaryPositions, Stability,
-    WindowedAttention, by_rows, by_windows, choose, pick, windowed_attention,
+    Activation, Attention, BatchNorm, Convolution, ConvolutionOptions, ConvolutionParameters, DepthwiseConv,
+    GroupedMlp, Hidden, Implementation, KeyGroup, KeyPositions, Keys, LayerNorm, Linear, LinearOptions,
+    MaskDownSampler, MaskForMemory, Mlp, OutputUpscaling, PatchEmbed, PatchMerge, Picture, Projections,
+    Residual, RotaryAttention, RotaryPositions, SqueezeExcite, Stability, WindowedAttention, by_rows,
+    by_windows, choose, pick, windowed_attention,
 };
 
 /// The largest allowed difference, as a fraction of the largest value.
@@ -64,9 +65,10 @@ impl Pair<'_> {
 }
 
 /// All activations, and none.
-const ACTIVATIONS: [Option<Activation>; 4] = [
+const ACTIVATIONS: [Option<Activation>; 5] = [
     None,
     Some(Activation::Relu),
+    Some(Activation::Relu6),
     Some(Activation::Gelu),
     Some(Activation::Sigmoid),
 ];
@@ -432,6 +434,58 @@ fn convolutions(pair: &Pair) {
                 numbers(conv.forward(bench.tensor("x", [b, h, w, c])))
             },
         );
+    }
+    // The stems and the depthwise convolutions of RepViT and EfficientNet-Lite, on squares and on other pictures.
+    for (i, &activation) in ACTIVATIONS.iter().enumerate() {
+        for (b, h, w, input, c, kernel) in [
+            (1, 32, 32, 3, 24, 3),
+            (2, 6, 10, 24, 48, 3),
+            (1, 8, 4, 16, 8, 5),
+            (1, 2, 6, 5, 7, 3),
+        ] {
+            let options = [
+                ConvolutionOptions::centred(kernel, 1 + i % 2),
+                ConvolutionOptions::same(kernel, 2),
+            ];
+            for options in options.map(|options| ConvolutionOptions {
+                activation,
+                ..options
+            }) {
+                if pair.takes(&[c]) {
+                    pair.same(
+                        &format!("convolution {b} {h} {w} {input} {c} {kernel}, {options:?}"),
+                        |bench| {
+                            let conv = bench.load(|mut weights| {
+                                let shape = [c, input, kernel];
+                                let parameters = ConvolutionParameters::load(&mut weights, shape, options)?;
+                                Ok(Convolution::new(&weights, parameters))
+                            });
+                            numbers(conv.forward(bench.tensor("x", [b, h, w, input])))
+                        },
+                    );
+                    pair.same(
+                        &format!("depthwise {b} {h} {w} {c} {kernel}, {options:?}"),
+                        |bench| {
+                            let conv = bench.load(|mut weights| {
+                                let weight = weights.parameter("weight", [c, 1, kernel, kernel])?;
+                                let parameters =
+                                    BatchNorm::load(weights.at("bn"), c, 1e-5)?.after(weight, options);
+                                Ok(DepthwiseConv::new(&weights, parameters))
+                            });
+                            numbers(conv.forward(bench.tensor("x", [b, h, w, c])))
+                        },
+                    );
+                }
+            }
+        }
+    }
+    for (b, h, w, c) in [(1, 16, 16, 48), (2, 3, 5, 192), (1, 1, 1, 16), (1, 40, 30, 7)] {
+        if pair.takes(&[c]) {
+            pair.same(&format!("squeeze and excite {b} {h} {w} {c}"), |bench| {
+                let se = bench.load(|weights| SqueezeExcite::load(weights, c));
+                numbers(se.forward(bench.tensor("x", [b, h, w, c])))
+            });
+        }
     }
 }
 

@@ -24,9 +24,12 @@ pub(super) fn detect(tensors: &Tensors) -> Result<Sam2Config, CheckpointError> {
         .count();
     for name in VARIANTS {
         let config = Sam2Config::named(name, version)?;
-        let [height, width] = config.trunk.window_pos_embed_bkg_spatial_size;
-        if pos_embed == Some(vec![1, config.trunk.embed_dim, height, width])
-            && blocks == config.trunk.stages.iter().sum::<usize>()
+        let Some(hiera) = config.trunk.as_hiera() else {
+            continue;
+        };
+        let [height, width] = hiera.window_pos_embed_bkg_spatial_size;
+        if pos_embed == Some(vec![1, hiera.embed_dim, height, width])
+            && blocks == hiera.stages.iter().sum::<usize>()
         {
             return Ok(config);
         }

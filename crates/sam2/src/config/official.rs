@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    FpnNeckConfig, HieraConfig, MemoryAttentionConfig, MemoryEncoderConfig, Sam2Config, VARIANTS, Version,
+    FpnNeckConfig, MemoryAttentionConfig, MemoryEncoderConfig, Sam2Config, TrunkConfig, VARIANTS, Version,
 };
 
 /// Why a configuration cannot be used.
@@ -123,9 +123,9 @@ fn class_default(key: &str) -> Option<Value> {
 }
 
 /// The most values of the finest features, `(image_size / 4)² · embed_dim`. A block's hidden layer is then 1 GiB.
-const MAX_FEATURES: usize = 1 << 26;
+pub(super) const MAX_FEATURES: usize = 1 << 26;
 /// The largest side, in tokens, on which a block may attend globally. The time grows with its fourth power.
-const MAX_GLOBAL_SIDE: usize = 256;
+pub(super) const MAX_GLOBAL_SIDE: usize = 256;
 /// The longest configuration that is read, in bytes of JSON or YAML. An official one has about 4,000.
 pub const MAX_CONFIG: usize = 64 << 10;
 
@@ -139,22 +139,7 @@ impl Sam2Config {
     pub fn from_official(model: &Value) -> Result<Self, ConfigError> {
         // The class is checked first, because the other keys only have a meaning for this class.
         require(model, "_target_", &json!("sam2.modeling.sam2_base.SAM2Base"))?;
-        let trunk = HieraConfig {
-            embed_dim: number(model, "image_encoder.trunk.embed_dim", Some(96))?,
-            num_heads: number(model, "image_encoder.trunk.num_heads", Some(1))?,
-            stages: numbers_of(model, "image_encoder.trunk.stages", Some(&[2, 3, 16, 3]))?,
-            global_att_blocks: numbers(
-                model,
-                "image_encoder.trunk.global_att_blocks",
-                Some(&[12, 16, 20]),
-            )?,
-            window_spec: numbers_of(model, "image_encoder.trunk.window_spec", Some(&[8, 4, 14, 7]))?,
-            window_pos_embed_bkg_spatial_size: numbers_of(
-                model,
-                "image_encoder.trunk.window_pos_embed_bkg_spatial_size",
-                Some(&[14, 14]),
-            )?,
-        };
+        let channels = numbers_of(model, "image_encoder.neck.backbone_channel_list", None)?;
         let theta = "memory_attention.layer.self_attention.rope_theta";
         let mut config = Self {
             name: "custom".into(),
@@ -165,14 +150,14 @@ impl Sam2Config {
             image_size: number(model, "image_size", Some(512))?,
             neck: FpnNeckConfig {
                 d_model: number(model, "image_encoder.neck.d_model", None)?,
-                backbone_channel_list: numbers_of(model, "image_encoder.neck.backbone_channel_list", None)?,
+                backbone_channel_list: channels,
                 fpn_top_down_levels: numbers(
                     model,
                     "image_encoder.neck.fpn_top_down_levels",
                     Some(&[0, 1, 2, 3]),
                 )?,
             },
-            trunk,
+            trunk: TrunkConfig::from_official(model, channels)?,
             scalp: number(model, "image_encoder.scalp", Some(0))?,
             memory_attention: MemoryAttentionConfig {
                 num_layers: number(model, "memory_attention.num_layers", None)?,
@@ -232,15 +217,7 @@ impl Sam2Config {
             "image_encoder": {
                 "_target_": "sam2.modeling.backbones.image_encoder.ImageEncoder",
                 "scalp": self.scalp,
-                "trunk": {
-                    "_target_": "sam2.modeling.backbones.hieradet.Hiera",
-                    "embed_dim": self.trunk.embed_dim,
-                    "num_heads": self.trunk.num_heads,
-                    "stages": self.trunk.stages,
-                    "global_att_blocks": self.trunk.global_att_blocks,
-                    "window_pos_embed_bkg_spatial_size": self.trunk.window_pos_embed_bkg_spatial_size,
-                    "window_spec": self.trunk.window_spec,
-                },
+                "trunk": self.trunk.to_official(),
                 "neck": {
                     "_target_": "sam2.modeling.backbones.image_encoder.FpnNeck",
                     "position_encoding": position(d_model),
@@ -340,12 +317,7 @@ impl Sam2Config {
     /// # Errors
     /// [`ConfigError::Value`] with the first key that exceeds a limit.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let trunk = &self.trunk;
-        let (side, e, d_model) = (self.image_size, trunk.embed_dim, self.neck.d_model);
-        let ensure = |key: &str, expected: &str, holds: bool, found: Value| match holds {
-            true => Ok(()),
-            false => Err(wrong(key, expected, &found)),
-        };
+        let (side, d_model) = (self.image_size, self.neck.d_model);
         ensure(
             "image_size",
             "a multiple of 32 from 64 to 4096",
@@ -353,71 +325,19 @@ impl Sam2Config {
             json!(side),
         )?;
         ensure("image_encoder.scalp", "1", self.scalp == 1, json!(self.scalp))?;
-        ensure(
-            "image_encoder.trunk.num_heads",
-            "a number from 1 to 64",
-            (1..=64).contains(&trunk.num_heads),
-            json!(trunk.num_heads),
-        )?;
-        ensure(
-            "image_encoder.trunk.embed_dim",
-            "a multiple of num_heads from 1 to 512",
-            e.is_multiple_of(trunk.num_heads) && (1..=512).contains(&e),
-            json!(e),
-        )?;
-        ensure(
-            "image_size",
-            "less, with this embed_dim: (image_size / 4)² · embed_dim up to 2²⁶ values",
-            (side / 4).pow(2) * e <= MAX_FEATURES,
-            json!(side),
-        )?;
-        let blocks = trunk.stages.iter().try_fold(0usize, |sum, n| sum.checked_add(*n));
-        ensure(
-            "image_encoder.trunk.stages",
-            "four counts of 1 or more, 256 blocks at most",
-            !trunk.stages.contains(&0) && blocks.is_some_and(|blocks| blocks <= 256),
-            json!(trunk.stages),
-        )?;
-        let blocks = blocks.unwrap_or_default();
-        ensure(
-            "image_encoder.trunk.global_att_blocks",
-            &format!(
-                "indices below {blocks}, none of them the first block of a stage, nor in a stage of more than {MAX_GLOBAL_SIDE} tokens a side"
-            ),
-            trunk.global_att_blocks.len() <= blocks
-                && trunk
-                    .global_att_blocks
-                    .iter()
-                    .all(|&b| b < blocks && !self.pools(b) && self.side_at(b) <= MAX_GLOBAL_SIDE),
-            json!(trunk.global_att_blocks),
-        )?;
-        ensure(
-            "image_encoder.trunk.window_spec",
-            "four sides up to 64, the first three even, the first dividing image_size / 4",
-            trunk.window_spec.iter().all(|&w| (1..=64).contains(&w))
-                && trunk.window_spec[..3].iter().all(|w| w.is_multiple_of(2))
-                && (side / 4).is_multiple_of(trunk.window_spec[0]),
-            json!(trunk.window_spec),
-        )?;
-        ensure(
-            "image_encoder.trunk.window_pos_embed_bkg_spatial_size",
-            "two sides from 1 to 256",
-            trunk
-                .window_pos_embed_bkg_spatial_size
-                .iter()
-                .all(|n| (1..=256).contains(n)),
-            json!(trunk.window_pos_embed_bkg_spatial_size),
-        )?;
+        self.trunk.validate(side)?;
         ensure(
             "image_encoder.neck.d_model",
             "a multiple of 16 from 16 to 1024",
             d_model.is_multiple_of(16) && (16..=1024).contains(&d_model),
             json!(d_model),
         )?;
+        let mut channels = self.trunk.channels();
+        channels.reverse();
         ensure(
             "image_encoder.neck.backbone_channel_list",
-            &format!("{:?}, since embed_dim is {e}", [8 * e, 4 * e, 2 * e, e]),
-            self.neck.backbone_channel_list == [8 * e, 4 * e, 2 * e, e],
+            &format!("{channels:?}, which are the trunk's, deepest first"),
+            self.neck.backbone_channel_list == channels,
             json!(self.neck.backbone_channel_list),
         )?;
         ensure(
@@ -466,23 +386,6 @@ impl Sam2Config {
             (1..=64).contains(&self.num_maskmem),
             json!(self.num_maskmem),
         )
-    }
-
-    /// Which stage block `index` is in, from 0.
-    pub(crate) fn stage_of(&self, index: usize) -> usize {
-        let ended = (1..4).filter(|&stage| self.trunk.stages[..stage].iter().sum::<usize>() <= index);
-        ended.count()
-    }
-
-    /// Side in tokens of the stage that block `index` is in.
-    pub(crate) fn side_at(&self, index: usize) -> usize {
-        self.image_size / (4 << self.stage_of(index))
-    }
-
-    /// Whether block `index` is the first of a later stage, where queries are pooled.
-    pub(crate) fn pools(&self, index: usize) -> bool {
-        let stages = self.trunk.stages;
-        (1..stages.len()).any(|stage| stages[..stage].iter().sum::<usize>() == index)
     }
 
     /// Every key of `model` against the tree that this configuration writes.
@@ -534,7 +437,7 @@ fn has_reader_default(key: &str) -> bool {
 }
 
 /// The value at a dotted path.
-fn get<'a>(model: &'a Value, key: &str) -> Option<&'a Value> {
+pub(super) fn get<'a>(model: &'a Value, key: &str) -> Option<&'a Value> {
     key.split('.').try_fold(model, |node, part| node.get(part))
 }
 
@@ -549,7 +452,7 @@ fn require(model: &Value, key: &str, expected: &Value) -> Result<(), ConfigError
     }
 }
 
-fn number(model: &Value, key: &str, default: Option<usize>) -> Result<usize, ConfigError> {
+pub(super) fn number(model: &Value, key: &str, default: Option<usize>) -> Result<usize, ConfigError> {
     match (get(model, key), default) {
         (Some(found), _) => whole(found)
             .filter(|n| *n > 0 || key.ends_with("scalp"))
@@ -562,7 +465,11 @@ fn number(model: &Value, key: &str, default: Option<usize>) -> Result<usize, Con
     }
 }
 
-fn numbers(model: &Value, key: &str, default: Option<&[usize]>) -> Result<Vec<usize>, ConfigError> {
+pub(super) fn numbers(
+    model: &Value,
+    key: &str,
+    default: Option<&[usize]>,
+) -> Result<Vec<usize>, ConfigError> {
     match (get(model, key), default) {
         (Some(found), _) => found
             .as_array()
@@ -577,7 +484,7 @@ fn numbers(model: &Value, key: &str, default: Option<&[usize]>) -> Result<Vec<us
     }
 }
 
-fn numbers_of<const N: usize>(
+pub(super) fn numbers_of<const N: usize>(
     model: &Value,
     key: &str,
     default: Option<&[usize]>,
@@ -626,7 +533,15 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn wrong(key: &str, expected: impl std::fmt::Display, found: &Value) -> ConfigError {
+/// An error for `key`, unless its value `holds`.
+pub(super) fn ensure(key: &str, expected: &str, holds: bool, found: Value) -> Result<(), ConfigError> {
+    match holds {
+        true => Ok(()),
+        false => Err(wrong(key, expected, &found)),
+    }
+}
+
+pub(super) fn wrong(key: &str, expected: impl std::fmt::Display, found: &Value) -> ConfigError {
     ConfigError::Value {
         key: key.into(),
         expected: expected.to_string(),

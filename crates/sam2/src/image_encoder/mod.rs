@@ -1,12 +1,18 @@
-//! The image encoder: Hiera and the feature pyramid over it
+//! The image encoder: the trunk and the feature pyramid over it
 //! (`sam2.modeling.backbones.image_encoder.ImageEncoder`).
 
+mod efficientnet_lite;
 mod hiera;
 mod neck;
 mod pos_embed;
+mod repvit;
+mod trunk;
 
+pub use efficientnet_lite::EfficientNetLite;
 pub use hiera::{Hiera, MultiScaleAttention, MultiScaleBlock};
 pub use neck::FpnNeck;
+pub use repvit::{RepVit, RepVitBlock, RepVitDownsample, RepVitStage, RepVitStem};
+pub use trunk::Trunk;
 
 use burn::tensor::Tensor;
 use sam2_ops::{Weights, WeightsError};
@@ -16,8 +22,8 @@ use crate::config::Sam2Config;
 /// Turns a picture into three levels of features.
 #[derive(Debug)]
 pub struct ImageEncoder {
-    /// The hierarchical vision transformer.
-    pub trunk: Hiera,
+    /// The network that computes features from a picture.
+    pub trunk: Trunk,
     /// The feature pyramid.
     pub neck: FpnNeck,
     scalp: usize,
@@ -30,7 +36,7 @@ impl ImageEncoder {
     /// A tensor is missing or has another shape.
     pub fn load(config: &Sam2Config, mut weights: Weights) -> Result<Self, WeightsError> {
         Ok(Self {
-            trunk: Hiera::load(&config.trunk, config.image_size, weights.at("trunk"))?,
+            trunk: Trunk::load(config, weights.at("trunk"))?,
             neck: FpnNeck::load(&config.neck, weights.at("neck"))?,
             scalp: config.scalp,
         })

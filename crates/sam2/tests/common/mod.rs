@@ -2,20 +2,25 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use burn::tensor::TensorData;
-use sam2::config::{FpnNeckConfig, HieraConfig};
+use sam2::config::{FpnNeckConfig, HieraConfig, TrunkConfig};
 use sam2::{Sam2Config, TensorSource, Version, WeightsError};
+
+/// The configuration of a model's Hiera.
+pub fn hiera(config: &mut Sam2Config) -> &mut HieraConfig {
+    config.trunk.as_hiera_mut().expect("Hiera")
+}
 
 /// The smallest model that the official classes can build.
 pub fn small(version: Version) -> Sam2Config {
     let mut config = Sam2Config::named("tiny", version).unwrap();
     config.name = "custom".into();
     config.image_size = 256;
-    config.trunk = HieraConfig {
+    config.trunk = TrunkConfig::Hiera(HieraConfig {
         embed_dim: 4,
         stages: [1, 1, 1, 1],
         global_att_blocks: vec![],
-        ..config.trunk
-    };
+        ..hiera(&mut config).clone()
+    });
     config.neck = FpnNeckConfig {
         d_model: 16,
         backbone_channel_list: [32, 16, 8, 4],

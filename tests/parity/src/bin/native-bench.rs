@@ -33,10 +33,16 @@ fn main() {
 /// Measures the encoder step by step.
 fn stages(model: &ImageModel, picture: PictureRef) {
     let side = model.config.image_size;
-    let trunk = &model.image_encoder.trunk;
+    let (Some(trunk), Some(config)) = (
+        model.image_encoder.trunk.as_hiera(),
+        model.config.trunk.as_hiera(),
+    ) else {
+        println!("only Hiera is measured step by step");
+        return;
+    };
     let input = quickest("picture to input", || picture.to_tensor(side, &cpu()));
     let mut x = quickest("patch embedding", || trunk.patch_embed.forward(input.clone()));
-    let ends = model.config.trunk.stage_ends();
+    let ends = config.stage_ends();
     let mut outputs: Vec<Tensor<4>> = Vec::new();
     for (i, block) in trunk.blocks.iter().enumerate() {
         let [_, h, w, c] = x.dims();
