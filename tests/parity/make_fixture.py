@@ -110,9 +110,9 @@ def det_tensor(name, seed, shape, offset, amp):
 LOCAL_GAIN = float(os.environ.get("LOCAL_GAIN", "2.0"))
 
 
-def recipe(model):
-    """name -> (offset, amp) by module type."""
-    r = {}
+def recipe(model, seed=None, img=None, known=()):
+    """name -> (offset, amp) by module type; `known` are those of other modules."""
+    r = dict(known)
     for mn, m in model.named_modules():
         p = mn + "." if mn else ""
         if isinstance(m, (nn.LayerNorm, LayerNorm2d)):
@@ -130,7 +130,7 @@ def recipe(model):
         elif isinstance(m, PositionEmbeddingRandom):
             r[p + "positional_encoding_gaussian_matrix"] = (0.0, 1.732)
     for n, t in model.state_dict().items():
-        if n in r:
+        if n in r or not t.is_floating_point():
             continue
         if n.endswith("gamma"):
             r[n] = (0.5, 0.25)
@@ -168,8 +168,11 @@ def recipe(model):
 
 
 def build_sd(model, rec, seed):
+    """the whole state; counters, which are integers, stay as they are"""
     return {
         n: det_tensor(rec[n][2] if len(rec[n]) > 2 else n, seed, tuple(t.shape), *rec[n][:2])
+        if t.is_floating_point()
+        else t
         for n, t in model.state_dict().items()
     }
 
@@ -306,36 +309,55 @@ def fix_feat_sizes(p):
     return p
 
 
-def run_image(model, img, R, ev):
-    P = fix_feat_sizes(SAM2ImagePredictor(model))
-    h, w = img.shape[:2]
-    R.put("img.u8", img, full=img.size < 300_000)
+def encode_hiera(P, model, img, R):
+    """sets the picture, and records every block of Hiera and every level of the pyramid"""
+    trunk = model.image_encoder.trunk
+    store = {}
+    hooks = [trunk.patch_embed.register_forward_hook(lambda m, i, o: store.update(pe=o))]
+    hooks += [
+        b.register_forward_hook(lambda m, i, o, k=k: store.update({f"blk{k}": o}))
+        for k, b in enumerate(trunk.blocks)
+    ]
+    levels = encode_levels(P, model, img, R)
+    for q in hooks:
+        q.remove()
+    R.put("enc.patch_embed", store["pe"])
+    R.put("enc.pos_embed", trunk._get_pos_embed(store["pe"].shape[1:3]))
+    for k in range(len(trunk.blocks)):
+        R.put(f"enc.block.{k}", store[f"blk{k}"])  # NHWC
+    levels()
+
+
+def encode_levels(P, model, img, R):
+    """sets the picture and records the encoder's input; what it returns records the trunk's stages and the pyramid's levels"""
     store = {}
     hooks = [
         model.image_encoder.trunk.register_forward_hook(lambda m, i, o: store.update(inp=i[0], trunk=o)),
         model.image_encoder.neck.register_forward_hook(
             lambda m, i, o: store.update(neck=list(o[0]), pos=list(o[1]))
         ),
-        model.image_encoder.trunk.patch_embed.register_forward_hook(lambda m, i, o: store.update(pe=o)),
-    ]
-    bl = [
-        b.register_forward_hook(lambda m, i, o, k=k: store.update({f"blk{k}": o}))
-        for k, b in enumerate(model.image_encoder.trunk.blocks)
     ]
     P.set_image(img)
-    for q in hooks + bl:
+    for q in hooks:
         q.remove()
     R.put("enc.input", store["inp"])
-    R.put("enc.patch_embed", store["pe"])
-    R.put("enc.pos_embed", model.image_encoder.trunk._get_pos_embed(store["pe"].shape[1:3]))
-    for k in range(len(model.image_encoder.trunk.blocks)):
-        R.put(f"enc.block.{k}", store[f"blk{k}"])  # NHWC
-    for i, x in enumerate(store["trunk"]):
-        R.put(f"enc.trunk.{i}", x)  # NCHW
-    for i, x in enumerate(store["neck"]):
-        R.put(f"enc.neck.{i}", x)  # 4 levels, before scalp
-    for i, x in enumerate(store["pos"][:3]):
-        R.put(f"enc.pos.{i}", x)
+
+    def record():
+        for i, x in enumerate(store["trunk"]):
+            R.put(f"enc.trunk.{i}", x)  # NCHW
+        for i, x in enumerate(store["neck"]):
+            R.put(f"enc.neck.{i}", x)  # 4 levels, before scalp
+        for i, x in enumerate(store["pos"][:3]):
+            R.put(f"enc.pos.{i}", x)
+
+    return record
+
+
+def run_image(model, img, R, ev, encode=encode_hiera):
+    P = fix_feat_sizes(SAM2ImagePredictor(model))
+    h, w = img.shape[:2]
+    R.put("img.u8", img, full=img.size < 300_000)
+    encode(P, model, img, R)
     R.put("enc.hires.s0", P._features["high_res_feats"][0])
     R.put("enc.hires.s1", P._features["high_res_feats"][1])
     R.put("enc.image_embed", P._features["image_embed"])  # includes no_mem_embed
@@ -549,6 +571,11 @@ def run_amg(model, img, ev, iou_t, stab_t, mthr, which=("plain", "crop", "m2m", 
 
 
 # ----------------------------------------------------------------------------- video part
+def tokens_of_memory(m):
+    p = getattr(m, "spatial_perceiver", None)
+    return (m.image_size // 16) ** 2 if p is None else p.num_latents + p.num_latents_2d
+
+
 class VRec:
     """wraps a SAM2VideoPredictor instance; logs one event per tracked (frame, object)"""
 
@@ -613,8 +640,8 @@ class VRec:
         o = type(m)._prepare_memory_conditioned_features(m, **kw)
         self.p("pix_feat_mem", o)
         if "mem_tokens" in self.cur:
-            hw = (m.image_size // 16) ** 2
-            assert self.cur["mem_tokens"] == len(mem) * hw + self.cur["num_obj_ptr_tokens"], (
+            each = tokens_of_memory(m)
+            assert self.cur["mem_tokens"] == len(mem) * each + self.cur["num_obj_ptr_tokens"], (
                 self.cur,
                 len(mem),
             )
@@ -847,7 +874,7 @@ def script_alt(H, W, T):
 
 
 # ----------------------------------------------------------------------------- main
-def main():
+def main(cfgs=cfgs, recipe=recipe, encode=encode_hiera, before=lambda model, R: None):
     ap = argparse.ArgumentParser()
     ap.add_argument("--config", default="micro")
     ap.add_argument("--seed", type=int, default=1)
@@ -908,7 +935,7 @@ def main():
             for w in j["weights"]
         }
     else:
-        rec = recipe(vm)
+        rec = recipe(vm, a.seed, img)
         # calibration so that nothing is degenerate: (1) mask logits std ~6, (2) object scores straddle 0, (3) ious spread
         vm.load_state_dict(build_sd(vm, rec, a.seed))
         im = build_sam2(**vkw)
@@ -980,6 +1007,7 @@ def main():
     if a.calib_only:
         return
     sd = build_sd(vm, rec, a.seed)
+    weights = {n: t for n, t in sd.items() if t.is_floating_point()}
     json.dump(
         dict(
             config=a.config,
@@ -995,19 +1023,19 @@ def main():
                     amp=rec[n][1],
                     **({"stream": rec[n][2]} if len(rec[n]) > 2 else {}),
                 )
-                for n, t in sd.items()
+                for n, t in weights.items()
             ],
         ),
         open(f"{a.out}/weights.json", "w"),
         indent=0,
     )
     hsh = hashlib.sha256()
-    for n in sorted(sd):
+    for n in sorted(weights):
         hsh.update(n.encode())
-        hsh.update(sd[n].numpy().tobytes())
+        hsh.update(weights[n].numpy().tobytes())
     if not a.no_ckpt:
         torch.save({"model": sd}, f"{a.out}/model.pt")
-        save_file({k: v.half() for k, v in sd.items()}, f"{a.out}/model.f16.safetensors")
+        save_file({k: v.half() for k, v in weights.items()}, f"{a.out}/model.f16.safetensors")
     R = Rec(a.full_limit, a.sample, a.lean)
     ev = dict(
         config=a.config,
@@ -1015,7 +1043,7 @@ def main():
         overrides=c["over"],
         seed=a.seed,
         weights_sha256=hsh.hexdigest(),
-        num_params=sum(v.numel() for v in sd.values()),
+        num_params=sum(v.numel() for v in weights.values()),
         torch=torch.__version__,
         predict=[],
         amg={},
@@ -1023,7 +1051,7 @@ def main():
     im = build_sam2(**vkw)
     im.load_state_dict(sd)
     with torch.no_grad():
-        run_image(im, img, R, ev)
+        run_image(im, img, R, ev, encode)
     for e in ev["predict"]:
         print(
             "predict",
@@ -1055,6 +1083,7 @@ def main():
     del im
     if not a.no_video:
         vm.load_state_dict(sd)
+        before(vm, R)
         H, W = frames.shape[1:3]
         run_video(vm, frames, R, ev, "main", script_main(H, W, len(frames), a.small_script))
         if not a.no_alt:
