@@ -21,6 +21,7 @@ mod cpu;
 mod gpu;
 mod implementation;
 mod keys;
+mod latent_attention;
 mod layer_norm;
 mod linear;
 mod mask_down_sampler;
@@ -47,6 +48,7 @@ pub use convolution::{
 pub use cpu::Products;
 pub use implementation::Implementation;
 pub use keys::{KeyGroup, KeyPositions, Keys};
+pub use latent_attention::latent_attention;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearOperation, LinearOptions, LinearParameters, Residual};
 pub use mask_down_sampler::{

@@ -59,6 +59,38 @@ impl LinearParameters {
         })
     }
 
+    /// Takes `weight` `[output, input]` of a layer without a bias (`bias=False`), which is then zero.
+    ///
+    /// # Errors
+    /// The tensor is missing or has another shape.
+    pub fn load_without_bias(
+        weights: &mut Weights,
+        input: usize,
+        output: usize,
+    ) -> Result<Self, WeightsError> {
+        Ok(Self {
+            weight: weights.matrix("weight", [output, input])?,
+            bias: no_bias(weights, output),
+        })
+    }
+
+    /// Takes `weight` `[2 output, input]` of a layer without a bias, as two layers: the first half of its outputs, and
+    /// the second.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load_halves(
+        weights: &mut Weights,
+        input: usize,
+        output: usize,
+    ) -> Result<[Self; 2], WeightsError> {
+        let weight = weights.matrix("weight", [2 * output, input])?;
+        Ok([0, output].map(|first| Self {
+            weight: weight.clone().map(|weight| weight.narrow(0, first, output)),
+            bias: no_bias(weights, output),
+        }))
+    }
+
     /// Takes a 1x1 convolution's `weight` `[output, input, 1, 1]` and `bias` `[output]`.
     ///
     /// # Errors
@@ -72,6 +104,11 @@ impl LinearParameters {
     }
 }
 
+/// The bias of a layer that has none.
+fn no_bias(weights: &Weights, output: usize) -> Parameter<1> {
+    weights.table([output], || vec![0.0; output])
+}
+
 impl Linear {
     /// Takes `weight` `[output, input]` and `bias` `[output]`.
     ///
@@ -79,6 +116,19 @@ impl Linear {
     /// A tensor is missing or has another shape.
     pub fn load(mut weights: Weights, input: usize, output: usize) -> Result<Self, WeightsError> {
         let parameters = LinearParameters::load(&mut weights, input, output)?;
+        Ok(Self::new(&weights, parameters, output))
+    }
+
+    /// Takes `weight` `[output, input]` of a layer without a bias.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load_without_bias(
+        mut weights: Weights,
+        input: usize,
+        output: usize,
+    ) -> Result<Self, WeightsError> {
+        let parameters = LinearParameters::load_without_bias(&mut weights, input, output)?;
         Ok(Self::new(&weights, parameters, output))
     }
 

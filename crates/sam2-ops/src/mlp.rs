@@ -103,6 +103,27 @@ impl Mlp {
         Ok(Self::new(&weights, parameters, widths[2]))
     }
 
+    /// Takes two layers without biases called `names`.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load_without_bias(
+        mut weights: Weights,
+        names: [&str; 2],
+        widths: [usize; 3],
+        activation: Activation,
+    ) -> Result<Self, WeightsError> {
+        let [first, second] = [0, 1].map(|i| {
+            LinearParameters::load_without_bias(&mut weights.at(names[i]), widths[i], widths[i + 1])
+        });
+        let parameters = MlpParameters {
+            layers: vec![first?, second?],
+            activation,
+            scale: None,
+        };
+        Ok(Self::new(&weights, parameters, widths[2]))
+    }
+
     /// Prepares an MLP whose parameters have been taken already. `output` is the output's width.
     pub fn new(weights: &Weights, parameters: MlpParameters, output: usize) -> Self {
         Self {

@@ -71,6 +71,8 @@ pub trait Operations: std::fmt::Debug + Send + Sync {
         padding: Tensor<1>,
         attention: WindowedAttention,
     ) -> Tensor<4>;
+    /// [`latent_attention`](crate::latent_attention).
+    fn latent_attention(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3>;
     /// Max pooling of kernel and stride 2 (`nn.MaxPool2d(2)`): `[b, h, w, c]` to `[b, h/2, w/2, c]`; `h` and `w` are
     /// even.
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4>;

@@ -1,11 +1,11 @@
-//! Attention with a rotary position encoding for the two axes of a picture
-//! (`sam2.modeling.sam.transformer.RoPEAttention`).
+//! Attention with a rotary position encoding for the two axes of a picture (`sam2.modeling.sam.transformer.RoPEAttention`,
+//! and EdgeTAM's `RoPEAttentionv2`, whose keys are on another grid than its queries).
 
 use burn::tensor::Tensor;
 
 use crate::{Keys, LinearParameters, Parameter, Prepared, Weights, WeightsError};
 
-/// Attention of one head, whose queries and keys are rotated by their positions on the picture's grid:
+/// Attention of one head, whose queries and keys are rotated by their positions on a grid each:
 /// `out_proj(softmax(rotate(q_proj(x)) rotate(k_proj(keys))ᵀ / √dim) v_proj(values)) + residual`.
 #[derive(Debug)]
 pub struct RotaryAttention {
@@ -23,9 +23,11 @@ pub struct RotaryAttentionParameters {
     pub v_proj: LinearParameters,
     /// `[dim, dim]`.
     pub out_proj: LinearParameters,
-    /// `[side², dim]`: for each position, a cosine and a sine for every two neighbouring channels, first for x, then
-    /// for y ([`RotaryPositions::table`]).
-    pub table: Parameter<2>,
+    /// The rotations of the queries' grid, `[side², dim]`: for each position, a cosine and a sine for every two
+    /// neighbouring channels, first for x, then for y ([`RotaryPositions::table`]).
+    pub query_table: Parameter<2>,
+    /// The same for the keys' grid, whose side may be another.
+    pub key_table: Parameter<2>,
 }
 
 /// A [`RotaryAttention`] as an implementation has prepared it.
@@ -77,8 +79,8 @@ impl RotaryPositions {
 }
 
 impl RotaryAttention {
-    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`. Keys and values are `kv_dim` wide. `table` is
-    /// [`RotaryPositions::parameter`], which all layers share.
+    /// Takes `q_proj`, `k_proj`, `v_proj` and `out_proj`. Keys and values are `kv_dim` wide. The tables of the queries'
+    /// grid and of the keys' are [`RotaryPositions::parameter`], which all layers share.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -86,14 +88,15 @@ impl RotaryAttention {
         mut weights: Weights,
         dim: usize,
         kv_dim: usize,
-        table: Parameter<2>,
+        [query_table, key_table]: [Parameter<2>; 2],
     ) -> Result<Self, WeightsError> {
         let parameters = RotaryAttentionParameters {
             q_proj: LinearParameters::load(&mut weights.at("q_proj"), dim, dim)?,
             k_proj: LinearParameters::load(&mut weights.at("k_proj"), kv_dim, dim)?,
             v_proj: LinearParameters::load(&mut weights.at("v_proj"), kv_dim, dim)?,
             out_proj: LinearParameters::load(&mut weights.at("out_proj"), dim, dim)?,
-            table,
+            query_table,
+            key_table,
         };
         Ok(Self {
             operation: weights.prepare(parameters, |operations, parameters| {

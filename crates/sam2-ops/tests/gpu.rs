@@ -81,7 +81,7 @@ fn in_parts_as_at_once(in_parts: &Implementation, at_once: &Implementation) {
             };
             let attention = bench.load(|weights| {
                 let table = positions.parameter(&weights);
-                RotaryAttention::load(weights, dim, kv_dim, table)
+                RotaryAttention::load(weights, dim, kv_dim, [table.clone(), table])
             });
             let n = side * side;
             let positions = |name, n| {

@@ -51,6 +51,8 @@ pub struct Sam2Config {
     pub memory_attention: MemoryAttentionConfig,
     /// Turns a frame's mask into a memory.
     pub memory_encoder: MemoryEncoderConfig,
+    /// Shrinks a memory to fewer tokens (EdgeTAM); `None` in SAM 2.
+    pub spatial_perceiver: Option<PerceiverConfig>,
     /// The number of frames in the memory bank, including the prompted one.
     pub num_maskmem: usize,
 }
@@ -101,6 +103,26 @@ pub struct MemoryEncoderConfig {
     pub out_dim: usize,
     /// ConvNeXt blocks that fuse the mask with the frame's features.
     pub fuser_layers: usize,
+}
+
+/// `sam2.modeling.perceiver.PerceiverResampler` of EdgeTAM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerceiverConfig {
+    /// Layers of attention to the memory, self-attention and MLPs.
+    pub depth: usize,
+    /// The factor by which the MLPs are wider than a memory.
+    pub ff_mult: usize,
+    /// The number of latents that attend to the whole memory.
+    pub num_latents: usize,
+    /// The number of latents that attend to a window each, a square.
+    pub num_latents_2d: usize,
+}
+
+impl PerceiverConfig {
+    /// Side of the grid of the latents that attend to windows.
+    pub fn side_2d(&self) -> usize {
+        self.num_latents_2d.isqrt()
+    }
 }
 
 /// The names of the official variants, from the smallest to the largest.
@@ -154,6 +176,7 @@ impl Sam2Config {
                 out_dim: 64,
                 fuser_layers: 2,
             },
+            spatial_perceiver: None,
             num_maskmem: 7,
         })
     }

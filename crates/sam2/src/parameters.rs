@@ -29,9 +29,10 @@ pub fn is_memory(name: &str) -> bool {
         "no_obj_ptr",
         "no_obj_embed_spatial",
     ];
-    const MODULES: [&str; 5] = [
+    const MODULES: [&str; 6] = [
         "memory_attention.",
         "memory_encoder.",
+        "spatial_perceiver.",
         "mask_downsample.",
         "obj_ptr_proj.",
         "obj_ptr_tpos_proj.",

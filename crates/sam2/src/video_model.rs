@@ -15,7 +15,7 @@ use crate::LoadError;
 use crate::config::{Sam2Config, Version};
 use crate::image_model::ImageModel;
 use crate::mask_decoder::{DynamicMultimask, ImageFeatures};
-use crate::memory::{MemoryAttention, MemoryEncoder, MemoryRules};
+use crate::memory::{MemoryAttention, MemoryEncoder, MemoryRules, PerceiverResampler};
 use crate::position_encoding::{get_1d_sine_pe, position_embedding_sine};
 use crate::prompt_encoder::Point;
 
@@ -37,9 +37,12 @@ pub struct VideoModel {
     mask_downsample: (Parameter<4>, Parameter<1>),
     memory_attention: MemoryAttention,
     memory_encoder: MemoryEncoder,
+    /// Shrinks memories; `None` in SAM 2.
+    spatial_perceiver: Option<PerceiverResampler>,
     /// `[num_maskmem, mem_dim]`.
     maskmem_tpos_enc: Parameter<2>,
-    /// `[h w, mem_dim]`, the same for every memory.
+    /// The positions of a memory's tokens on their grid, `[h w, mem_dim]` or `[num_latents_2d, mem_dim]`, the same for
+    /// every memory.
     maskmem_pos_enc: Parameter<2>,
     /// `[d]`.
     no_obj_ptr: Parameter<1>,
@@ -55,7 +58,7 @@ pub struct VideoModel {
 /// A frame's memory of an object, and its position in time.
 #[derive(Clone, Debug)]
 pub struct SpatialMemory {
-    /// `[1, hw, mem_dim]`, from [`VideoModel::encode_new_memory`].
+    /// `[1, n, mem_dim]`, from [`VideoModel::encode_new_memory`].
     pub features: Tensor<3>,
     /// 0 for conditioning frames, else 1 (oldest) to `num_maskmem - 1` (latest).
     pub t_pos: usize,
@@ -121,7 +124,16 @@ impl VideoModel {
     pub fn load_memory_from(image: Arc<ImageModel>, mut weights: Weights) -> Result<Self, WeightsError> {
         let config = &image.config;
         let (dim, mem_dim) = (config.neck.d_model, config.memory_encoder.out_dim);
-        let (side, num_maskmem) = (config.embedding_side(), config.num_maskmem);
+        let num_maskmem = config.num_maskmem;
+        // The grid of a memory's tokens
+        let side = match &config.spatial_perceiver {
+            None => config.embedding_side(),
+            Some(perceiver) => perceiver.side_2d(),
+        };
+        let spatial_perceiver = config
+            .spatial_perceiver
+            .as_ref()
+            .map(|perceiver| PerceiverResampler::load(config, perceiver, weights.at("spatial_perceiver")));
         let is_2_1 = config.version == Version::V2_1;
         let maskmem_tpos_enc = weights.parameter::<4>("maskmem_tpos_enc", [num_maskmem, 1, 1, mem_dim])?;
         let no_obj_ptr = weights.parameter::<2>("no_obj_ptr", [1, dim])?;
@@ -137,6 +149,7 @@ impl VideoModel {
             mask_downsample,
             memory_attention: MemoryAttention::load(config, weights.at("memory_attention"))?,
             memory_encoder: MemoryEncoder::load(config, weights.at("memory_encoder"))?,
+            spatial_perceiver: spatial_perceiver.transpose()?,
             maskmem_tpos_enc: maskmem_tpos_enc.map(|enc| enc.reshape([num_maskmem, mem_dim])),
             maskmem_pos_enc: weights.table([side * side, mem_dim], || {
                 position_embedding_sine(side, side, mem_dim)
@@ -292,7 +305,9 @@ impl VideoModel {
     }
 
     /// The memory bank, which is step 1 of `_prepare_memory_conditioned_features`: the tokens `[n, mem_dim]` of the
-    /// memories, then those of the object pointers, each with their positions.
+    /// memories, then those of the object pointers, each with their positions. Of a memory that a perceiver has made
+    /// smaller, the latents on a grid are in the first group; the others have no positions in space, and are a group of
+    /// their own after all grids. The official code has them before each grid, but the order of keys does not matter.
     pub fn memory_bank(
         &self,
         memories: &[SpatialMemory],
@@ -307,16 +322,33 @@ impl VideoModel {
         };
 
         // Spatial and temporal positional encoding; the last temporal row is that of conditioning frames
-        let tokens = |memory: &SpatialMemory| {
-            let [_, n, _] = memory.features.dims();
-            let features = memory.features.clone().reshape([n, mem_dim]);
+        let maskmem_pos_enc = self.maskmem_pos_enc.value();
+        let on_grid = maskmem_pos_enc.dims()[0];
+        let tokens = |memory: &SpatialMemory, first: usize, count: usize| {
+            let features = memory.features.clone().narrow(1, first, count);
+            let features = features.reshape([count, mem_dim]);
             (features, Some(num_maskmem - memory.t_pos - 1))
         };
+        // The grid is the last part of a memory, or all of it
+        let before_grid = |memory: &SpatialMemory| memory.features.dims()[1] - on_grid;
+        let grids = memories
+            .iter()
+            .map(|memory| tokens(memory, before_grid(memory), on_grid));
         let mut bank = vec![KeyGroup {
-            parts: memories.iter().map(tokens).collect(),
-            positions: positions(self.maskmem_pos_enc.value()),
+            parts: grids.collect(),
+            positions: positions(maskmem_pos_enc),
             rotated: true,
         }];
+        if self.spatial_perceiver.is_some() {
+            let latents = memories
+                .iter()
+                .map(|memory| tokens(memory, 0, before_grid(memory)));
+            bank.push(KeyGroup {
+                parts: latents.collect(),
+                positions: positions(Tensor::zeros([1, mem_dim], self.image.device())),
+                rotated: false,
+            });
+        }
 
         // If we have at least one object pointer, add them to the cross attention
         if !pointers.is_empty() {
@@ -350,7 +382,8 @@ impl VideoModel {
         obj_ptr_tpos_proj.forward(Tensor::from_data(TensorData::new(values, [count, dim]), device))
     }
 
-    /// Encodes a frame and an object's mask into a memory `[1, hw, mem_dim]` (`_encode_new_memory`). `embedding` `[1,
+    /// Encodes a frame and an object's mask into a memory `[1, n, mem_dim]` (`_encode_new_memory`), whose `n` tokens are
+    /// those of the frame, or the perceiver's. `embedding` `[1,
     /// h, w, d]` is not conditioned on memories, `low_res_masks` are logits `[1, s/4, s/4]`, `object_score_logits` is
     /// `[1, 1]`, and `binarize` is for masks that a user prompted.
     pub fn encode_new_memory(
@@ -369,8 +402,8 @@ impl VideoModel {
             .unsqueeze_dim(0)
     }
 
-    /// The memory encoder's output `[hw, mem_dim]`: a memory before the no-object embedding is added and before it is
-    /// rounded.
+    /// The output of the memory encoder and of the perceiver, if there is one, `[n, mem_dim]`: a memory before the
+    /// no-object embedding is added and before it is rounded. No network has both that embedding and a perceiver.
     pub fn maskmem_features(
         &self,
         embedding: Tensor<4>,
@@ -385,6 +418,9 @@ impl VideoModel {
             bias: BIAS,
         };
         let maskmem_features = self.memory_encoder.forward(embedding, mask_for_mem);
+        if let Some(perceiver) = &self.spatial_perceiver {
+            return perceiver.forward(maskmem_features);
+        }
         let [_, h, w, mem_dim] = maskmem_features.dims();
         maskmem_features.reshape([h * w, mem_dim])
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::hiera;
-use sam2::config::{LiteStageConfig, TrunkConfig, VARIANTS};
+use sam2::config::{LiteStageConfig, PerceiverConfig, TrunkConfig, VARIANTS};
 use sam2::{ConfigError, Sam2Config, Version, WeightsError};
 use serde_json::{Value, json};
 
@@ -149,6 +149,104 @@ fn trees_round_trip_and_find_their_name() {
         Sam2Config::from_official(&other.to_official()).unwrap().name,
         "custom"
     );
+}
+
+/// EdgeTAM's memory, on SAM 2's smallest trunk.
+fn with_perceiver() -> Sam2Config {
+    let mut config = Sam2Config::named("tiny", Version::V2_0).unwrap();
+    config.name = "custom".into();
+    config.memory_attention.num_layers = 2;
+    config.spatial_perceiver = Some(PerceiverConfig {
+        depth: 2,
+        ff_mult: 4,
+        num_latents: 256,
+        num_latents_2d: 256,
+    });
+    config
+}
+
+#[test]
+fn a_perceiver_is_part_of_the_tree() {
+    let config = with_perceiver();
+    let mut tree = config.to_official();
+    assert_eq!(Sam2Config::from_official(&tree).unwrap(), config);
+    let cross_attention = &tree["memory_attention"]["layer"]["cross_attention"];
+    assert_eq!(
+        cross_attention["_target_"],
+        "sam2.modeling.sam.transformer.RoPEAttentionv2"
+    );
+    assert_eq!(cross_attention["q_sizes"], json!([64, 64]));
+    assert_eq!(cross_attention["k_sizes"], json!([16, 16]));
+    // The positions of queries and keys follow the picture's side.
+    let smaller = config.clone().with_image_size(512).unwrap();
+    assert_eq!(
+        smaller.to_official()["memory_attention"]["layer"]["cross_attention"]["q_sizes"],
+        json!([32, 32])
+    );
+    // Those that only affect training
+    tree["spatial_perceiver"]["hidden_dropout_p"] = json!(0.1);
+    tree["spatial_perceiver"]["attention_dropout_p"] = json!(0.05);
+    assert_eq!(Sam2Config::from_official(&tree).unwrap(), config);
+}
+
+#[test]
+fn a_perceiver_that_is_not_implemented_is_refused() {
+    let refused = |path: &str, value: Value| {
+        let mut tree = with_perceiver().to_official();
+        *tree.pointer_mut(path).unwrap() = value;
+        Sam2Config::from_official(&tree).unwrap_err().to_string()
+    };
+    for (path, value) in [
+        ("/spatial_perceiver/heads", json!(8)),
+        ("/spatial_perceiver/dim", json!(32)),
+        ("/spatial_perceiver/depth", json!(65)),
+        ("/spatial_perceiver/use_self_attn", json!(false)),
+        ("/spatial_perceiver/concat_kv_latents", json!(true)),
+        // Not a square, and a grid that does not divide 64
+        ("/spatial_perceiver/num_latents_2d", json!(255)),
+        ("/spatial_perceiver/num_latents_2d", json!(144)),
+        ("/memory_attention/layer/cross_attention/k_sizes", json!([32, 32])),
+        ("/memory_attention/layer/cross_attention/q_sizes", json!([32, 32])),
+    ] {
+        let key = path[1..].replace('/', ".");
+        let error = refused(path, value);
+        assert!(error.contains(&key), "{error}");
+    }
+    // SAM 2's cross attention with a perceiver
+    let mut tree = with_perceiver().to_official();
+    tree["memory_attention"] =
+        Sam2Config::named("tiny", Version::V2_0).unwrap().to_official()["memory_attention"].clone();
+    tree["memory_attention"]["num_layers"] = json!(2);
+    let error = Sam2Config::from_official(&tree).unwrap_err().to_string();
+    assert!(error.contains("cross_attention"), "{error}");
+    // SAM 2.1's embedding of absent objects
+    let mut config = with_perceiver();
+    config.version = Version::V2_1;
+    assert!(
+        config
+            .validate()
+            .unwrap_err()
+            .to_string()
+            .contains("no_obj_embed_spatial")
+    );
+    // A picture whose features the grid does not divide
+    let error = with_perceiver().with_image_size(672).unwrap_err().to_string();
+    assert!(error.contains("num_latents_2d"), "{error}");
+}
+
+#[test]
+fn a_file_and_a_configuration_of_another_model_do_not_match() {
+    let of = |config: &Sam2Config| -> Vec<String> {
+        config.parameters().into_iter().map(|spec| spec.name).collect()
+    };
+    let mut plain = with_perceiver();
+    plain.spatial_perceiver = None;
+    let (with, without) = (of(&with_perceiver()), of(&plain));
+    let surplus: Vec<&String> = with.iter().filter(|name| !without.contains(name)).collect();
+    assert_eq!(without.iter().filter(|name| !with.contains(name)).count(), 0);
+    // Latents, the last norm's two, and 20 of each layer.
+    assert_eq!(surplus.len(), 4 + 2 * 20);
+    assert!(surplus.iter().all(|name| name.starts_with("spatial_perceiver.")));
 }
 
 #[test]

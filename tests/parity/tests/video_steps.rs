@@ -9,6 +9,7 @@ use parity::{COMMITTED, Fixture, implementations, nchw};
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, Remembered, recall};
 use sam2::{Implementation, ObjectPointer, SamOutput, SpatialMemory, VideoModel};
+use sam2_ops::KeyGroup;
 use sam2_predict::{PictureRef, PixelFormat, fill_holes, frame_to_tensor};
 use sam2_resample::{antialiased, of_pixels};
 
@@ -290,11 +291,19 @@ impl Replay {
         let max_pointers = self.rules.max_pointers(count);
         let of = |part: &str| format!("vid.{}.{:03}.{part}", self.tag, event.k);
         let (mut tokens, mut positions) = (Vec::new(), Vec::new());
-        for group in self.model.memory_bank(&memories, &pointers, max_pointers) {
-            for (number, (part, _)) in group.parts.iter().enumerate() {
-                tokens.push(part.clone());
-                positions.push(group.positions_of(number).expect("positions"));
-            }
+        let mut push = |group: &KeyGroup, number: usize| {
+            tokens.push(group.parts[number].0.clone());
+            positions.push(group.positions_of(number).expect("positions"));
+        };
+        // The official code has each memory's free latents before its latents on the grid; here they are two groups.
+        let bank = self.model.memory_bank(&memories, &pointers, max_pointers);
+        let groups = 1 + usize::from(self.has_perceiver());
+        let (of_memories, others) = bank.split_at(groups);
+        for number in 0..memories.len() {
+            of_memories.iter().rev().for_each(|group| push(group, number));
+        }
+        for group in others {
+            (0..group.parts.len()).for_each(|number| push(group, number));
         }
         let [tokens, positions] =
             [tokens, positions].map(|parts| Tensor::cat(parts, 0).unsqueeze_dim::<3>(1));
@@ -306,6 +315,10 @@ impl Replay {
             &pointers,
             max_pointers,
         )
+    }
+
+    fn has_perceiver(&self) -> bool {
+        self.model.image.config.spatial_perceiver.is_some()
     }
 
     /// Makes the frame's memory from our answer, compares it, and keeps the official one.
@@ -330,18 +343,19 @@ impl Replay {
             memory = memory + absent.value().unsqueeze_dim(0) * is_gone;
         }
         let [_, dim] = memory.dims();
-        let memory = nchw(memory.reshape([1, side, side, dim]));
-        self.fixture
-            .assert_close(&of("maskmem_features_f32"), memory, LIMIT);
-        let official = self
-            .fixture
-            .tensor::<4>(&of("maskmem_features"))
-            .to_device(self.model.image.device())
-            .permute([0, 2, 3, 1]);
-        let [_, h, w, dim] = official.dims();
-        self.object(id)
-            .memories
-            .insert(frame, (official.reshape([1, h * w, dim]), pointer));
+        let device = self.model.image.device();
+        let (name, kept) = (of("maskmem_features_f32"), of("maskmem_features"));
+        let official = if self.has_perceiver() {
+            self.fixture
+                .assert_close(&name, memory.unsqueeze_dim::<3>(0), LIMIT);
+            self.fixture.tensor::<3>(&kept).to_device(device)
+        } else {
+            let memory = nchw(memory.reshape([1, side, side, dim]));
+            self.fixture.assert_close(&name, memory, LIMIT);
+            let official = self.fixture.tensor::<4>(&kept).to_device(device);
+            official.permute([0, 2, 3, 1]).reshape([1, side * side, dim])
+        };
+        self.object(id).memories.insert(frame, (official, pointer));
     }
 
     /// Fills the holes of `[1, h, w]` logits, where the script asks for it.

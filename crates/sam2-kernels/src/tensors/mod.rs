@@ -175,7 +175,7 @@ pub fn attention(
     q: Heads,
     k: Heads,
     v: Heads,
-    padding: &Tensor<1>,
+    padding: Option<&Tensor<1>>,
 ) -> Tensor<2> {
     let step = if shape.pools { 2 } else { 1 };
     let queries = shape.queries[0] * shape.queries[1];
@@ -192,7 +192,9 @@ pub fn attention(
     let kernel = crate::attention(shape, layout, adapter.class);
     let mut inputs: Vec<CubeTensor> = [q, k, v].into_iter().map(|heads| raw(heads.tokens)).collect();
     if shape.pads() {
-        inputs.push(raw(padding.clone()));
+        inputs.push(raw(padding
+            .expect("the padding of windows that extend beyond an edge")
+            .clone()));
     }
     launch(kernel, inputs, [shape.batch * queries, shape.heads * shape.width])
 }

@@ -145,6 +145,12 @@ impl Operations for Cpu {
         portable::windowed_attention(qkv, padding, attention, attend, in_place::max_pool)
     }
 
+    fn latent_attention(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        portable::one_head([q, k, v], |q, k, v| {
+            softmax_attention::attention(self.products, q, k, v)
+        })
+    }
+
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
         in_place::max_pool(x)
     }

@@ -29,7 +29,9 @@ pub struct RotaryAttention {
     /// `v_proj` and `out_proj` as one layer.
     out_proj: Linear,
     /// `[side², dim]`: for each position, a cosine and a sine for every two neighbouring channels.
-    table: Tensor<2>,
+    query_table: Tensor<2>,
+    /// The same for the keys' grid.
+    key_table: Tensor<2>,
 }
 
 /// A part of the keys.
@@ -72,21 +74,22 @@ impl PartKeys<'_> {
 
 impl RotaryAttention {
     pub fn new(products: Products, parameters: RotaryAttentionParameters) -> Self {
-        let table = parameters.table.into_value();
-        let scale = 1.0 / (table.dims()[1] as f64).sqrt();
+        let query_table = parameters.query_table.into_value();
+        let scale = 1.0 / (query_table.dims()[1] as f64).sqrt();
         let linear = |parameters| Linear::new(products, parameters);
         Self {
             products,
             q_proj: linear(halves(parameters.q_proj, scale)),
             k_proj: linear(halves(parameters.k_proj, 1.0)),
             out_proj: linear(join_projections(parameters.v_proj, parameters.out_proj)),
-            table,
+            query_table,
+            key_table: parameters.key_table.into_value(),
         }
     }
 
     /// The weighted means of values before their projection, for queries `[n, dim]`.
     fn attend(&self, q: &Tensor<2>, parts: &[Part]) -> Tensor<2> {
-        let positions = self.table.dims()[0];
+        let positions = self.key_table.dims()[0];
         let mut attention = OnlineSoftmax::new(self.products, q);
         for Part { values, keys } in parts {
             let count = values.dims()[0];
@@ -100,7 +103,7 @@ impl RotaryAttention {
                 let values = values.clone().narrow(0, start, length);
                 let mut block = self.k_proj.forward(keys.block(values.clone(), start, length));
                 if is_rotated {
-                    block = self.rotate(block, first);
+                    block = rotate(block, &self.key_table, first);
                 }
                 attention.add(block, values);
                 start += length;
@@ -108,23 +111,23 @@ impl RotaryAttention {
         }
         attention.finish()
     }
+}
 
-    /// Rotates the tokens `[n, dim]` of a picture's positions from `first` on. Their channels are the first members of
-    /// all pairs, then the second members.
-    fn rotate(&self, x: Tensor<2>, first: usize) -> Tensor<2> {
-        let (device, [_, dim]) = (x.device(), x.dims());
-        let table = View::contiguous(self.table.clone());
-        let (rotations, _) = table.values()[first * dim..].as_chunks::<2>();
-        let mut data = x.into_data();
-        let rows = floats_mut(&mut data).chunks_exact_mut(dim);
-        for (row, rotations) in rows.zip(rotations.chunks_exact(dim / 2)) {
-            let (real, imaginary) = row.split_at_mut(dim / 2);
-            for ((a, b), [cos, sin]) in real.iter_mut().zip(imaginary).zip(rotations) {
-                (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
-            }
+/// Rotates the tokens `[n, dim]` of a grid's positions from `first` on by its `table`. Their channels are the first members
+/// of all pairs, then the second members.
+fn rotate(x: Tensor<2>, table: &Tensor<2>, first: usize) -> Tensor<2> {
+    let (device, [_, dim]) = (x.device(), x.dims());
+    let table = View::contiguous(table.clone());
+    let (rotations, _) = table.values()[first * dim..].as_chunks::<2>();
+    let mut data = x.into_data();
+    let rows = floats_mut(&mut data).chunks_exact_mut(dim);
+    for (row, rotations) in rows.zip(rotations.chunks_exact(dim / 2)) {
+        let (real, imaginary) = row.split_at_mut(dim / 2);
+        for ((a, b), [cos, sin]) in real.iter_mut().zip(imaginary).zip(rotations) {
+            (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
         }
-        Tensor::from_data(data, &device)
     }
+    Tensor::from_data(data, &device)
 }
 
 /// The projection with its even channels first and its odd ones last, multiplied by `scale`. The official code rotates
@@ -177,7 +180,8 @@ impl RotaryAttentionOperation for RotaryAttention {
         add_by_rows(residual, QUERIES, |rows| {
             let first = rows.start;
             let q = self.q_proj.forward(queries.clone().slice([rows, 0..dim]));
-            self.out_proj.forward(self.attend(&self.rotate(q, first), &parts))
+            let q = rotate(q, &self.query_table, first);
+            self.out_proj.forward(self.attend(&q, &parts))
         })
     }
 }

@@ -44,13 +44,22 @@ impl Attention {
         };
         let shape = AttentionShape::tokens(batch, self.num_heads, c / self.num_heads, n, m);
         let [q, k, v] = [q, k, v].map(heads);
-        // There is a single window, and so no padding.
-        let padding = &self.k_proj.bias;
-        let x = tensors::attention(self.adapter, shape, q, k, v, padding);
+        let x = tensors::attention(self.adapter, shape, q, k, v, None);
         let x = self.out_proj.forward_onto(x, residual.map(rows));
         let dim = x.dims()[1];
         x.reshape([batch, n, dim])
     }
+}
+
+/// [`crate::latent_attention`].
+pub fn of_one_head(adapter: Adapter, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+    let ([b, n, c], m) = (q.dims(), k.dims()[1]);
+    let [q, k, v] = [q, k, v].map(|x| Heads {
+        tokens: rows(x),
+        offset: 0,
+    });
+    let shape = AttentionShape::tokens(b, 1, c, n, m);
+    tensors::attention(adapter, shape, q, k, v, None).reshape([b, n, c])
 }
 
 /// Applies `layer` to `x` `[b, n, input]`, to which `positions` `[b or 1, n, input]` are added first: `[b, n, output]`.

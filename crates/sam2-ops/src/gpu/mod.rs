@@ -157,6 +157,10 @@ impl Operations for Gpu {
         windowed_attention::windowed_attention(self.adapter, qkv, padding, attention)
     }
 
+    fn latent_attention(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        attention::of_one_head(self.adapter, q, k, v)
+    }
+
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {
         tensors::max_pool(x)
     }

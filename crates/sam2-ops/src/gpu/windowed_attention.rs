@@ -37,5 +37,5 @@ pub fn windowed_attention(
         tokens: tokens.clone(),
         offset: part * c,
     });
-    tensors::attention(adapter, shape, q, k, v, &padding).reshape([b, queries[0], queries[1], c])
+    tensors::attention(adapter, shape, q, k, v, Some(&padding)).reshape([b, queries[0], queries[1], c])
 }

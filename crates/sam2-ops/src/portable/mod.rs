@@ -61,6 +61,15 @@ pub(crate) fn max_pool(x: Tensor<4>) -> Tensor<4> {
     pair_max(columns.reshape([b * h / 2, 2, w / 2 * c])).reshape([b, h / 2, w / 2, c])
 }
 
+/// Applies an attention of heads, `[b, heads, n, c]`, to queries, keys and values of one head, `[b, n, c]`.
+pub(crate) fn one_head(
+    qkv: [Tensor<3>; 3],
+    attention: impl FnOnce(Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<4>,
+) -> Tensor<3> {
+    let [q, k, v] = qkv.map(|x| x.unsqueeze_dim(1));
+    attention(q, k, v).squeeze_dim(1)
+}
+
 /// Rounds to bfloat16, which has 8 significant bits; the result is f32. The official video predictor keeps memories in
 /// bfloat16 even if it computes in f32.
 ///
@@ -152,6 +161,10 @@ impl Operations for Portable {
         attention: WindowedAttention,
     ) -> Tensor<4> {
         windowed_attention(qkv, padding, attention, attention::softmax_attention, max_pool)
+    }
+
+    fn latent_attention(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        one_head([q, k, v], attention::softmax_attention)
     }
 
     fn max_pool(&self, x: Tensor<4>) -> Tensor<4> {

@@ -32,6 +32,13 @@ pub struct RotaryAttention {
     k_proj: Linear,
     v_proj: Linear,
     out_proj: Linear,
+    of_queries: Rotations,
+    of_keys: Rotations,
+}
+
+/// The rotations of a grid's positions.
+#[derive(Debug)]
+struct Rotations {
     /// The cosines, `[1, side², dim / 2]`, like the sines.
     cos: Tensor<3>,
     sin: Tensor<3>,
@@ -39,15 +46,24 @@ pub struct RotaryAttention {
 
 impl RotaryAttention {
     pub fn new(parameters: RotaryAttentionParameters) -> Self {
-        let table = parameters.table.into_value();
-        let [positions, dim] = table.dims();
-        let pairs: Tensor<4> = table.reshape([1, positions, dim / 2, 2]);
-        let part = |i: usize| pairs.clone().narrow(3, i, 1).reshape([1, positions, dim / 2]);
         Self {
             q_proj: Linear::new(parameters.q_proj),
             k_proj: Linear::new(parameters.k_proj),
             v_proj: Linear::new(parameters.v_proj),
             out_proj: Linear::new(parameters.out_proj),
+            of_queries: Rotations::new(parameters.query_table),
+            of_keys: Rotations::new(parameters.key_table),
+        }
+    }
+}
+
+impl Rotations {
+    fn new(table: Parameter<2>) -> Self {
+        let table = table.into_value();
+        let [positions, dim] = table.dims();
+        let pairs: Tensor<4> = table.reshape([1, positions, dim / 2, 2]);
+        let part = |i: usize| pairs.clone().narrow(3, i, 1).reshape([1, positions, dim / 2]);
+        Self {
             cos: part(0),
             sin: part(1),
         }
@@ -77,7 +93,7 @@ impl RotaryAttention {
 impl RotaryAttentionOperation for RotaryAttention {
     fn forward(&self, queries: Tensor<2>, keys: &Keys, residual: Tensor<2>) -> Tensor<2> {
         let none = LinearOptions::default;
-        let q = self.rotate(self.q_proj.forward(queries, none()));
+        let q = self.of_queries.rotate(self.q_proj.forward(queries, none()));
         let (mut k, mut v) = (Vec::new(), Vec::new());
         for group in &keys.groups {
             for (number, (values, _)) in group.parts.iter().enumerate() {
@@ -86,7 +102,10 @@ impl RotaryAttentionOperation for RotaryAttention {
                     None => values.clone(),
                 };
                 let part = self.k_proj.forward(part, none());
-                k.push(if group.rotated { self.rotate(part) } else { part });
+                k.push(match group.rotated {
+                    true => self.of_keys.rotate(part),
+                    false => part,
+                });
                 v.push(self.v_proj.forward(values.clone(), none()));
             }
         }

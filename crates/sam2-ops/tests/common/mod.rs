@@ -9,7 +9,7 @@ use sam2_ops::{
     GroupedMlp, Hidden, Implementation, KeyGroup, KeyPositions, Keys, LayerNorm, Linear, LinearOptions,
     MaskDownSampler, MaskForMemory, Mlp, OutputUpscaling, PatchEmbed, PatchMerge, Picture, Projections,
     Residual, RotaryAttention, RotaryPositions, SqueezeExcite, Stability, WindowedAttention, by_rows,
-    by_windows, choose, pick, windowed_attention,
+    by_windows, choose, latent_attention, pick, windowed_attention,
 };
 
 /// The largest allowed difference, as a fraction of the largest value.
@@ -25,6 +25,7 @@ pub fn compare_all(reference: &Implementation, ours: &Implementation) {
     perceptrons(&pair);
     attentions(&pair);
     rotary_attentions(&pair);
+    latent_attentions(&pair);
     windowed_attentions(&pair);
     convolutions(&pair);
     mask_down_samplers(&pair);
@@ -260,7 +261,7 @@ fn rotary_attentions(pair: &Pair) {
             bench.load(|weights| {
                 let theta = 10_000.0;
                 let table = RotaryPositions { side, dim, theta }.parameter(&weights);
-                RotaryAttention::load(weights, dim, kv_dim, table)
+                RotaryAttention::load(weights, dim, kv_dim, [table.clone(), table])
             })
         };
         let pixels = |bench: &Bench| {
@@ -307,6 +308,34 @@ fn rotary_attentions(pair: &Pair) {
                 numbers(attention(&bench).forward(queries, &keys, residual))
             });
         }
+        // Keys on a coarser grid than the queries', as a perceiver makes them.
+        pair.same(
+            &format!("rotary attention to keys of another grid, {side} {dim} {kv_dim}"),
+            |bench| {
+                let key_side = side.div_ceil(2);
+                let attention = bench.load(|weights| {
+                    let tables = [side, key_side].map(|side| {
+                        let theta = 10_000.0;
+                        RotaryPositions { side, dim, theta }.parameter(&weights)
+                    });
+                    RotaryAttention::load(weights, dim, kv_dim, tables)
+                });
+                let part = |name, count| (bench.tensor(name, [count, kv_dim]), None);
+                let on_grid = key_side * key_side;
+                let groups = [
+                    (vec![part("first", on_grid), part("second", on_grid)], true),
+                    (vec![part("latents", 7)], false),
+                ];
+                let groups = groups.map(|(parts, rotated)| KeyGroup {
+                    parts,
+                    positions: None,
+                    rotated,
+                });
+                let [queries, residual] = pixels(&bench);
+                let keys = Keys::new(bench.0, groups.into(), dim);
+                numbers(attention.forward(queries, &keys, residual))
+            },
+        );
         // Two pictures in a part, positions for one of them; tokens in several parts that share a position; no positions.
         pair.same(
             &format!("rotary attention to uneven keys, {side} {dim} {kv_dim}"),
@@ -340,6 +369,26 @@ fn rotary_attentions(pair: &Pair) {
                 numbers(attention(&bench).forward(queries, &keys, residual))
             },
         );
+    }
+}
+
+fn latent_attentions(pair: &Pair) {
+    // EdgeTAM's latents: all to a memory, each to a window, and among themselves; then odd sizes.
+    for [b, n, m, c] in [
+        [1, 256, 4096, 64],
+        [256, 1, 16, 64],
+        [1, 256, 256, 64],
+        [3, 5, 7, 12],
+        [2, 1, 3, 5],
+    ] {
+        if !pair.takes(&[c]) {
+            continue;
+        }
+        pair.same(&format!("attention of latents, {b} {n} {m} {c}"), |bench| {
+            let q = bench.tensor("q", [b, n, c]);
+            let [k, v] = ["k", "v"].map(|name| bench.tensor(name, [b, m, c]));
+            numbers(latent_attention(bench.0, q, k, v))
+        });
     }
 }
 

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    FpnNeckConfig, MemoryAttentionConfig, MemoryEncoderConfig, Sam2Config, TrunkConfig, VARIANTS, Version,
+    FpnNeckConfig, MemoryAttentionConfig, MemoryEncoderConfig, PerceiverConfig, Sam2Config, TrunkConfig,
+    VARIANTS, Version,
 };
 
 /// Why a configuration cannot be used.
@@ -62,7 +63,7 @@ pub enum ConfigError {
 
 /// Keys that may have any value: those that only affect training or compilation, and `feat_sizes`, which the official
 /// code computes again by itself.
-const IGNORED: [&str; 8] = [
+const IGNORED: [&str; 10] = [
     "compile_image_encoder",
     "image_encoder.trunk.drop_path_rate",
     "memory_attention.layer.dropout",
@@ -71,6 +72,8 @@ const IGNORED: [&str; 8] = [
     "memory_attention.layer.cross_attention.dropout",
     "memory_attention.layer.cross_attention.feat_sizes",
     "memory_encoder.fuser.layer.layer_scale_init_value",
+    "spatial_perceiver.hidden_dropout_p",
+    "spatial_perceiver.attention_dropout_p",
 ];
 
 /// The official class's default for a key that is missing from a tree; `None` for defaults that are not implemented.
@@ -115,6 +118,13 @@ fn class_default(key: &str) -> Option<Value> {
         "memory_encoder.in_dim" | "memory_encoder.mask_downsampler.embed_dim" => json!(256),
         "memory_encoder.mask_downsampler.total_stride" => json!(16),
         "memory_encoder.fuser.input_projection" => json!(false),
+        "spatial_perceiver" => Value::Null,
+        "spatial_perceiver.dim_head" => json!(64),
+        "spatial_perceiver.heads" => json!(1),
+        "spatial_perceiver.concat_kv_latents" => json!(false),
+        "spatial_perceiver.position_encoding.temperature" => json!(10000),
+        "spatial_perceiver.position_encoding.normalize" => json!(true),
+        "spatial_perceiver.position_encoding.scale" => Value::Null,
         "memory_encoder.fuser.layer.kernel_size" => json!(7),
         "memory_encoder.fuser.layer.padding" => json!(3),
         "memory_encoder.fuser.layer.use_dwconv" => json!(true),
@@ -174,6 +184,15 @@ impl Sam2Config {
                 out_dim: number(model, "memory_encoder.out_dim", None)?,
                 fuser_layers: number(model, "memory_encoder.fuser.num_layers", None)?,
             },
+            spatial_perceiver: match get(model, "spatial_perceiver") {
+                None | Some(Value::Null) => None,
+                Some(_) => Some(PerceiverConfig {
+                    depth: number(model, "spatial_perceiver.depth", None)?,
+                    ff_mult: number(model, "spatial_perceiver.ff_mult", Some(4))?,
+                    num_latents: number(model, "spatial_perceiver.num_latents", None)?,
+                    num_latents_2d: number(model, "spatial_perceiver.num_latents_2d", None)?,
+                }),
+            },
             num_maskmem: number(model, "num_maskmem", Some(7))?,
         };
         config.validate()?;
@@ -210,8 +229,19 @@ impl Sam2Config {
             })
         };
         let mut cross_attention = rope();
-        cross_attention["rope_k_repeat"] = json!(true);
         cross_attention["kv_in_dim"] = json!(mem_dim);
+        match &self.spatial_perceiver {
+            None => cross_attention["rope_k_repeat"] = json!(true),
+            Some(perceiver) => {
+                let side = perceiver.side_2d();
+                cross_attention["_target_"] = json!("sam2.modeling.sam.transformer.RoPEAttentionv2");
+                cross_attention["q_sizes"] = json!([grid, grid]);
+                cross_attention["k_sizes"] = json!([side, side]);
+                if let Some(keys) = cross_attention.as_object_mut() {
+                    keys.remove("feat_sizes");
+                }
+            }
+        }
         let mut model = json!({
             "_target_": "sam2.modeling.sam2_base.SAM2Base",
             "image_encoder": {
@@ -285,6 +315,17 @@ impl Sam2Config {
             "use_mlp_for_obj_ptr_proj": true,
             "compile_image_encoder": false,
         });
+        if let Some(perceiver) = &self.spatial_perceiver {
+            model["spatial_perceiver"] = json!({
+                "_target_": "sam2.modeling.perceiver.PerceiverResampler",
+                "depth": perceiver.depth, "ff_mult": perceiver.ff_mult,
+                "num_latents": perceiver.num_latents, "num_latents_2d": perceiver.num_latents_2d,
+                "dim": mem_dim, "dim_head": mem_dim, "heads": 1,
+                "hidden_dropout_p": 0.0, "attention_dropout_p": 0.0,
+                "pos_enc_at_key_value": true, "concat_kv_latents": false, "use_self_attn": true,
+                "position_encoding": position(mem_dim),
+            });
+        }
         model["add_tpos_enc_to_obj_ptrs"] = json!(self.version == Version::V2_1);
         if self.version == Version::V2_1 {
             for key in [
@@ -380,11 +421,55 @@ impl Sam2Config {
             (1..=64).contains(&self.memory_encoder.fuser_layers),
             json!(self.memory_encoder.fuser_layers),
         )?;
+        if let Some(perceiver) = &self.spatial_perceiver {
+            self.validate_perceiver(perceiver)?;
+        }
         ensure(
             "num_maskmem",
             "a number from 1 to 64",
             (1..=64).contains(&self.num_maskmem),
             json!(self.num_maskmem),
+        )
+    }
+
+    fn validate_perceiver(&self, perceiver: &PerceiverConfig) -> Result<(), ConfigError> {
+        let ensure = |key: &str, expected: &str, holds: bool, found: Value| match holds {
+            true => Ok(()),
+            false => Err(wrong(key, expected, &found)),
+        };
+        ensure(
+            "spatial_perceiver.depth",
+            "a number from 1 to 64",
+            (1..=64).contains(&perceiver.depth),
+            json!(perceiver.depth),
+        )?;
+        ensure(
+            "spatial_perceiver.ff_mult",
+            "a number from 1 to 64",
+            (1..=64).contains(&perceiver.ff_mult),
+            json!(perceiver.ff_mult),
+        )?;
+        ensure(
+            "spatial_perceiver.num_latents",
+            "a number from 1 to 65536",
+            (1..=65_536).contains(&perceiver.num_latents),
+            json!(perceiver.num_latents),
+        )?;
+        let side = perceiver.side_2d();
+        ensure(
+            "spatial_perceiver.num_latents_2d",
+            &format!(
+                "the square of a divisor of {}, the side of the features (image_size / 16)",
+                self.embedding_side()
+            ),
+            side > 0 && side.pow(2) == perceiver.num_latents_2d && self.embedding_side().is_multiple_of(side),
+            json!(perceiver.num_latents_2d),
+        )?;
+        ensure(
+            "no_obj_embed_spatial",
+            "false, since there is a spatial_perceiver",
+            self.version == Version::V2_0,
+            json!(true),
         )
     }
 

@@ -29,14 +29,19 @@ impl MemoryAttention {
     /// A tensor is missing or has another shape.
     pub fn load(config: &Sam2Config, mut weights: Weights) -> Result<Self, WeightsError> {
         let (dim, side) = (config.neck.d_model, config.embedding_side());
-        let positions = RotaryPositions {
-            side,
-            dim,
-            theta: config.memory_attention.rope_theta,
+        let table = |side| {
+            let theta = config.memory_attention.rope_theta;
+            RotaryPositions { side, dim, theta }.parameter(&weights)
         };
-        let table = positions.parameter(&weights);
+        let of_picture = table(side);
+        // A memory is on the picture's grid, unless a perceiver has made it smaller.
+        let of_memory = match &config.spatial_perceiver {
+            None => of_picture.clone(),
+            Some(perceiver) => table(perceiver.side_2d()),
+        };
+        let tables = [of_picture, of_memory];
         let layers = (0..config.memory_attention.num_layers)
-            .map(|i| MemoryAttentionLayer::load(config, weights.at(format_args!("layers.{i}")), &table))
+            .map(|i| MemoryAttentionLayer::load(config, weights.at(format_args!("layers.{i}")), &tables))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             layers,
@@ -74,18 +79,29 @@ struct MemoryAttentionLayer {
 }
 
 impl MemoryAttentionLayer {
-    fn load(config: &Sam2Config, mut weights: Weights, table: &Parameter<2>) -> Result<Self, WeightsError> {
+    /// `tables` are the rotations of the picture's positions and of a memory's.
+    fn load(
+        config: &Sam2Config,
+        mut weights: Weights,
+        tables: &[Parameter<2>; 2],
+    ) -> Result<Self, WeightsError> {
+        let [of_picture, _] = tables;
         let (dim, mem_dim) = (config.neck.d_model, config.memory_encoder.out_dim);
         let widths = [dim, config.memory_attention.dim_feedforward, dim];
         Ok(Self {
             norm1: LayerNorm::load(weights.at("norm1"), dim, EPS)?,
-            self_attn: RotaryAttention::load(weights.at("self_attn"), dim, dim, table.clone())?,
+            self_attn: RotaryAttention::load(
+                weights.at("self_attn"),
+                dim,
+                dim,
+                [of_picture.clone(), of_picture.clone()],
+            )?,
             norm2: LayerNorm::load(weights.at("norm2"), dim, EPS)?,
             cross_attn_image: RotaryAttention::load(
                 weights.at("cross_attn_image"),
                 dim,
                 mem_dim,
-                table.clone(),
+                tables.clone(),
             )?,
             norm3: LayerNorm::load(weights.at("norm3"), dim, EPS)?,
             mlp: Mlp::load_named(weights, ["linear1", "linear2"], widths, Activation::Relu, None)?,

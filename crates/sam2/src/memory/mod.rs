@@ -3,7 +3,9 @@
 mod attention;
 mod bank;
 mod encoder;
+mod perceiver;
 
 pub use attention::MemoryAttention;
 pub use bank::{MemoryRef, MemoryRules, Recall, Remembered, recall, select_closest};
 pub use encoder::MemoryEncoder;
+pub use perceiver::PerceiverResampler;
