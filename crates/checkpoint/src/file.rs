@@ -105,6 +105,44 @@ impl TensorFile {
         Ok(())
     }
 
+    /// Puts two tensors of this file together, one after the other along the first dimension, as a tensor called `name` that
+    /// is not listed in [`TensorFile::tensors`]. Its values are copied.
+    ///
+    /// # Errors
+    /// [`FileError::Corrupt`] if they have other formats or other rows, and [`FileError::Dtype`] if their format is not read.
+    pub fn stack(&mut self, name: &str, halves: [StoredTensor; 2]) -> Result<StoredTensor, FileError> {
+        let [first, second] = &halves;
+        let (dtype, mut shape) = (first.dtype(), first.shape().to_vec());
+        let rows = |tensor: &StoredTensor| tensor.shape().first().copied();
+        let (Some(above), Some(below)) = (rows(first), rows(second)) else {
+            return Err(FileError::corrupt(format!(
+                "a half of tensor `{name}` is a single number"
+            )));
+        };
+        if dtype != second.dtype() || shape[1..] != second.shape()[1..] {
+            return Err(FileError::corrupt(format!(
+                "the halves of tensor `{name}` are {dtype} {shape:?} and {} {:?}",
+                second.dtype(),
+                second.shape()
+            )));
+        }
+        shape[0] = above + below;
+        let mut bytes = Vec::new();
+        for half in &halves {
+            // While only the beginning of a file is known, there are no values.
+            match half.row_major(&self.parts) {
+                Some(values) => bytes.extend_from_slice(&values),
+                None if dtype.size().is_none() => return Err(unreadable(name, half)),
+                None => bytes.resize(bytes.len() + half.numel() * dtype.size().unwrap_or(0), 0),
+            }
+        }
+        let (strides, region) = (contiguous(&shape), 0..bytes.len());
+        let stacked = StoredTensor::new(name, dtype, shape, strides, 0, region)?;
+        let part = self.parts.len();
+        self.parts.push(bytes);
+        Ok(stacked.after(part))
+    }
+
     /// Copies `tensors` of this file into a new one.
     ///
     /// # Errors

@@ -23,6 +23,11 @@ use crate::config::MAX_CONFIG;
 use crate::parameters::is_memory;
 use crate::{Sam2Config, TensorSource, Version, WeightsError};
 
+/// The ends of the names of a batch normalisation's statistics.
+const STATISTICS: [&str; 3] = [MEAN, ".running_var", COUNTER];
+const MEAN: &str = ".running_mean";
+const COUNTER: &str = ".num_batches_tracked";
+
 /// Tensors by official name.
 type Tensors = BTreeMap<String, StoredTensor>;
 
@@ -73,8 +78,12 @@ impl Checkpoint {
         Some((config, checkpoint.dtypes()))
     }
 
-    fn new(file: TensorFile) -> Result<Self, CheckpointError> {
-        let found = names::find(&file)?;
+    fn new(mut file: TensorFile) -> Result<Self, CheckpointError> {
+        let mut found = names::find(&file)?;
+        for (name, halves) in found.halves {
+            let whole = file.stack(&name, halves)?;
+            found.tensors.insert(name, whole);
+        }
         Ok(Self {
             tensors: found.tensors,
             naming: found.naming,
@@ -142,6 +151,11 @@ impl Checkpoint {
             .tensors
             .iter()
             .filter(|(name, _)| !known.contains(name.as_str()))
+            // A counter of the training, beside the statistics that it counts.
+            .filter(|(name, _)| {
+                let statistics = name.strip_suffix(COUNTER).map(|module| format!("{module}{MEAN}"));
+                !statistics.is_some_and(|name| known.contains(name.as_str()))
+            })
             .collect();
         // If a tensor of SAM 2 is left over, the file contains a different network than the configuration's.
         let whole = Sam2Config::named("tiny", Version::V2_1)?.parameters();
@@ -239,9 +253,12 @@ impl Checkpoint {
         self.tensors.len()
     }
 
-    /// The number of parameters: the values of all tensors except the position encoding's fixed random matrix.
+    /// The number of parameters: the values of all tensors except the position encoding's fixed random matrix and the
+    /// statistics of batch normalisations.
     pub fn parameter_count(&self) -> usize {
-        let learned = |(name, _): &(&String, _)| *name != transformers::GAUSSIAN;
+        let fixed =
+            |name: &str| name == transformers::GAUSSIAN || STATISTICS.iter().any(|end| name.ends_with(end));
+        let learned = |(name, _): &(&String, _)| !fixed(name);
         let tensors = self.tensors.iter().filter(learned);
         tensors.map(|(_, stored)| stored.numel()).sum()
     }

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sam2_checkpoint::TensorFile;
+use sam2_checkpoint::{StoredTensor, TensorFile};
 
 use super::remark::Remark;
-use super::{CheckpointError, Tensors, transformers};
+use super::transformers::{self, Renamed};
+use super::{CheckpointError, Tensors};
 
 /// The naming scheme of the tensors in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +36,11 @@ const TRANSFORMERS: [&str; 4] = [
     "mask_decoder.",
 ];
 /// The beginnings of the memory's names, in either scheme.
-const MEMORY: [&str; 8] = [
+const MEMORY: [&str; 9] = [
     "memory_attention.",
     "memory_encoder.",
     "mask_downsample.",
+    "spatial_perceiver.",
     "obj_ptr_proj.",
     "obj_ptr_tpos_proj.",
     "object_pointer_proj.",
@@ -63,6 +65,8 @@ const MODELS: [&str; 6] = ["model", "state", "module", "net", "network", "sam2"]
 /// SAM 2's tensors by their official names, and what else was found.
 pub(super) struct Found {
     pub tensors: Tensors,
+    /// Tensors that are two in the file, one after the other along the first dimension.
+    pub halves: BTreeMap<String, [StoredTensor; 2]>,
     pub naming: Naming,
     pub chosen: Option<Remark>,
     /// The names in the file of other tensors that were beside them.
@@ -125,15 +129,17 @@ pub(super) fn find(file: &TensorFile) -> Result<Found, CheckpointError> {
         let begins = |name: &&String| modules.iter().any(|module| name.starts_with(module));
         tensors.keys().filter(begins).count()
     };
+    let mut halves = BTreeMap::new();
     let naming = match count(TRANSFORMERS) > count(OFFICIAL) {
         true => Naming::Transformers,
         false => Naming::Official,
     };
     if naming == Naming::Transformers {
-        tensors = transformers::to_official(tensors)?;
+        Renamed { tensors, halves } = transformers::to_official(tensors)?;
     }
     Ok(Found {
         tensors,
+        halves,
         naming,
         chosen,
         beside,

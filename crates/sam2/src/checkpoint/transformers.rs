@@ -1,13 +1,19 @@
-//! Translates the names of Hugging Face transformers (`Sam2Model`, `Sam2VideoModel`) to the official ones.
+//! Translates the names of Hugging Face transformers (`Sam2Model`, `Sam2VideoModel`, `EdgeTamModel`, `EdgeTamVideoModel`) to
+//! the official ones.
+
+use std::collections::BTreeMap;
+
+use sam2_checkpoint::StoredTensor;
 
 use super::{CheckpointError, Tensors};
 
 /// Beginnings of names and what replaces them. Only the first match is replaced.
-const PREFIXES: [(&str, &str); 33] = [
+const PREFIXES: [(&str, &str); 35] = [
     (
         "vision_encoder.backbone.patch_embed.projection.",
         "image_encoder.trunk.patch_embed.proj.",
     ),
+    ("vision_encoder.backbone.timm_model.", "image_encoder.trunk.body."),
     ("vision_encoder.backbone.", "image_encoder.trunk."),
     ("vision_encoder.neck.", "image_encoder.neck."),
     ("shared_image_embedding.positional_embedding", GAUSSIAN),
@@ -88,6 +94,7 @@ const PREFIXES: [(&str, &str); 33] = [
         "memory_encoder.mask_downsampler.layers.3.layer_norm.",
         "memory_encoder.mask_downsampler.encoder.10.",
     ),
+    ("spatial_perceiver.latents_1d", "spatial_perceiver.latents"),
     ("object_pointer_proj.", "obj_ptr_proj."),
     (
         "temporal_positional_encoding_projection_layer.",
@@ -112,6 +119,33 @@ const PARTS: [(&str, &str); 9] = [
     (".scale", ".gamma"),
 ];
 
+/// Parts of the names of EdgeTAM's perceiver and what replaces them, before [`PARTS`].
+const PERCEIVER: [(&str, &str); 15] = [
+    (".layer_norm_input.", ".attn.norm_x."),
+    (".layer_norm_latents.", ".attn.norm_latents."),
+    (".layer_norm_self.", ".self_attn.norm."),
+    (".cross_attention.", ".attn."),
+    (".self_attention.", ".self_attn."),
+    (".q_proj.", ".to_q."),
+    // Two tensors that officially are one.
+    (KEYS, KEYS_AND_VALUES),
+    (VALUES, KEYS_AND_VALUES),
+    (".o_proj.", ".to_out."),
+    (".self_mlp.layer_norm.", ".self_ff.0."),
+    (".self_mlp.up_proj.", ".self_ff.1."),
+    (".self_mlp.down_proj.", ".self_ff.3."),
+    (".mlp.layer_norm.", ".ff.0."),
+    (".mlp.up_proj.", ".ff.1."),
+    (".mlp.down_proj.", ".ff.3."),
+];
+const KEYS: &str = ".k_proj.";
+const VALUES: &str = ".v_proj.";
+const KEYS_AND_VALUES: &str = ".to_kv.";
+
+/// Parts of the names of EdgeTAM's memory attention and what replaces them.
+const MEMORY_ATTENTION: [(&str, &str); 2] =
+    [(".mlp.up_proj.", ".linear1."), (".mlp.down_proj.", ".linear2.")];
+
 /// The random matrix of the position encoding, which is a buffer and not a parameter.
 pub(super) const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
 
@@ -133,7 +167,12 @@ pub(super) fn official_name(name: &str) -> String {
         Some((from, to)) => format!("{to}{}", &name[from.len()..]),
         None => name.to_owned(),
     };
-    for (from, to) in PARTS {
+    let of_module: &[(&str, &str)] = match official.split('.').next() {
+        Some("spatial_perceiver") => &PERCEIVER,
+        Some("memory_attention") => &MEMORY_ATTENTION,
+        _ => &[],
+    };
+    for (from, to) in of_module.iter().chain(&PARTS) {
         official = official.replace(from, to);
     }
     if THREE_LAYERS.iter().any(|module| official.starts_with(module)) {
@@ -152,13 +191,21 @@ pub(super) fn official_name(name: &str) -> String {
     official
 }
 
+/// The tensors by their official names, and those that have to be put together.
+pub(super) struct Renamed {
+    pub tensors: Tensors,
+    /// Official tensors that are two in transformers, one after the other along the first dimension.
+    pub halves: BTreeMap<String, [StoredTensor; 2]>,
+}
+
 /// Renames every tensor.
 ///
 /// # Errors
 /// [`CheckpointError::Surplus`] if two tensors get the same name, except for the position encoding's matrix, of which
 /// transformers has two copies.
-pub(super) fn to_official(tensors: Tensors) -> Result<Tensors, CheckpointError> {
+pub(super) fn to_official(tensors: Tensors) -> Result<Renamed, CheckpointError> {
     let mut official = Tensors::new();
+    let (mut keys, mut values) = (Tensors::new(), Tensors::new());
     for (name, stored) in tensors {
         if name == POINT_EMBED {
             for label in 0..stored.shape().first().copied().unwrap_or(0).min(4) {
@@ -169,6 +216,14 @@ pub(super) fn to_official(tensors: Tensors) -> Result<Tensors, CheckpointError> 
             continue;
         }
         let key = official_name(&name);
+        if key.contains(KEYS_AND_VALUES) && name.contains(KEYS) {
+            keys.insert(key, stored);
+            continue;
+        }
+        if key.contains(KEYS_AND_VALUES) && name.contains(VALUES) {
+            values.insert(key, stored);
+            continue;
+        }
         if key != GAUSSIAN && official.contains_key(&key) {
             return Err(CheckpointError::Surplus {
                 name,
@@ -177,7 +232,14 @@ pub(super) fn to_official(tensors: Tensors) -> Result<Tensors, CheckpointError> 
         }
         official.insert(key, stored);
     }
-    Ok(official)
+    let pair = |(key, first)| {
+        let second = values.remove(&key)?;
+        Some((key, [first, second]))
+    };
+    Ok(Renamed {
+        tensors: official,
+        halves: keys.into_iter().filter_map(pair).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -186,6 +248,19 @@ mod tests {
 
     /// `official <TAB> transformers <TAB> shape` for every tensor of the tiny model.
     const TABLE: &str = include_str!("../../tests/transformers-names.tsv");
+
+    /// The same of EdgeTAM, without the blocks that are like others.
+    const EDGETAM: &str = include_str!("../../tests/edgetam-transformers-names.tsv");
+
+    #[test]
+    fn every_name_of_edgetam_s_table() {
+        for line in EDGETAM.lines() {
+            let mut columns = line.split('\t');
+            let (official, transformers) = (columns.next().unwrap(), columns.next().unwrap());
+            assert_eq!(official_name(transformers), official);
+        }
+        assert_eq!(EDGETAM.lines().count(), 484);
+    }
 
     #[test]
     fn every_name_of_the_table() {
