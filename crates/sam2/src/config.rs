@@ -125,11 +125,12 @@ impl PerceiverConfig {
     }
 }
 
-/// The names of the official variants, from the smallest to the largest.
-pub const VARIANTS: [&str; 4] = ["tiny", "small", "base_plus", "large"];
+/// The names of the official variants: those of SAM 2, from the smallest to the largest, and EdgeTAM.
+pub const VARIANTS: [&str; 5] = ["tiny", "small", "base_plus", "large", "edgetam"];
 
 impl Sam2Config {
-    /// An official variant by name: one of [`VARIANTS`], or `base-plus`.
+    /// An official variant by name: one of [`VARIANTS`], or `base-plus`. EdgeTAM has one release, whose memory is that of
+    /// SAM 2.0.
     ///
     /// # Errors
     /// [`ConfigError::Variant`] for any other name.
@@ -146,6 +147,7 @@ impl Sam2Config {
                 [8, 4, 14, 7],
                 14,
             ),
+            "edgetam" => return Ok(Self::edgetam()),
             "large" => ("large", 144, 2, [2, 6, 36, 4], [23, 33, 43], [8, 4, 16, 8], 7),
             _ => return Err(ConfigError::Variant { name: name.into() }),
         };
@@ -179,6 +181,41 @@ impl Sam2Config {
             spatial_perceiver: None,
             num_maskmem: 7,
         })
+    }
+
+    /// `sam2/configs/edgetam.yaml` of facebookresearch/EdgeTAM.
+    fn edgetam() -> Self {
+        Self {
+            name: "edgetam".into(),
+            version: Version::V2_0,
+            image_size: 1024,
+            trunk: TrunkConfig::RepVit(RepVitConfig {
+                embed_dim: [48, 96, 192, 384],
+                depth: [2, 2, 14, 2],
+            }),
+            neck: FpnNeckConfig {
+                d_model: 256,
+                backbone_channel_list: [384, 192, 96, 48],
+                fpn_top_down_levels: vec![2, 3],
+            },
+            scalp: 1,
+            memory_attention: MemoryAttentionConfig {
+                num_layers: 2,
+                dim_feedforward: 2048,
+                rope_theta: 10_000.0,
+            },
+            memory_encoder: MemoryEncoderConfig {
+                out_dim: 64,
+                fuser_layers: 2,
+            },
+            spatial_perceiver: Some(PerceiverConfig {
+                depth: 2,
+                ff_mult: 4,
+                num_latents: 256,
+                num_latents_2d: 256,
+            }),
+            num_maskmem: 7,
+        }
     }
 
     /// Side of the image embedding, in tokens: the picture's side / 16.

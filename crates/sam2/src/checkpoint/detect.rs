@@ -12,8 +12,15 @@ pub(super) fn version(tensors: &Tensors) -> Version {
     }
 }
 
-/// The official variant with the same width, position table and number of blocks.
+/// EdgeTAM by its trunk, or the official variant of SAM 2 with the same width, position table and number of blocks.
 pub(super) fn detect(tensors: &Tensors) -> Result<Sam2Config, CheckpointError> {
+    // Another trunk has no position table.
+    if tensors
+        .keys()
+        .any(|name| name.starts_with("image_encoder.trunk.body."))
+    {
+        return Ok(Sam2Config::named("edgetam", Version::V2_0)?);
+    }
     let version = version(tensors);
     let pos_embed = tensors
         .get("image_encoder.trunk.pos_embed")

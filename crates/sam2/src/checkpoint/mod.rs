@@ -158,10 +158,11 @@ impl Checkpoint {
             })
             .collect();
         // If a tensor of SAM 2 is left over, the file contains a different network than the configuration's.
-        let whole = Sam2Config::named("tiny", Version::V2_1)?.parameters();
+        let mut others = Sam2Config::named("tiny", Version::V2_1)?.parameters();
+        others.extend(Sam2Config::named("edgetam", Version::V2_0)?.parameters());
         let patterns: BTreeSet<String> = specs
             .iter()
-            .chain(&whole)
+            .chain(&others)
             .map(|spec| names::pattern(&spec.name))
             .collect();
         if let Some((name, stored)) = surplus

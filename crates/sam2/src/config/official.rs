@@ -47,7 +47,7 @@ pub enum ConfigError {
     },
     /// The name is not that of an official variant.
     #[error(
-        "`{name}` is not an official variant: expected tiny, small, base_plus or large, or give a YAML file"
+        "`{name}` is not an official variant: expected tiny, small, base_plus, large or edgetam, or give a YAML file"
     )]
     Variant {
         /// The name that was given.
