@@ -5,6 +5,7 @@ mod common;
 use burn::tensor::{DType, TensorData};
 use common::{MadeUp, f32_bytes, hiera, safetensors, small, values};
 use sam2::checkpoint::{Naming, Remark, pack};
+use sam2::config::{RepVitConfig, TrunkConfig};
 use sam2::{Checkpoint, CheckpointError, ConfigError, Sam2Config, TensorSource, Version, WeightsError};
 use sam2_checkpoint::{Container, Dtype, FileError, PackedDtype};
 
@@ -264,6 +265,121 @@ fn as_transformers(config: &Sam2Config, doubled: bool, image_only: bool) -> Vec<
         renamed.push((other, dtype, shape, bytes));
     }
     safetensors(&[("format", "pt")], &renamed)
+}
+
+/// A file of EdgeTAM under transformers' names, where a perceiver's keys and values are tensors of their own.
+#[test]
+fn edgetam_s_transformers_names() {
+    let mut config = Sam2Config::named("edgetam", Version::V2_0).unwrap();
+    config.neck.d_model = 16;
+    config.memory_encoder.out_dim = 8;
+    config.memory_attention.dim_feedforward = 8;
+    let table: Vec<(&str, &str)> = include_str!("edgetam-transformers-names.tsv")
+        .lines()
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(official, rest)| (official, rest.split('\t').next().unwrap()))
+        .collect();
+    // The table leaves out blocks that are like others.
+    let renamed = |name: &str| match name.strip_prefix("image_encoder.trunk.body.") {
+        Some(rest) => vec![format!("vision_encoder.backbone.timm_model.{rest}")],
+        None => {
+            let named = table.iter().filter(|(official, _)| *official == name);
+            named.map(|(_, other)| (*other).to_owned()).collect()
+        }
+    };
+    let mut file: Tensors = Vec::new();
+    let mut points = Vec::new();
+    for (name, dtype, shape, bytes) in tensors(&config) {
+        if name.starts_with("sam_prompt_encoder.point_embeddings.") {
+            points.extend(bytes);
+            continue;
+        }
+        let names = renamed(&name);
+        let part = bytes.len() / names.len();
+        let rows = shape.first().map_or(1, |rows| rows / names.len());
+        for (i, other) in names.iter().enumerate() {
+            let shape = std::iter::once(rows).chain(shape[1..].iter().copied()).collect();
+            file.push((other.clone(), dtype, shape, bytes[i * part..][..part].to_vec()));
+        }
+        // The counter of a batch normalisation, which is not read.
+        if let Some(module) = name.strip_suffix("running_mean") {
+            let counter = format!(
+                "{}num_batches_tracked",
+                renamed(&format!("{module}running_mean"))[0]
+                    .strip_suffix("running_mean")
+                    .unwrap()
+            );
+            file.push((counter, "I64", vec![], vec![0; 8]));
+        }
+    }
+    file.push((
+        "prompt_encoder.point_embed.weight".into(),
+        "F32",
+        vec![4, 16],
+        points,
+    ));
+    let mut checkpoint = Checkpoint::from_bytes(safetensors(&[("format", "pt")], &file)).unwrap();
+    assert_eq!(
+        (checkpoint.naming(), checkpoint.has_memory()),
+        (Naming::Transformers, true)
+    );
+    assert_eq!(checkpoint.check(&config).unwrap(), []);
+    assert_eq!(checkpoint.config().unwrap().name, "edgetam");
+    for spec in config.parameters() {
+        let numel = spec.shape.iter().product();
+        let found = take(&mut checkpoint, &spec.name, &spec.shape);
+        assert_eq!(found, values(&spec.name, numel), "{}", spec.name);
+    }
+    // With the values of a perceiver's keys only, its tensor is missing.
+    file.retain(|(name, ..)| !name.contains("self_attention.v_proj"));
+    let checkpoint = Checkpoint::from_bytes(safetensors(&[], &file)).unwrap();
+    let error = checkpoint.check(&config).unwrap_err();
+    assert!(error.to_string().contains("self_attn.to_kv.weight"), "{error}");
+}
+
+#[test]
+fn an_edgetam_file_and_a_configuration_of_sam_2_do_not_fit() {
+    let mut edgetam = Sam2Config::named("edgetam", Version::V2_0).unwrap();
+    edgetam.neck.d_model = 16;
+    edgetam.memory_encoder.out_dim = 8;
+    let sam2 = small(Version::V2_1);
+    let file = |config: &Sam2Config| Checkpoint::from_bytes(safetensors(&[], &tensors(config))).unwrap();
+    let error = file(&edgetam).check(&sam2).unwrap_err().to_string();
+    assert!(
+        error.contains("`image_encoder.trunk.") && error.contains("of another variant"),
+        "{error}"
+    );
+    let error = file(&sam2).check(&edgetam).unwrap_err().to_string();
+    assert!(
+        error.contains("`image_encoder.trunk.body.stem.") && error.contains("of another variant"),
+        "{error}"
+    );
+    // A trunk of another width.
+    let mut wider = edgetam.clone();
+    wider.trunk = TrunkConfig::RepVit(RepVitConfig {
+        embed_dim: [64, 128, 256, 512],
+        depth: [2, 2, 14, 2],
+    });
+    wider.neck.backbone_channel_list = [512, 256, 128, 64];
+    let error = file(&wider).check(&edgetam).unwrap_err().to_string();
+    assert!(
+        error.contains("has shape [32, 3, 3, 3], expected [24, 3, 3, 3]"),
+        "{error}"
+    );
+    // Half a file.
+    let half: Tensors = tensors(&edgetam)
+        .into_iter()
+        .filter(|(name, ..)| !name.contains("stages_3"))
+        .collect();
+    let error = Checkpoint::from_bytes(safetensors(&[], &half))
+        .unwrap()
+        .check(&edgetam)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("no tensor `image_encoder.trunk.body.stages_3."),
+        "{error}"
+    );
 }
 
 #[test]

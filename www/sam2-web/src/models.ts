@@ -14,7 +14,14 @@ const official = (name: string, revision: string, sha256: string): NamedModel =>
   sha256,
 });
 
+/** Meta's EdgeTAM (Apache-2.0), as its authors have put it there. */
+const EDGETAM: NamedModel = {
+  url: "https://huggingface.co/facebook/EdgeTAM/resolve/14b1b75185fee05a4e4ee1c797b2761d035c7ccf/edgetam.pt",
+  sha256: "ed2d4850b8792c239689b043c47046ec239b6e808a3d9b6ae676c803fd8780df",
+};
+
 const OFFICIAL: Readonly<Record<Exclude<ModelName, "nano">, NamedModel>> = {
+  edgetam: EDGETAM,
   tiny: official(
     "tiny",
     "de431c4043854a71d8101e17995dfe596bf101a5",

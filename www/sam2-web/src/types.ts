@@ -17,10 +17,10 @@ export type PictureSource =
   | VideoFrame;
 
 /**
- * The models known by name. `nano` is the package `sam2-web-nano`, to be imported where it is loaded; the others are Meta's SAM 2.1 checkpoints
- * (tiny 156 MB, small 184 MB, base-plus 324 MB, large 898 MB), fetched on first use.
+ * The models known by name. `nano` is the package `sam2-web-nano`, to be imported where it is loaded; the others are Meta's checkpoints,
+ * fetched on first use: EdgeTAM (56 MB), and SAM 2.1 (tiny 156 MB, small 184 MB, base-plus 324 MB, large 898 MB).
  */
-export type ModelName = "nano" | "tiny" | "small" | "base-plus" | "large";
+export type ModelName = "nano" | "edgetam" | "tiny" | "small" | "base-plus" | "large";
 
 /** Where the network runs. `auto` takes WebGPU on a real GPU and the CPU otherwise. */
 export type Device = "auto" | "webgpu" | "cpu";
