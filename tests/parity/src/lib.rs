@@ -11,7 +11,7 @@ pub mod synthetic;
 pub use cases::PredictCase;
 pub use everything::generator_options;
 pub use fixture::{Difference, Fixture};
-pub use network::{COMMITTED, block_on, cpu, natively, nchw};
+pub use network::{COMMITTED, EDGETAM, block_on, cpu, natively, nchw};
 #[cfg(feature = "gpu")]
-pub use network::{implementations, networks};
+pub use network::{every_network, implementations, networks};
 pub use recipe::Recipe;

@@ -13,6 +13,9 @@ use crate::{Fixture, PredictCase};
 /// The fixtures that are in the repository: SAM 2.1 and SAM 2.0.
 pub const COMMITTED: [&str; 2] = ["micro", "micro20"];
 
+/// EdgeTAM's fixture, with SAM 2.1's video predictor over its modules.
+pub const EDGETAM: &str = "edgetam_micro";
+
 /// Where the fixtures' tensors are.
 pub fn cpu() -> Device {
     Device::flex()
@@ -51,11 +54,22 @@ pub fn implementations() -> Vec<Implementation> {
     all
 }
 
-/// Each committed fixture with its network, computed in every way.
+/// Each committed fixture of SAM 2 with its network, computed in every way.
 #[cfg(feature = "gpu")]
 pub fn networks() -> impl Iterator<Item = (Fixture, ImageModel)> {
+    networks_of(COMMITTED)
+}
+
+/// [`networks`], and EdgeTAM's.
+#[cfg(feature = "gpu")]
+pub fn every_network() -> impl Iterator<Item = (Fixture, ImageModel)> {
+    networks_of(COMMITTED.into_iter().chain([EDGETAM]))
+}
+
+#[cfg(feature = "gpu")]
+fn networks_of(names: impl IntoIterator<Item = &'static str>) -> impl Iterator<Item = (Fixture, ImageModel)> {
     let implementations = implementations();
-    COMMITTED.into_iter().flat_map(move |name| {
+    names.into_iter().flat_map(move |name| {
         implementations.clone().into_iter().map(move |implementation| {
             println!("-- {name}, {}", implementation.name());
             let fixture = Fixture::committed(name);

@@ -1,6 +1,6 @@
 //! The image predictor against the official one: all of its cases, from the picture's pixels to mask bits.
 
-use parity::{block_on, networks};
+use parity::{block_on, every_network};
 use sam2_predict::{ImagePredictor, LowResMask};
 
 /// In parts of the scale, which is at most 50: a thousandth of a logit.
@@ -11,7 +11,7 @@ const UNDECIDED: usize = 2;
 
 #[test]
 fn all_prompts() {
-    for (fixture, model) in networks() {
+    for (fixture, model) in every_network() {
         let mut predictor = ImagePredictor::new(model);
         let image = block_on(predictor.set_image(fixture.picture())).expect("an embedding");
         let [width, height] = fixture.picture_size();

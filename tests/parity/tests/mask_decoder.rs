@@ -1,6 +1,6 @@
 //! The mask decoder's raw answers (four masks a prompt) against the official ones.
 
-use parity::networks;
+use parity::every_network;
 
 /// In parts of each tensor's scale, which is at most 50: a thousandth of a logit.
 const LOGITS: f64 = 2e-5;
@@ -9,7 +9,7 @@ const SCORES: f64 = 1e-5;
 
 #[test]
 fn all_masks_scores_and_tokens() {
-    for (fixture, model) in networks() {
+    for (fixture, model) in every_network() {
         let input = fixture
             .picture()
             .to_tensor(model.config.image_size, model.device());

@@ -1,12 +1,10 @@
 //! EdgeTAM's spatial perceiver and its memory attention against the official ones, each on the official input.
 
 use burn::tensor::Tensor;
-use parity::{Fixture, implementations};
+use parity::{EDGETAM, Fixture, implementations};
 use sam2::memory::{MemoryAttention, PerceiverResampler};
 use sam2::position_encoding::position_embedding_sine;
 use sam2_ops::{KeyGroup, KeyPositions, Keys, Weights};
-
-mod edgetam;
 
 /// In parts of each tensor's scale.
 const LIMIT: f64 = 1e-4;
@@ -15,8 +13,8 @@ const LIMIT: f64 = 1e-4;
 fn latents_of_a_memory() {
     for implementation in implementations() {
         println!("-- {}", implementation.name());
-        let fixture = Fixture::committed("edgetam_micro");
-        let config = edgetam::config();
+        let fixture = Fixture::committed(EDGETAM);
+        let config = fixture.config();
         let perceiver = config.spatial_perceiver.clone().expect("a perceiver");
         let (recipe, device) = (fixture.recipe(), implementation.device());
         let mut source = &recipe;
@@ -31,8 +29,8 @@ fn latents_of_a_memory() {
 
 #[test]
 fn positions_of_the_latents() {
-    let fixture = Fixture::committed("edgetam_micro");
-    let config = edgetam::config();
+    let fixture = Fixture::committed(EDGETAM);
+    let config = fixture.config();
     let perceiver = config.spatial_perceiver.clone().expect("a perceiver");
     let (dim, side) = (config.memory_encoder.out_dim, perceiver.side_2d());
     let mut positions = vec![0.0; perceiver.num_latents * dim];
@@ -44,8 +42,8 @@ fn positions_of_the_latents() {
 fn memory_attention() {
     for implementation in implementations() {
         println!("-- {}", implementation.name());
-        let fixture = Fixture::committed("edgetam_micro");
-        let config = edgetam::config();
+        let fixture = Fixture::committed(EDGETAM);
+        let config = fixture.config();
         let perceiver = config.spatial_perceiver.clone().expect("a perceiver");
         let (recipe, device) = (fixture.recipe(), implementation.device());
         let mut source = &recipe;

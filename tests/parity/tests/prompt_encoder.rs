@@ -1,12 +1,12 @@
 //! The prompt encoder against the official one, for every case of the image predictor.
 
-use parity::{nchw, networks};
+use parity::{every_network, nchw};
 
 const LIMIT: f64 = 1e-5;
 
 #[test]
 fn positions_points_and_masks() {
-    for (fixture, model) in networks() {
+    for (fixture, model) in every_network() {
         let encoder = &model.prompt_encoder;
         fixture.assert_close("dense_pe", nchw(encoder.dense_pe()), LIMIT);
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use parity::events::{Event, prompt};
-use parity::{COMMITTED, Fixture, block_on, implementations};
+use parity::{COMMITTED, EDGETAM, Fixture, block_on, implementations};
 use sam2::Implementation;
 use sam2_predict::{PictureRef, PixelFormat, VideoMasks, VideoOptions, VideoSession};
 use serde_json::Value;
@@ -13,6 +13,8 @@ use serde_json::Value;
 /// The official code on one processor and on another gives 0.9906 and 0.998 in the first script; in the second one's
 /// last pass, where differences have added up longest, 0.904 in one frame.
 const MAIN: (f64, f64) = (0.985, 0.997);
+/// EdgeTAM's run of the first script.
+const OF_EDGETAM: (f64, f64) = (0.99, 0.997);
 const ALTERNATIVE: (f64, f64) = (0.88, 0.99);
 /// The second script by the portable implementation. In single steps it is the closest to the official code of all
 /// (`video_steps.rs`), but one frame of the last pass falls otherwise.
@@ -26,6 +28,21 @@ fn main_script() {
             let fixture = Fixture::committed(name);
             run(&fixture, &implementation, "main", VideoOptions::official(), MAIN);
         }
+    }
+}
+
+#[test]
+fn edgetam() {
+    for implementation in implementations() {
+        println!("-- {EDGETAM}, {}", implementation.name());
+        let fixture = Fixture::committed(EDGETAM);
+        run(
+            &fixture,
+            &implementation,
+            "main",
+            VideoOptions::official(),
+            OF_EDGETAM,
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::{Tensor, TensorData};
 use parity::events::{Event, FrameEvent};
-use parity::{COMMITTED, Fixture, implementations, nchw};
+use parity::{COMMITTED, EDGETAM, Fixture, implementations, nchw};
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, Remembered, recall};
 use sam2::{Implementation, ObjectPointer, SamOutput, SpatialMemory, VideoModel};
@@ -18,7 +18,7 @@ const LIMIT: f64 = 1e-3;
 
 #[test]
 fn main_script() {
-    for name in COMMITTED {
+    for name in COMMITTED.into_iter().chain([EDGETAM]) {
         for implementation in implementations() {
             println!("-- {name}, {}", implementation.name());
             let rules = |rules: MemoryRules| rules;

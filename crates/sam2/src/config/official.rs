@@ -433,10 +433,6 @@ impl Sam2Config {
     }
 
     fn validate_perceiver(&self, perceiver: &PerceiverConfig) -> Result<(), ConfigError> {
-        let ensure = |key: &str, expected: &str, holds: bool, found: Value| match holds {
-            true => Ok(()),
-            false => Err(wrong(key, expected, &found)),
-        };
         ensure(
             "spatial_perceiver.depth",
             "a number from 1 to 64",
