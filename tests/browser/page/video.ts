@@ -221,8 +221,10 @@ export const clips = {
   },
 
   /** The micro fixture's clip, as it is. */
-  async fixture(): Promise<{ pictures: ImageData[]; calls: VideoCall[] }> {
-    const { width, height, frames, calls } = JSON.parse(await (await tools.fixture("video.json")).text());
+  async fixture(model = "micro"): Promise<{ pictures: ImageData[]; calls: VideoCall[] }> {
+    const { width, height, frames, calls } = JSON.parse(
+      await (await tools.fixture(`video-${model}.json`)).text(),
+    );
     const rgb = new Uint8Array(await (await tools.fixture("clip.rgb")).arrayBuffer());
     const pictures = Array.from({ length: frames }, (_, frame) => {
       const picture = new ImageData(width, height);
@@ -239,13 +241,13 @@ export const clips = {
    * Repeats the fixture's script, and tells how far every answer is from the native one. `short`: its prompts on the
    * first frame, and the first steps from there.
    */
-  async compare(device: "cpu" | "webgpu", short = false) {
-    const fixture = await clips.fixture();
+  async compare(device: "cpu" | "webgpu", short = false, model = "micro") {
+    const fixture = await clips.fixture(model);
     const { pictures } = fixture;
     const calls = short ? fixture.calls.slice(0, 4) : fixture.calls;
     // (Of frames 1 and 2 the objects are not visible, and the masks say little.)
     if (short) for (const call of calls) shorten(call, 4);
-    const sam = await tools.load({ model: fixtureUrl("micro.safetensors"), device });
+    const sam = await tools.load({ model: fixtureUrl(`${model}.safetensors`), device });
     const frames = clips.frames(pictures.length, (i) => createImageBitmap(pictures[i] as ImageData));
     const video = await sam.openVideo(frames, {
       corrections: "official",

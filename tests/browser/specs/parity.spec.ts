@@ -22,6 +22,15 @@ async function compare(page: Page, model: string, device: "cpu" | "webgpu", work
 
 test("SAM 2.1 on the CPU equals the native build", ({ page }) => compare(page, "micro", "cpu"));
 
+test("EdgeTAM on the CPU equals the native build", ({ page }) => compare(page, "edgetam_micro", "cpu"));
+
+test("EdgeTAM on WebGPU equals the native build", async ({ page }) => {
+  test.setTimeout(600_000); // a software adapter takes minutes
+  await openTestPage(page);
+  test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
+  await compare(page, "edgetam_micro", "webgpu");
+});
+
 test("SAM 2.0 on the CPU equals the native build", ({ page }) => compare(page, "micro20", "cpu"));
 
 async function compareEverything(

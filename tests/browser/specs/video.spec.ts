@@ -7,10 +7,16 @@ import { expect, openTestPage, test, webgpuAdapter } from "../support.js";
 test.beforeEach(({ page }) => openTestPage(page));
 
 /** Every answer: logits as close as a picture's, or (they drift apart along a run) nearly the same mask. */
-async function compare(page: Page, device: "cpu" | "webgpu", short = false): Promise<void> {
-  const result = await page.evaluate(([device, short]) => window.clips.compare(device, short), [
+async function compare(
+  page: Page,
+  device: "cpu" | "webgpu",
+  short = false,
+  model: "micro" | "edgetam_micro" = "micro",
+): Promise<void> {
+  const result = await page.evaluate(([device, short, model]) => window.clips.compare(device, short, model), [
     device,
     short,
+    model,
   ] as const);
   console.log(`${result.calls} calls on ${result.device}`);
   console.table(result.differences);
@@ -25,6 +31,15 @@ async function compare(page: Page, device: "cpu" | "webgpu", short = false): Pro
 }
 
 test("the fixture's script on the CPU equals the native build", ({ page }) => compare(page, "cpu"));
+
+test("EdgeTAM's script on the CPU equals the native build", ({ page }) =>
+  compare(page, "cpu", false, "edgetam_micro"));
+
+test("EdgeTAM's script on WebGPU equals the native build", async ({ page }) => {
+  test.setTimeout(900_000); // a software adapter takes minutes
+  test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
+  await compare(page, "webgpu", !process.env.SAM2_LONG, "edgetam_micro");
+});
 
 test("the fixture's script on WebGPU equals the native build", async ({ page }) => {
   test.setTimeout(900_000); // a software adapter takes minutes
