@@ -189,6 +189,16 @@ def fallen(args, step, minutes):
     return min(1.0, left / over) if over else 1.0
 
 
+def learns(args, name):
+    """Whether a parameter takes part in this run."""
+    if args.memory_alone:
+        return name.startswith(memory.PARTS)
+    if args.freeze_encoder:
+        return not name.startswith(("image_encoder.", "sam_mask_decoder.conv_s"))
+    stages = [] if args.freeze_stages is None else ["conv_stem", *(f"blocks.{i}" for i in range(args.freeze_stages))]
+    return not name.startswith(tuple(f"image_encoder.trunk.{part}." for part in stages))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -215,6 +225,7 @@ def main():
     parser.add_argument("--begin-with", type=Path, help="a state_dict that has had the first lesson (places.py)")
     parser.add_argument("--begin-memory", type=int, metavar="STEPS", help="once the pictures go well: a lesson on masks of so many steps, and start values for the memory")
     parser.add_argument("--freeze-encoder", action="store_true", help="the memory learns on features that hold still")
+    parser.add_argument("--memory-alone", action="store_true", help="what takes part in pictures stands still, so their masks stay as they are; needs --video-part 1")
     parser.add_argument("--freeze-stages", type=int, metavar="N", help="the second edition's stem and first N stages stand still: with 2, a step takes a quarter less")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1, help="processes that make pictures; a GPU keeps 15 busy")
@@ -225,6 +236,8 @@ def main():
         parser.error("give --minutes, or --until, which --decay-steps needs")
     if args.until is not None and args.decay_minutes:
         parser.error("the rate falls by --decay-minutes or, with --until, by --decay-steps")
+    if args.memory_alone and args.video_part < 1:
+        parser.error("--memory-alone learns nothing from pictures: give --video-part 1")
     nano.use(args.config)
     video_size = args.video_size or args.size
 
@@ -259,13 +272,8 @@ def main():
         places.teach(model, [normalise(next_pictures(queue)["rgb"]) for _ in range(12)])
     if args.begin_memory is not None:
         begin_memory(rng, model, queue, args.begin_memory)
-    frozen = ()
-    if args.freeze_encoder:
-        frozen = ("image_encoder.", "sam_mask_decoder.conv_s")
-    elif args.freeze_stages is not None:
-        frozen = tuple(f"image_encoder.trunk.{part}." for part in ("conv_stem", *(f"blocks.{i}" for i in range(args.freeze_stages))))
     for name, p in model.named_parameters():
-        p.requires_grad_(not name.startswith(frozen))
+        p.requires_grad_(learns(args, name))
     model.to(args.device)
     tracker.to(args.device)
     share(model, tracker)
@@ -360,8 +368,8 @@ def share(model, tracker):
 
 
 def check(args, ema, step, seconds):
-    """Validation on a part of the held-out photographs, curves and overlays as pictures; nothing where they were left behind (pack.py)."""
-    if not args.data.is_dir():
+    """Validation on a part of the held-out photographs, curves and overlays as pictures; nothing where they were left behind (pack.py), or where their masks stay as they are."""
+    if not args.data.is_dir() or args.memory_alone:
         return
     begin = time.time()
     model = nano.build(args.size, postprocessing=True).eval()
