@@ -11,7 +11,9 @@ pub enum Dtype {
     F16,
     /// bfloat16, the upper half of an f32.
     Bf16,
-    /// The name of a format whose values are not read: integers, booleans, complex and quantised numbers.
+    /// Whole numbers of 8 bits with scales, as [`PackedDtype::Q8`](crate::PackedDtype::Q8) writes them.
+    Q8,
+    /// The name of a format whose values are not read: integers, booleans, complex numbers, and numbers quantised in other ways.
     Other(&'static str),
 }
 
@@ -22,11 +24,13 @@ impl Dtype {
             Dtype::F64 => Some(8),
             Dtype::F32 => Some(4),
             Dtype::F16 | Dtype::Bf16 => Some(2),
+            Dtype::Q8 => Some(1),
             Dtype::Other(_) => None,
         }
     }
 
-    /// Reads consecutive little-endian values; `None` for a format that is not read.
+    /// Reads consecutive little-endian values; `None` for a format that is not read, and for [`Dtype::Q8`], whose values need
+    /// scales.
     pub(crate) fn read(self, bytes: &[u8]) -> Option<Vec<f32>> {
         // Each format has a loop of its own, so that the loop has no branch.
         Some(match self {
@@ -34,7 +38,7 @@ impl Dtype {
             Dtype::F32 => all(bytes, f32::from_le_bytes),
             Dtype::F16 => all(bytes, |b| f16_to_f32(u16::from_le_bytes(b))),
             Dtype::Bf16 => all(bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
-            Dtype::Other(_) => return None,
+            Dtype::Q8 | Dtype::Other(_) => return None,
         })
     }
 }
@@ -64,6 +68,7 @@ impl std::fmt::Display for Dtype {
             Dtype::F32 => "f32",
             Dtype::F16 => "f16",
             Dtype::Bf16 => "bf16",
+            Dtype::Q8 => "q8",
             Dtype::Other(name) => name,
         })
     }

@@ -44,20 +44,32 @@ pub enum FileError {
         advice: String,
     },
     /// A tensor's number format is not read.
-    #[error("tensor `{name}` is {dtype}, expected f64, f32, f16 or bf16: convert the file first")]
+    #[error("tensor `{name}` is {dtype}, expected f64, f32, f16, bf16 or q8: convert the file first")]
     Dtype {
         /// The tensor's name in the file.
         name: String,
         /// Its number format.
         dtype: String,
     },
-    /// A value is too large for f16.
-    #[error("tensor `{name}` holds {value}, which f16 cannot: pack it as f32")]
+    /// An 8-bit tensor's scales are missing or wrong.
+    #[error(
+        "the 8-bit tensor `{name}` cannot be read ({reason}): write the file again by `sam2 convert --dtype q8`"
+    )]
+    Scale {
+        /// The tensor's name in the file.
+        name: String,
+        /// What is wrong with its scales.
+        reason: String,
+    },
+    /// A value is too large for the format that is to be written, or not finite, which 8-bit numbers cannot be.
+    #[error("tensor `{name}` holds {value}, which {dtype} cannot: pack it as f32")]
     Overflow {
         /// The tensor's name.
         name: String,
         /// The value.
         value: f32,
+        /// The format, `f16` or `q8`.
+        dtype: &'static str,
     },
 }
 
@@ -65,7 +77,7 @@ impl FileError {
     /// A stable code for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE` or `WEIGHTS_UNSUPPORTED`.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Corrupt { .. } | Self::Truncated { .. } => "WEIGHTS_CORRUPT",
+            Self::Corrupt { .. } | Self::Truncated { .. } | Self::Scale { .. } => "WEIGHTS_CORRUPT",
             Self::UnsafePickle { .. } => "WEIGHTS_UNSAFE",
             Self::NotWeights { .. }
             | Self::Unsupported { .. }

@@ -1,6 +1,7 @@
 //! A file of tensors: its bytes, and the position of each tensor in them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use half::f16;
 
@@ -119,6 +120,10 @@ impl TensorFile {
                 "a half of tensor `{name}` is a single number"
             )));
         };
+        // Each half would have scales of its own.
+        if dtype == Dtype::Q8 {
+            return Err(unreadable(name, first));
+        }
         if dtype != second.dtype() || shape[1..] != second.shape()[1..] {
             return Err(FileError::corrupt(format!(
                 "the halves of tensor `{name}` are {dtype} {shape:?} and {} {:?}",
@@ -157,10 +162,17 @@ impl TensorFile {
                 .row_major(&self.parts)
                 .ok_or_else(|| unreadable(name, stored))?;
             let region = bytes.len()..bytes.len() + values.len();
-            let (shape, strides) = (stored.shape().to_vec(), contiguous(stored.shape()));
             bytes.extend_from_slice(&values);
-            let stored = StoredTensor::new(name, stored.dtype(), shape, strides, 0, region)?;
-            index.insert(name.to_owned(), stored);
+            let mut copy = at(name, stored, region)?;
+            if let Some(scales) = stored.scales() {
+                let values = scales
+                    .row_major(&self.parts)
+                    .ok_or_else(|| unreadable(name, scales))?;
+                let region = bytes.len()..bytes.len() + values.len();
+                bytes.extend_from_slice(&values);
+                copy.set_scales(at(name, scales, region)?);
+            }
+            index.insert(name.to_owned(), copy);
         }
         Ok(Self {
             parts: vec![bytes],
@@ -184,7 +196,7 @@ impl TensorFile {
         tensor.to_f32(&self.parts).ok_or_else(|| unreadable(name, tensor))
     }
 
-    /// A tensor's values, row-major; `None` if they are not f16 in the file.
+    /// A tensor's values, row-major; `None` if they are neither f16 nor 8-bit in the file. 8-bit values are rounded to f16.
     pub fn f16(&self, tensor: &StoredTensor) -> Option<Vec<f16>> {
         tensor.to_f16(&self.parts)
     }
@@ -208,6 +220,12 @@ impl TensorFile {
     pub fn objects(&self) -> &[PickledObject] {
         &self.objects
     }
+}
+
+/// A row-major copy of a tensor at another place.
+fn at(name: &str, tensor: &StoredTensor, region: Range<usize>) -> Result<StoredTensor, FileError> {
+    let (shape, strides) = (tensor.shape().to_vec(), contiguous(tensor.shape()));
+    StoredTensor::new(name, tensor.dtype(), shape, strides, 0, region)
 }
 
 fn unreadable(name: &str, tensor: &StoredTensor) -> FileError {

@@ -8,12 +8,13 @@
 //! | the files of `torch.save`: a ZIP with a pickle, which may contain more than tensors | `torch.rs`, `pickle` |
 //! | safetensors | `safetensors.rs` |
 //!
-//! [`write_safetensors`] writes safetensors files.
+//! [`write_safetensors`] writes safetensors files, also with 8-bit matrices, whose layout is described in `quantized.rs`.
 
 mod dtype;
 mod error;
 mod file;
 mod pickle;
+mod quantized;
 mod safetensors;
 mod sniff;
 mod tensor;
@@ -24,4 +25,4 @@ pub use dtype::Dtype;
 pub use error::FileError;
 pub use file::{Container, PickledObject, TensorFile};
 pub use tensor::StoredTensor;
-pub use write::{PackedDtype, write_safetensors};
+pub use write::{PackedDtype, PackedTensor, write_safetensors};

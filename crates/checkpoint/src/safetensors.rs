@@ -6,6 +6,7 @@ use safetensors::tensor::{Dtype as Kind, Metadata};
 
 use crate::error::short;
 use crate::file::{MAX_NAME, MAX_TENSORS};
+use crate::quantized::{attach_scales, is_marked};
 use crate::sniff::MAX_HEADER;
 use crate::tensor::contiguous;
 use crate::{Container, Dtype, FileError, StoredTensor, TensorFile};
@@ -13,7 +14,7 @@ use crate::{Container, Dtype, FileError, StoredTensor, TensorFile};
 /// Reads the header. Unless the file is `whole`, the tensors' bytes may still be missing.
 ///
 /// # Errors
-/// [`FileError`] for a damaged header, and if the file is `whole` but cut short.
+/// [`FileError`] for a damaged header, for 8-bit tensors without proper scales, and if the file is `whole` but cut short.
 pub(crate) fn read(bytes: Vec<u8>, whole: bool) -> Result<TensorFile, FileError> {
     let cut = || FileError::corrupt("it ends inside its header");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut)?;
@@ -33,6 +34,13 @@ pub(crate) fn read(bytes: Vec<u8>, whole: bool) -> Result<TensorFile, FileError>
             tensors.len()
         )));
     }
+    let metadata: BTreeMap<String, String> = header
+        .metadata()
+        .clone()
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    let quantized = is_marked(&metadata)?;
     let mut index = BTreeMap::new();
     for (name, info) in tensors {
         if name.len() > MAX_NAME {
@@ -51,8 +59,12 @@ pub(crate) fn read(bytes: Vec<u8>, whole: bool) -> Result<TensorFile, FileError>
                 available,
             });
         };
+        let dtype = match info.dtype {
+            Kind::I8 if quantized => Dtype::Q8,
+            kind => dtype(kind),
+        };
         let (shape, strides) = (info.shape.clone(), contiguous(&info.shape));
-        let stored = StoredTensor::new(&name, dtype(info.dtype), shape, strides, 0, data + start..end)?;
+        let stored = StoredTensor::new(&name, dtype, shape, strides, 0, data + start..end)?;
         index.insert(name, stored);
     }
     let surplus = bytes.len().saturating_sub(data + header.data_len());
@@ -61,17 +73,16 @@ pub(crate) fn read(bytes: Vec<u8>, whole: bool) -> Result<TensorFile, FileError>
             "{surplus} bytes follow the last tensor"
         )));
     }
+    let parts = vec![bytes];
+    if quantized {
+        attach_scales(&mut index, whole.then_some(&parts))?;
+    }
     Ok(TensorFile {
         tensors: index,
-        metadata: header
-            .metadata()
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect(),
+        metadata,
         container: Container::Safetensors,
         objects: Vec::new(),
-        parts: vec![bytes],
+        parts,
     })
 }
 

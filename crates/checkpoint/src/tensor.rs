@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use half::f16;
 
+use crate::quantized::dequantize;
 use crate::{Dtype, FileError};
 
 /// The most dimensions of a tensor.
@@ -21,6 +22,8 @@ pub struct StoredTensor {
     /// The bytes from the first element to the end of the last; empty if the format is not read.
     range: Range<usize>,
     group: usize,
+    /// The scales of whole numbers ([`Dtype::Q8`]): of as many dimensions, all 1 but at most one.
+    scales: Option<Box<StoredTensor>>,
 }
 
 impl StoredTensor {
@@ -56,6 +59,7 @@ impl StoredTensor {
                 part: 0,
                 range: region.start..region.start,
                 group: 0,
+                scales: None,
             });
         };
         let end = if numel == 0 { Some(0) } else { last.checked_add(1) };
@@ -78,6 +82,7 @@ impl StoredTensor {
             part: 0,
             range: region.start + first..region.start + needed,
             group: 0,
+            scales: None,
             shape,
         })
     }
@@ -110,8 +115,19 @@ impl StoredTensor {
     pub(crate) fn after(self, parts: usize) -> Self {
         Self {
             part: self.part + parts,
+            scales: self.scales.map(|scales| Box::new(scales.after(parts))),
             ..self
         }
+    }
+
+    /// Gives the tensor, of whole numbers, its scales.
+    pub(crate) fn set_scales(&mut self, scales: StoredTensor) {
+        self.scales = Some(Box::new(scales));
+    }
+
+    /// The scales of whole numbers.
+    pub(crate) fn scales(&self) -> Option<&StoredTensor> {
+        self.scales.as_deref()
     }
 
     /// One row of a matrix, as `[1, columns]`; `None` if the tensor is not a matrix or has no such row.
@@ -130,23 +146,47 @@ impl StoredTensor {
             }
             None => self.range.clone(),
         };
+        // Scales of rows have one for each of them, other scales belong to every row.
+        let scales = match self.scales.as_deref() {
+            Some(scales) if scales.shape[0] == rows => Some(Box::new(scales.row(index)?)),
+            _ => self.scales.clone(),
+        };
         Some(Self {
             shape: vec![1, columns],
             strides: vec![columns, stride],
             range,
+            scales,
             ..self.clone()
         })
     }
 
     /// The values, row-major; `None` if the format is not read.
     pub(crate) fn to_f32(&self, parts: &[Vec<u8>]) -> Option<Vec<f32>> {
-        self.dtype.read(&self.row_major(parts)?)
+        match self.dtype {
+            Dtype::Q8 => self.scaled(parts, |value| value),
+            _ => self.dtype.read(&self.row_major(parts)?),
+        }
     }
 
-    /// The values, row-major; `None` if they are not f16.
+    /// The values of whole numbers, row-major, each as `as_stored` makes it.
+    fn scaled<T>(&self, parts: &[Vec<u8>], as_stored: impl Fn(f32) -> T) -> Option<Vec<T>> {
+        let scales = self.scales()?;
+        let values = scales.to_f32(parts)?;
+        Some(dequantize(
+            &self.row_major(parts)?,
+            &self.shape,
+            &values,
+            scales.shape(),
+            as_stored,
+        ))
+    }
+
+    /// The values, row-major, those of whole numbers rounded to f16; `None` if they are wider than f16.
     pub(crate) fn to_f16(&self, parts: &[Vec<u8>]) -> Option<Vec<f16>> {
-        if self.dtype != Dtype::F16 {
-            return None;
+        match self.dtype {
+            Dtype::F16 => {}
+            Dtype::Q8 => return self.scaled(parts, f16::from_f32),
+            _ => return None,
         }
         let bytes = self.row_major(parts)?;
         Some(

@@ -121,6 +121,18 @@ fn converting_to_f32_and_back_changes_nothing() {
         assert_eq!(tensor, narrow.tensor(&name).unwrap(), "{name}");
     }
 
+    let eight = folder.join("eight.safetensors");
+    let eight = eight.to_str().unwrap();
+    assert!(
+        sam2(&["convert", WEIGHTS, eight, "--dtype", "q8"])
+            .status
+            .success()
+    );
+    let size = |path: &str| fs::metadata(path).unwrap().len();
+    assert!(10 * size(eight) < 6 * size(WEIGHTS), "{} bytes", size(eight));
+    let info = String::from_utf8(sam2(&["info", eight]).stdout).unwrap();
+    assert!(info.contains("f16, q8") && info.contains("nano"), "{info}");
+
     let info = String::from_utf8(sam2(&["info", WEIGHTS]).stdout).unwrap();
     assert!(
         info.contains("nano") && info.contains("2.1") && info.contains("official"),

@@ -214,7 +214,9 @@ mod webgpu {
                 return false;
             };
             // Errors in the file are reported when it is loaded.
-            sam2::warm_up(&config, dtypes == [Dtype::F16], &self.implementation).is_ok()
+            // 8-bit matrices become f16 too.
+            let halves = dtypes.iter().all(|dtype| matches!(dtype, Dtype::F16 | Dtype::Q8));
+            sam2::warm_up(&config, halves, &self.implementation).is_ok()
         }
 
         /// The error that ends the device; `None` if it is freed before that.

@@ -4,10 +4,10 @@ mod common;
 
 use burn::tensor::{DType, TensorData};
 use common::{MadeUp, f32_bytes, hiera, safetensors, small, values};
-use sam2::checkpoint::{Naming, Remark, pack};
+use sam2::checkpoint::{Naming, Packing, Remark, pack};
 use sam2::config::{RepVitConfig, TrunkConfig};
 use sam2::{Checkpoint, CheckpointError, ConfigError, Sam2Config, TensorSource, Version, WeightsError};
-use sam2_checkpoint::{Container, Dtype, FileError, PackedDtype};
+use sam2_checkpoint::{Container, Dtype, FileError};
 
 type Tensors = Vec<(String, &'static str, Vec<usize>, Vec<u8>)>;
 
@@ -35,7 +35,7 @@ fn open_error(bytes: &[u8]) -> CheckpointError {
 #[test]
 fn packed_files_read_back() {
     for version in [Version::V2_0, Version::V2_1] {
-        for (dtype, expected) in [(PackedDtype::F16, Dtype::F16), (PackedDtype::F32, Dtype::F32)] {
+        for (dtype, expected) in [(Packing::F16, Dtype::F16), (Packing::F32, Dtype::F32)] {
             let mut config = small(version);
             config.name = "micro".into();
             let file = pack(&mut MadeUp, &config, true, dtype).unwrap();
@@ -71,11 +71,11 @@ fn packed_files_read_back() {
 fn the_memory_part_may_be_absent_as_a_whole_only() {
     let config = small(Version::V2_1);
     let mut checkpoint =
-        Checkpoint::from_bytes(pack(&mut MadeUp, &config, false, PackedDtype::F16).unwrap()).unwrap();
+        Checkpoint::from_bytes(pack(&mut MadeUp, &config, false, Packing::F16).unwrap()).unwrap();
     assert!(!checkpoint.has_memory());
     checkpoint.check(&config).unwrap();
     assert!(
-        !Checkpoint::from_bytes(checkpoint.pack(&config, PackedDtype::F32).unwrap())
+        !Checkpoint::from_bytes(checkpoint.pack(&config, Packing::F32).unwrap())
             .unwrap()
             .has_memory()
     );
@@ -93,7 +93,7 @@ fn the_memory_part_may_be_absent_as_a_whole_only() {
 #[test]
 fn the_memory_part_can_be_kept_alone() {
     let config = small(Version::V2_1);
-    let file = pack(&mut MadeUp, &config, true, PackedDtype::F32).unwrap();
+    let file = pack(&mut MadeUp, &config, true, Packing::F32).unwrap();
     let mut memory = Checkpoint::from_bytes(file)
         .unwrap()
         .into_memory(&config)
@@ -114,7 +114,7 @@ fn the_memory_part_can_be_kept_alone() {
 fn a_file_s_beginning_tells_the_configuration_and_the_format() {
     let mut config = small(Version::V2_0);
     config.name = "micro".into();
-    let file = pack(&mut MadeUp, &config, true, PackedDtype::F16).unwrap();
+    let file = pack(&mut MadeUp, &config, true, Packing::F16).unwrap();
     let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     for length in [header, header + 100, file.len()] {
         let wanted = Some((config.clone(), vec![Dtype::F16]));
@@ -175,6 +175,103 @@ fn half_precision_formats() {
     }
 }
 
+#[test]
+fn matrices_of_8_bits_are_within_half_a_scale_of_the_weights() {
+    let config = Sam2Config::named("tiny", Version::V2_1).unwrap();
+    let file = pack(&mut MadeUp, &config, true, Packing::Q8).unwrap();
+    assert!(file.len() < 41_000_000, "{} bytes", file.len());
+    let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let formats = vec![Dtype::F16, Dtype::Q8];
+    let wanted = Some((config.clone(), formats.clone()));
+    assert_eq!(Checkpoint::outline(&file[..header]), wanted);
+
+    let checkpoint = Checkpoint::from_bytes(file).unwrap();
+    assert_eq!(checkpoint.dtypes(), formats);
+    assert_eq!(checkpoint.check(&config), Ok(vec![]));
+    assert_eq!(checkpoint.tensor_count(), config.parameters().len());
+    let mut memory = Checkpoint::from_bytes(pack(&mut MadeUp, &config, true, Packing::Q8).unwrap())
+        .unwrap()
+        .into_memory(&config)
+        .unwrap();
+    let mut checkpoint = checkpoint;
+    for spec in config.parameters() {
+        let wanted = values(&spec.name, spec.shape.iter().product());
+        let found = take(&mut checkpoint, &spec.name, &spec.shape);
+        if sam2::parameters::is_memory(&spec.name) {
+            assert_eq!(take(&mut memory, &spec.name, &spec.shape), found, "{}", spec.name);
+        }
+        let largest = found
+            .iter()
+            .zip(&wanted)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        // All values are within 2, and the largest of each channel is close to it; f16 holds them exactly.
+        let is_matrix = [
+            "image_encoder.trunk.blocks.3.attn.qkv.weight",
+            "image_encoder.neck.convs.0.conv.weight",
+            "memory_attention.layers.0.linear1.weight",
+            "sam_mask_decoder.output_upscaling.0.weight",
+        ];
+        let is_small = [
+            "image_encoder.trunk.patch_embed.proj.weight",
+            "image_encoder.trunk.pos_embed",
+            "image_encoder.trunk.pos_embed_window",
+            "memory_encoder.fuser.layers.0.dwconv.weight",
+            "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+            "maskmem_tpos_enc",
+        ];
+        assert!(largest <= 1.02 / 127.0, "{}: {largest}", spec.name);
+        if is_matrix.contains(&spec.name.as_str()) {
+            assert!(largest > 0.0, "{} is not in 8 bits", spec.name);
+        }
+        if is_small.contains(&spec.name.as_str()) || spec.shape.len() == 1 {
+            assert_eq!(largest, 0.0, "{}", spec.name);
+        }
+    }
+    let halves = checkpoint
+        .take_as_kept("image_encoder.trunk.blocks.3.attn.qkv.weight", &[1152, 192])
+        .map(|data| data.dtype());
+    assert_eq!(halves, Ok(DType::F16));
+}
+
+/// A source whose transposed convolutions have one output channel of large values.
+struct OneLargeChannel;
+
+impl TensorSource for OneLargeChannel {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        let mut values = values(name, shape.iter().product());
+        if let ("sam_mask_decoder.output_upscaling.0.weight", &[_, outputs, h, w]) = (name, shape) {
+            for (i, value) in values.iter_mut().enumerate() {
+                if i / (h * w) % outputs == 5 {
+                    *value *= 1000.0;
+                }
+            }
+        }
+        Ok(TensorData::new(values, shape.to_vec()))
+    }
+}
+
+#[test]
+fn the_output_channel_of_a_transposed_convolution_is_its_second_dimension() {
+    let config = Sam2Config::named("tiny", Version::V2_1).unwrap();
+    let file = pack(&mut OneLargeChannel, &config, false, Packing::Q8).unwrap();
+    let mut checkpoint = Checkpoint::from_bytes(file).unwrap();
+    let (name, shape) = ("sam_mask_decoder.output_upscaling.0.weight", [256, 64, 2, 2]);
+    let wanted: Vec<f32> = OneLargeChannel
+        .take(name, &shape)
+        .unwrap()
+        .try_into_vec()
+        .unwrap();
+    let found = take(&mut checkpoint, name, &shape);
+    for (i, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+        let large = if i / 4 % 64 == 5 { 1000.0 } else { 1.0 };
+        assert!(
+            (found - wanted).abs() <= large * 1.02 / 127.0,
+            "{i}: {found} for {wanted}"
+        );
+    }
+}
+
 /// One value everywhere.
 struct Constant(f32);
 
@@ -197,16 +294,20 @@ fn rounding_to_f16() {
         (65519.0, 65504.0),
         (f32::NEG_INFINITY, f32::NEG_INFINITY),
     ] {
-        let file = pack(&mut Constant(value), &config, true, PackedDtype::F16).unwrap();
+        let file = pack(&mut Constant(value), &config, true, Packing::F16).unwrap();
         let mut checkpoint = Checkpoint::from_bytes(file).unwrap();
         assert_eq!(take(&mut checkpoint, "mask_downsample.bias", &[1]), [expected]);
     }
-    let error = pack(&mut Constant(65520.0), &config, true, PackedDtype::F16).unwrap_err();
+    let error = pack(&mut Constant(65520.0), &config, true, Packing::F16).unwrap_err();
     assert!(matches!(
         error,
-        CheckpointError::File(FileError::Overflow { value: 65520.0, .. })
+        CheckpointError::File(FileError::Overflow {
+            value: 65520.0,
+            dtype: "f16",
+            ..
+        })
     ));
-    assert!(pack(&mut Constant(65520.0), &config, true, PackedDtype::F32).is_ok());
+    assert!(pack(&mut Constant(65520.0), &config, true, Packing::F32).is_ok());
 }
 
 /// The table of names, as `(official, transformers)`.
@@ -521,7 +622,7 @@ fn metadata_that_cannot_be_run() {
 #[test]
 fn arbitrary_damage_never_panics() {
     common::damage(
-        &pack(&mut MadeUp, &small(Version::V2_1), true, PackedDtype::F16).unwrap(),
+        &pack(&mut MadeUp, &small(Version::V2_1), true, Packing::F16).unwrap(),
         300,
     );
 }
@@ -624,7 +725,7 @@ fn tensors_of_an_own_head_are_passed_over_and_named() {
         assert_eq!(remarks.len(), 1);
         assert_eq!(remarks[0].to_string(), wanted);
         // A packed file no longer has them.
-        let packed = checkpoint.pack(&config, PackedDtype::F32).unwrap();
+        let packed = checkpoint.pack(&config, Packing::F32).unwrap();
         let packed = Checkpoint::from_bytes(packed).unwrap();
         assert_eq!(packed.tensor_count(), config.parameters().len());
     }

@@ -5,7 +5,16 @@ use std::io::Write;
 
 /// A safetensors file: (name, dtype, shape, bytes).
 pub fn safetensors(tensors: &[(&str, &str, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
+    safetensors_with(&[], tensors)
+}
+
+/// The same with metadata.
+pub fn safetensors_with(metadata: &[(&str, &str)], tensors: &[(&str, &str, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
     let mut header = serde_json::Map::new();
+    if !metadata.is_empty() {
+        let metadata: std::collections::BTreeMap<_, _> = metadata.iter().copied().collect();
+        header.insert("__metadata__".into(), serde_json::json!(metadata));
+    }
     let mut data: Vec<u8> = Vec::new();
     for (name, dtype, shape, bytes) in tensors {
         let offsets = [data.len(), data.len() + bytes.len()];

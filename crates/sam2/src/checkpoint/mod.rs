@@ -12,11 +12,11 @@ mod transformers;
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::TensorData;
-use sam2_checkpoint::{Container, Dtype, FileError, PackedDtype, StoredTensor, TensorFile};
+use sam2_checkpoint::{Container, Dtype, FileError, StoredTensor, TensorFile};
 
 pub use error::CheckpointError;
 pub use names::Naming;
-pub use pack::pack;
+pub use pack::{Packing, pack};
 pub use remark::Remark;
 
 use crate::config::MAX_CONFIG;
@@ -279,10 +279,10 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The errors of [`Checkpoint::check`] and [`pack`].
-    pub fn pack(&mut self, config: &Sam2Config, dtype: PackedDtype) -> Result<Vec<u8>, CheckpointError> {
+    pub fn pack(&mut self, config: &Sam2Config, packing: Packing) -> Result<Vec<u8>, CheckpointError> {
         self.check(config)?;
         let has_memory = self.has_memory();
-        pack(self, config, has_memory, dtype)
+        pack(self, config, has_memory, packing)
     }
 
     fn find(&self, name: &str, shape: &[usize]) -> Result<&StoredTensor, WeightsError> {
