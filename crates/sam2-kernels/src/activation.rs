@@ -10,6 +10,8 @@ pub enum Activation {
     Relu,
     /// x (1 + erf(x / √2)) / 2, the default of `torch.nn.GELU`.
     Gelu,
+    /// x / (1 + e^-1.702x), CLIP's approximation of GELU (`quick_gelu`).
+    QuickGelu,
     /// 1 / (1 + e^-x).
     Sigmoid,
 }
@@ -21,6 +23,7 @@ impl Activation {
             Self::None => IDENTITY,
             Self::Relu => RELU,
             Self::Gelu => GELU,
+            Self::QuickGelu => QUICK_GELU,
             Self::Sigmoid => SIGMOID,
         }
     }
@@ -47,6 +50,10 @@ fn activate(v: vec4<f32>) -> vec4<f32> {
 
 const RELU: &str = "
 fn activate(v: vec4<f32>) -> vec4<f32> { return max(v, vec4<f32>(0.0)); }
+";
+
+const QUICK_GELU: &str = "
+fn activate(v: vec4<f32>) -> vec4<f32> { return v / (1.0 + exp(-1.702 * v)); }
 ";
 
 const SIGMOID: &str = "

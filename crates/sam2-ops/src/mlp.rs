@@ -103,7 +103,9 @@ impl Mlp {
         Ok(Self::new(&weights, parameters, &widths))
     }
 
-    fn new(weights: &Weights, parameters: MlpParameters, widths: &[usize]) -> Self {
+    /// Prepares an MLP whose parameters have been taken already. `widths` are those of the input, of each hidden layer and
+    /// of the output.
+    pub fn new(weights: &Weights, parameters: MlpParameters, widths: &[usize]) -> Self {
         Self {
             operation: weights.prepare(parameters, |operations, parameters| operations.mlp(parameters)),
             output: widths[widths.len() - 1],

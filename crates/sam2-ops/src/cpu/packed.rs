@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use sam2_matmul::{Bias, Packed, Rows, multiply, multiply_into};
 
-use super::math::{gelu_values, sigmoid_values};
+use super::math::{gelu_values, quick_gelu_values, sigmoid_values};
 use crate::Activation;
 
 /// The tensor of burn's CPU backend.
@@ -126,6 +126,7 @@ impl PackedLinear {
         multiply_into(rows, self.weight.columns(), Some(&self.bias), relu, out, output);
         match activation {
             Some(Activation::Gelu) => gelu_values(&mut out[..rows.len() * output]),
+            Some(Activation::QuickGelu) => quick_gelu_values(&mut out[..rows.len() * output]),
             Some(Activation::Sigmoid) => sigmoid_values(&mut out[..rows.len() * output]),
             Some(Activation::Relu) | None => {}
         }
@@ -236,7 +237,12 @@ mod tests {
             let layers: Vec<PackedLinear> = (widths.windows(2))
                 .map(|pair| PackedLinear::new(random([pair[0], pair[1]]), random([pair[1]])))
                 .collect();
-            for activation in [Activation::Relu, Activation::Gelu, Activation::Sigmoid] {
+            for activation in [
+                Activation::Relu,
+                Activation::Gelu,
+                Activation::QuickGelu,
+                Activation::Sigmoid,
+            ] {
                 let x: Tensor<3> = random([2, 130, widths[0]]);
                 let mut wanted = layers[0].forward(x.clone());
                 for layer in &layers[1..] {

@@ -48,6 +48,7 @@ fn activation(activation: Option<Activation>) -> sam2_kernels::Activation {
         None => sam2_kernels::Activation::None,
         Some(Activation::Relu) => sam2_kernels::Activation::Relu,
         Some(Activation::Gelu) => sam2_kernels::Activation::Gelu,
+        Some(Activation::QuickGelu) => sam2_kernels::Activation::QuickGelu,
         Some(Activation::Sigmoid) => sam2_kernels::Activation::Sigmoid,
     }
 }

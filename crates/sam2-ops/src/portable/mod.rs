@@ -47,6 +47,7 @@ pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activati
         None => x,
         Some(Activation::Relu) => activation::relu(x),
         Some(Activation::Gelu) => activation::gelu(x),
+        Some(Activation::QuickGelu) => x.clone() * activation::sigmoid(x * 1.702),
         Some(Activation::Sigmoid) => activation::sigmoid(x),
     }
 }
