@@ -13,8 +13,8 @@ pub struct PatchBox {
     pub edges: [f32; 4],
 }
 
-/// The number of the query with the highest logit, and that logit, of each row of `logits` `[n, queries]`. A row without
-/// a number is left out.
+/// The number of the query with the highest logit, and that logit, of each row of `logits` `[n, queries]`: -∞ for a row without
+/// a number.
 pub fn best_labels(logits: &[f32], queries: usize) -> impl Iterator<Item = (usize, f32)> {
     logits.chunks_exact(queries.max(1)).map(|row| {
         let first = (0, f32::NEG_INFINITY);
