@@ -48,7 +48,7 @@ pub fn antialiased(channels: usize, from: [usize; 2], to: [usize; 2], read: Read
             Line::Row(index) => read(Line::Column(index), values),
             Line::Column(index) => read(Line::Row(index), values),
         };
-        let turned = resize::<Float>(
+        let turned = resize_by::<Float>(
             Kernel::Triangle,
             channels,
             [from[1], from[0]],
@@ -58,7 +58,7 @@ pub fn antialiased(channels: usize, from: [usize; 2], to: [usize; 2], read: Read
         let planes = turned.chunks_exact(to[0] * to[1]);
         return planes.flat_map(|plane| transpose(plane, to[0])).collect();
     }
-    resize::<Float>(Kernel::Triangle, channels, from, to, read)
+    resize_by::<Float>(Kernel::Triangle, channels, from, to, read)
 }
 
 /// Resizes from `from` to `to`, both `[height, width]`, with Pillow's bicubic filter for bytes. The result is bit for
@@ -67,11 +67,41 @@ pub fn antialiased(channels: usize, from: [usize; 2], to: [usize; 2], read: Read
 ///
 /// `read` reads a row of the source's `channels`. The result is `[channels, height, width]`.
 pub fn pillow_bicubic(channels: usize, from: [usize; 2], to: [usize; 2], read: Read<u8>) -> Vec<u8> {
-    resize::<FixedPoint>(Kernel::Cubic, channels, from, to, read)
+    resize_by::<FixedPoint>(Kernel::Cubic, channels, from, to, read)
+}
+
+/// The weights that resize one axis.
+pub(crate) trait Axis {
+    /// The number of source pixels.
+    fn input(&self) -> usize;
+    /// The number of output pixels.
+    fn output(&self) -> usize;
+    /// The source pixels that output pixel `i` reads. Both ends increase or stay the same as `i` grows.
+    fn window(&self, i: usize) -> Range<usize>;
+    /// The weight of source pixel `j` in the window of output pixel `i`.
+    fn weight(&self, i: usize, j: usize) -> f64;
+}
+
+impl Axis for Filter {
+    fn input(&self) -> usize {
+        self.input()
+    }
+
+    fn output(&self) -> usize {
+        self.output()
+    }
+
+    fn window(&self, i: usize) -> Range<usize> {
+        self.window(i)
+    }
+
+    fn weight(&self, i: usize, j: usize) -> f64 {
+        self.weight(i, j)
+    }
 }
 
 /// The arithmetic of weighted sums.
-trait Arithmetic {
+pub(crate) trait Arithmetic {
     type Pixel: Copy + Default;
     type Weight: Copy;
     type Sum: Copy + Default + AddAssign;
@@ -81,7 +111,7 @@ trait Arithmetic {
     fn finish(sum: Self::Sum) -> Self::Pixel;
 }
 
-struct Float;
+pub(crate) struct Float;
 
 impl Arithmetic for Float {
     type Pixel = f32;
@@ -124,20 +154,30 @@ impl Arithmetic for FixedPoint {
     }
 }
 
-/// Resizes each source row horizontally, then adds it to the output rows that read it.
-fn resize<A: Arithmetic>(
+/// Resizes by an antialiasing filter.
+fn resize_by<A: Arithmetic>(
     kernel: Kernel,
     channels: usize,
     from: [usize; 2],
     to: [usize; 2],
     read: Read<A::Pixel>,
 ) -> Vec<A::Pixel> {
-    let rows = Filter::new(kernel, from[0], to[0]);
-    let columns = Filter::new(kernel, from[1], to[1]);
+    let [rows, columns] = [0, 1].map(|axis| Filter::new(kernel, from[axis], to[axis]));
+    resize::<A>(&rows, &columns, channels, read)
+}
+
+/// Resizes each source row horizontally, then adds it to the output rows that read it.
+pub(crate) fn resize<A: Arithmetic>(
+    rows: &impl Axis,
+    columns: &impl Axis,
+    channels: usize,
+    read: Read<A::Pixel>,
+) -> Vec<A::Pixel> {
+    let (from, to) = ([rows.input(), columns.input()], [rows.output(), columns.output()]);
     let mut row = vec![A::Pixel::default(); channels * from[1]];
     let mut sums = vec![A::Sum::default(); channels * to[0] * to[1]];
-    for block in blocks(&columns) {
-        let taps = Taps::<A>::new(&columns, block.clone());
+    for block in blocks(columns) {
+        let taps = Taps::<A>::new(columns, block.clone());
         let width = block.len();
         let mut resized = vec![A::Pixel::default(); channels * width];
         // The output rows above this one are complete.
@@ -172,7 +212,7 @@ fn resize<A: Arithmetic>(
 }
 
 /// Ranges of output columns whose weights are kept at once.
-fn blocks(columns: &Filter) -> impl Iterator<Item = Range<usize>> {
+fn blocks(columns: &impl Axis) -> impl Iterator<Item = Range<usize>> {
     let widest = (0..columns.output()).map(|i| columns.window(i).len()).max();
     let block = (MAX_WEIGHTS / widest.unwrap_or(1)).max(1);
     let output = columns.output();
@@ -189,7 +229,7 @@ struct Taps<A: Arithmetic> {
 }
 
 impl<A: Arithmetic> Taps<A> {
-    fn new(filter: &Filter, block: Range<usize>) -> Self {
+    fn new(filter: &impl Axis, block: Range<usize>) -> Self {
         let mut taps = Self {
             starts: Vec::with_capacity(block.len() + 1),
             weights: Vec::new(),
@@ -277,7 +317,7 @@ mod tests {
         let wide = antialiased(1, [2, 300_000], [3, 5], &of_pixels(pixel));
         // Narrow enough to be done columns first.
         let tall = antialiased(1, [300_000, 2], [5, 17], &of_pixels(|y, x| pixel(x, y)));
-        let turned = resize::<Float>(Kernel::Triangle, 1, [2, 300_000], [17, 5], &of_pixels(pixel));
+        let turned = resize_by::<Float>(Kernel::Triangle, 1, [2, 300_000], [17, 5], &of_pixels(pixel));
         for y in 0..5 {
             for x in 0..17 {
                 assert!((tall[y * 17 + x] - turned[x * 5 + y]).abs() < 1e-3);

@@ -58,6 +58,11 @@ impl Filter {
         filter
     }
 
+    /// The number of source pixels.
+    pub fn input(&self) -> usize {
+        self.input
+    }
+
     /// The number of output pixels.
     pub fn output(&self) -> usize {
         self.totals.len()

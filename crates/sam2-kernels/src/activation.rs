@@ -12,6 +12,8 @@ pub enum Activation {
     Relu6,
     /// x (1 + erf(x / √2)) / 2, the default of `torch.nn.GELU`.
     Gelu,
+    /// x / (1 + e^-1.702x), CLIP's approximation of GELU (`quick_gelu`).
+    QuickGelu,
     /// 1 / (1 + e^-x).
     Sigmoid,
 }
@@ -24,6 +26,7 @@ impl Activation {
             Self::Relu => RELU,
             Self::Relu6 => RELU6,
             Self::Gelu => GELU,
+            Self::QuickGelu => QUICK_GELU,
             Self::Sigmoid => SIGMOID,
         }
     }
@@ -54,6 +57,10 @@ fn activate(v: vec4<f32>) -> vec4<f32> { return max(v, vec4<f32>(0.0)); }
 
 const RELU6: &str = "
 fn activate(v: vec4<f32>) -> vec4<f32> { return clamp(v, vec4<f32>(0.0), vec4<f32>(6.0)); }
+";
+
+const QUICK_GELU: &str = "
+fn activate(v: vec4<f32>) -> vec4<f32> { return v / (1.0 + exp(-1.702 * v)); }
 ";
 
 const SIGMOID: &str = "

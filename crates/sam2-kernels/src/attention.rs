@@ -28,6 +28,7 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
         keys,
         window,
         pools,
+        causal,
     } = shape;
     let step = if pools { 2 } else { 1 };
     // If one window contains all keys, the grids of queries and keys may differ.
@@ -46,6 +47,10 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
         whole || window.iter().all(|side| side.is_multiple_of(step)),
         "{shape:?}: a window's sides must be even where queries are pooled"
     );
+    assert!(
+        !causal || queries == keys && whole && queries[0] == 1,
+        "{shape:?}: causal attention is of one row of tokens"
+    );
     let divided = [width, q.width, q.offset, k.width, k.offset, v.width, v.offset];
     assert!(
         divided.iter().all(|value| value.is_multiple_of(4)),
@@ -62,6 +67,7 @@ pub fn attention(shape: AttentionShape, [q, k, v]: [HeadRows; 3], class: Adapter
         queries: queries_at_once(width, window_count, class),
         pools,
         padded: shape.pads(),
+        causal,
         scale: 1.0 / (width as f32).sqrt(),
     };
     let tiles = window_count.div_ceil(variant.queries);
@@ -124,6 +130,7 @@ struct Variant {
     queries: usize,
     pools: bool,
     padded: bool,
+    causal: bool,
     scale: f32,
 }
 
@@ -134,6 +141,7 @@ impl Variant {
             queries,
             pools,
             padded,
+            causal,
             scale,
         } = self;
         let mut text = entry();
@@ -237,8 +245,13 @@ impl Variant {
                     line(format_args!("      s{i}_{j} += dot(q{i}_{d}, k{j}_{d});"));
                 }
             }
-            if j > 0 {
-                for i in 0..queries {
+            // A causal query has seen the first key before any that is hidden from it, whose weight is then zero.
+            for i in 0..queries {
+                if causal {
+                    line(format_args!(
+                        "      s{i}_{j} = select(-1e30, s{i}_{j}, x + {j}u <= qx{i});"
+                    ));
+                } else if j > 0 {
                     line(format_args!(
                         "      s{i}_{j} = select(-1e30, s{i}_{j}, x + {j}u < right);"
                     ));

@@ -30,6 +30,9 @@ pub struct AttentionShape {
     /// Whether queries are pooled, by the maximum of each 2x2. There are then as many queries as keys before pooling, and
     /// `queries` is half of `keys`.
     pub pools: bool,
+    /// Whether each query attends only to the keys up to its own position, as a text's tokens do. There is then a single
+    /// row of queries, as many keys, and one window.
+    pub causal: bool,
 }
 
 impl AttentionShape {
@@ -43,6 +46,15 @@ impl AttentionShape {
             keys: [1, m],
             window: [1, m],
             pools: false,
+            causal: false,
+        }
+    }
+
+    /// Attention of each of `n` tokens to itself and to those before it.
+    pub fn causal(batch: usize, heads: usize, width: usize, n: usize) -> Self {
+        Self {
+            causal: true,
+            ..Self::tokens(batch, heads, width, n, n)
         }
     }
 

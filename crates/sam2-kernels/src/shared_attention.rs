@@ -20,7 +20,7 @@ const WIDEST: usize = 48;
 /// attend to all keys, and there are few tokens and many keys.
 pub fn supports_shared_attention(shape: &AttentionShape) -> bool {
     let [queries, keys] = [shape.queries, shape.keys].map(|[h, w]| h * w);
-    let whole = shape.window == shape.keys && !shape.pools;
+    let whole = shape.window == shape.keys && !shape.pools && !shape.causal;
     whole && queries <= MOST_QUERIES && keys >= LEAST_KEYS && shape.width <= WIDEST
 }
 

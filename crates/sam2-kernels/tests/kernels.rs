@@ -16,6 +16,7 @@ fn activate(activation: Activation, x: f64) -> f64 {
         Activation::None => x,
         Activation::Relu => x.max(0.0),
         Activation::Gelu => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
+        Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
     }
 }
@@ -43,6 +44,7 @@ fn linear_of_every_width() {
             Activation::None,
             Activation::Relu,
             Activation::Gelu,
+            Activation::QuickGelu,
             Activation::Sigmoid,
         ] {
             // Sums of about 1, whatever their length.
@@ -246,6 +248,7 @@ fn attended(
         keys,
         window,
         pools,
+        causal,
     } = shape;
     let step = if pools { 2 } else { 1 };
     let mut out = Vec::new();
@@ -278,6 +281,9 @@ fn attended(
                 let mut tokens = Vec::new();
                 for ky in corner[0]..corner[0] + window[0] {
                     for kx in corner[1]..corner[1] + window[1] {
+                        if causal && kx > x {
+                            continue;
+                        }
                         let row = ((b % kv.1.batch) * keys[0] + ky) * keys[1] + kx;
                         let value = |layout: HeadRows, d: usize| {
                             let within = layout.offset + head * width + d;
@@ -371,6 +377,7 @@ fn attention_in_windows() {
                     keys,
                     window: [window, window],
                     pools,
+                    causal: false,
                 },
                 classes,
             );
@@ -395,6 +402,10 @@ fn attention_over_all_tokens() {
         // On a real GPU keys are shared out where there are many of them for few tokens.
         let classes = &CLASSES[..if n < 10 && m > 256 { 2 } else { 1 }];
         check_attention(&gpu, AttentionShape::tokens(2, 8, width, n, m), classes);
+    }
+    // A text's tokens, each of which sees itself and those before it.
+    for (n, width) in [(16, 16), (7, 64), (1, 8), (13, 4)] {
+        check_attention(&gpu, AttentionShape::causal(3, 2, width, n), &CLASSES);
     }
 }
 

@@ -9,6 +9,8 @@ pub enum Activation {
     Relu6,
     /// x (1 + erf(x / √2)) / 2, the exact form (`nn.GELU`).
     Gelu,
+    /// x / (1 + e^-1.702x), CLIP's approximation of GELU (`quick_gelu`).
+    QuickGelu,
     /// 1 / (1 + e^-x).
     Sigmoid,
 }

@@ -82,6 +82,8 @@ pub trait AttentionOperation: std::fmt::Debug + Send + Sync {
         positions: Option<Tensor<3>>,
         residual: Option<Tensor<3>>,
     ) -> Tensor<3>;
+    /// [`Attention::among_earlier`].
+    fn among_earlier(&self, tokens: Tensor<3>, residual: Tensor<3>) -> Tensor<3>;
     /// [`Attention::project_keys`].
     fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>);
     /// [`Attention::project_queries`].
@@ -152,6 +154,12 @@ impl Attention {
         residual: Option<Tensor<3>>,
     ) -> Tensor<3> {
         self.operation.among_tokens(tokens, positions, residual)
+    }
+
+    /// Attention of each of the tokens `[b, n, dim]` to itself and to those before it, as in a text that is read from its
+    /// beginning (`is_causal`). The result is added to `residual` `[b, n, dim]`.
+    pub fn among_earlier(&self, tokens: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        self.operation.among_earlier(tokens, residual)
     }
 
     /// Attention of tokens `[b, n, dim]` to a picture. Queries are projected from `tokens + positions`, keys from the

@@ -91,6 +91,24 @@ impl LinearParameters {
         }))
     }
 
+    /// Takes the `weight` `[output, input, kernel, kernel]` of a convolution without a bias whose stride is its kernel. It
+    /// is a linear layer of each patch's values, `[input * kernel * kernel]`: plane by plane, row by row.
+    ///
+    /// # Errors
+    /// The tensor is missing or has another shape.
+    pub fn load_patches(
+        weights: &mut Weights,
+        input: usize,
+        kernel: usize,
+        output: usize,
+    ) -> Result<Self, WeightsError> {
+        let weight = weights.matrix::<4>("weight", [output, input, kernel, kernel])?;
+        Ok(Self {
+            weight: weight.map(|weight| weight.reshape([output, input * kernel * kernel])),
+            bias: no_bias(weights, output),
+        })
+    }
+
     /// Takes a 1x1 convolution's `weight` `[output, input, 1, 1]` and `bias` `[output]`.
     ///
     /// # Errors

@@ -282,6 +282,23 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// Takes the parameter `name` as the source keeps it, f32 or f16, row-major, for a table of which few rows are read on
+    /// the host. It has no values while parameters are only listed.
+    ///
+    /// # Errors
+    /// The errors of [`TensorSource::take`].
+    pub fn kept(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        let name = format!("{}{name}", self.prefix);
+        match &mut self.source {
+            Source::Tensors(source) => source.take_as_kept(&name, shape),
+            Source::List(list) => {
+                let shape = shape.to_vec();
+                list.push(ParameterSpec { name, shape });
+                Ok(TensorData::new(Vec::<f32>::new(), [0]))
+            }
+        }
+    }
+
     /// A table that is not in a checkpoint, such as positions. `values` computes it on the host; it is not called while
     /// parameters are only listed.
     pub fn table<const D: usize>(

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
         "sam2-checkpoint",
     ],
     &["sam2-ops"],
-    &["sam2"],
+    &["sam2", "owlv2"],
     &["sam2-predict", "sam2-yaml"],
     &["sam2-labels"],
     &["sam2-web", "sam2-cli"],
@@ -39,8 +39,9 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
 
 #[test]
 fn the_network_knows_no_device_and_no_feature() {
-    let files = sources(&crates().join("sam2/src"));
-    assert!(files.len() > 15, "the network's files are found");
+    let mut files = sources(&crates().join("sam2/src"));
+    files.extend(sources(&crates().join("owlv2/src")));
+    assert!(files.len() > 25, "the networks' files are found");
     for (path, text) in files {
         for (number, line) in text.lines().enumerate() {
             let says_feature = line.contains("cfg(") && line.contains("feature");
@@ -74,7 +75,7 @@ fn crates_depend_downwards() {
             let Some(dependency) = line
                 .split([' ', '=', '.'])
                 .next()
-                .filter(|word| word.starts_with("sam2"))
+                .filter(|word| word.starts_with("sam2") || level(word).is_some())
             else {
                 continue;
             };

@@ -17,6 +17,8 @@ pub struct Attention {
     v_proj: Linear,
     out_proj: Linear,
     num_heads: usize,
+    /// The width of all heads.
+    internal: usize,
 }
 
 /// The layers of an attention that projects tokens back instead of projecting the picture ([`super::cross_attention`]).
@@ -29,6 +31,7 @@ struct BackProjection<'a> {
 
 impl Attention {
     pub fn new(products: Products, parameters: AttentionParameters) -> Self {
+        let internal = parameters.q_proj.bias.value().dims()[0];
         let linear = |parameters| Linear::new(products, parameters);
         Self {
             products,
@@ -37,6 +40,7 @@ impl Attention {
             v_proj: linear(parameters.v_proj),
             out_proj: linear(parameters.out_proj),
             num_heads: parameters.num_heads,
+            internal,
         }
     }
 
@@ -98,6 +102,19 @@ impl AttentionOperation for Attention {
             Some(residual) => residual + x,
             None => x,
         }
+    }
+
+    fn among_earlier(&self, tokens: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let [b, n, c] = [tokens.dims()[0], tokens.dims()[1], self.internal];
+        let [q, k, v] = [&self.q_proj, &self.k_proj, &self.v_proj]
+            .map(|layer| split_heads(layer.forward(tokens.clone()), self.num_heads));
+        // A text has so few tokens that each is computed by itself, with the keys that it sees.
+        let answers = (0..n).map(|i| {
+            let [k, v] = [&k, &v].map(|x| x.clone().narrow(2, 0, i + 1));
+            attention(self.products, q.clone().narrow(2, i, 1), k, v)
+        });
+        let x = Tensor::cat(answers.collect(), 2);
+        residual + self.out_proj.forward(x.swap_dims(1, 2).reshape([b, n, c]))
     }
 
     fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>) {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::math::{gelu_values, larger};
+use super::math::{gelu_values, larger, quick_gelu_values};
 use crate::{Activation, portable};
 
 /// Applies `work` to the values of a tensor, in whole rows of `row` numbers. The values are changed in place unless
@@ -36,6 +36,7 @@ pub fn in_place<const D: usize>(
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activation>) -> Tensor<D> {
     match activation {
         Some(Activation::Gelu) => in_place(x, 1, gelu_values),
+        Some(Activation::QuickGelu) => in_place(x, 1, quick_gelu_values),
         other => portable::activate(x, other),
     }
 }

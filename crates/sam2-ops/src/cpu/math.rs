@@ -10,13 +10,25 @@ pub fn gelu_values(values: &mut [f32]) {
     }
 }
 
+/// x / (1 + e^-1.702x) of each number (`quick_gelu`).
+pub fn quick_gelu_values(values: &mut [f32]) {
+    for x in values {
+        *x *= sigmoid(1.702 * *x);
+    }
+}
+
 /// 1 / (1 + e^-x) of each number.
 pub fn sigmoid_values(values: &mut [f32]) {
     for x in values {
-        let e = exp(-x.abs());
-        let of_positive = 1.0 / (1.0 + e);
-        *x = if *x < 0.0 { e * of_positive } else { of_positive };
+        *x = sigmoid(*x);
     }
+}
+
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let of_positive = 1.0 / (1.0 + e);
+    if x < 0.0 { e * of_positive } else { of_positive }
 }
 
 /// Applies `activation` to each number.
@@ -24,6 +36,7 @@ pub fn activate_values(values: &mut [f32], activation: Option<Activation>) {
     match activation {
         None => {}
         Some(Activation::Gelu) => gelu_values(values),
+        Some(Activation::QuickGelu) => quick_gelu_values(values),
         Some(Activation::Sigmoid) => sigmoid_values(values),
         Some(Activation::Relu) => values.iter_mut().for_each(|x| *x = x.max(0.0)),
         Some(Activation::Relu6) => values.iter_mut().for_each(|x| *x = x.clamp(0.0, 6.0)),

@@ -234,7 +234,12 @@ mod tests {
             let layers: Vec<PackedLinear> = (widths.windows(2))
                 .map(|pair| PackedLinear::new(random([pair[0], pair[1]]), random([pair[1]])))
                 .collect();
-            for activation in [Activation::Relu, Activation::Gelu, Activation::Sigmoid] {
+            for activation in [
+                Activation::Relu,
+                Activation::Gelu,
+                Activation::QuickGelu,
+                Activation::Sigmoid,
+            ] {
                 let x: Tensor<3> = random([2, 130, widths[0]]);
                 let mut wanted = layers[0].forward(x.clone());
                 for layer in &layers[1..] {

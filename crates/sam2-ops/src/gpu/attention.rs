@@ -38,12 +38,23 @@ impl Attention {
     fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
         let ([queries, n, c], [keys, m, _]) = (q.dims(), k.dims());
         let batch = queries.max(keys);
+        let shape = AttentionShape::tokens(batch, self.num_heads, c / self.num_heads, n, m);
+        self.attend_by(shape, [q, k, v], residual)
+    }
+
+    /// The same with the queries and keys of `shape`.
+    fn attend_by(
+        &self,
+        shape: AttentionShape,
+        projected: [Tensor<3>; 3],
+        residual: Option<Tensor<3>>,
+    ) -> Tensor<3> {
+        let (batch, n) = (shape.batch, shape.queries[1]);
         let heads = |x: Tensor<3>| Heads {
             tokens: rows(x),
             offset: 0,
         };
-        let shape = AttentionShape::tokens(batch, self.num_heads, c / self.num_heads, n, m);
-        let [q, k, v] = [q, k, v].map(heads);
+        let [q, k, v] = projected.map(heads);
         let x = tensors::attention(self.adapter, shape, q, k, v, None);
         let x = self.out_proj.forward_onto(x, residual.map(rows));
         let dim = x.dims()[1];
@@ -85,6 +96,14 @@ impl AttentionOperation for Attention {
         let k = project(&self.k_proj, tokens.clone(), positions);
         let v = project(&self.v_proj, tokens, None);
         self.attend(q, k, v, residual)
+    }
+
+    fn among_earlier(&self, tokens: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let projected =
+            [&self.q_proj, &self.k_proj, &self.v_proj].map(|layer| project(layer, tokens.clone(), None));
+        let [batch, n, c] = projected[0].dims();
+        let shape = AttentionShape::causal(batch, self.num_heads, c / self.num_heads, n);
+        self.attend_by(shape, projected, Some(residual))
     }
 
     fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>) {

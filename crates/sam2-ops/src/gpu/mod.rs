@@ -49,6 +49,7 @@ fn activation(activation: Option<Activation>) -> sam2_kernels::Activation {
         Some(Activation::Relu) => sam2_kernels::Activation::Relu,
         Some(Activation::Relu6) => sam2_kernels::Activation::Relu6,
         Some(Activation::Gelu) => sam2_kernels::Activation::Gelu,
+        Some(Activation::QuickGelu) => sam2_kernels::Activation::QuickGelu,
         Some(Activation::Sigmoid) => sam2_kernels::Activation::Sigmoid,
     }
 }

@@ -31,6 +31,7 @@ pub fn windowed_attention(
             size => [size, size],
         },
         pools: attention.pools,
+        causal: false,
     };
     let tokens = rows(qkv);
     let [q, k, v] = [0, 1, 2].map(|part| Heads {

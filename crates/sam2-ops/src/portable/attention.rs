@@ -10,6 +10,15 @@ pub fn softmax_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> 
     module::attention(q, k, v, None, None, AttentionModuleOptions::default())
 }
 
+/// The same of each query to the keys up to its own position.
+fn causal_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let options = AttentionModuleOptions {
+        is_causal: true,
+        ..AttentionModuleOptions::default()
+    };
+    module::attention(q, k, v, None, None, options)
+}
+
 #[derive(Debug)]
 pub struct Attention {
     q_proj: Linear,
@@ -32,6 +41,15 @@ impl Attention {
 
     /// Attention of queries `[b or 1, n, internal]` to keys and values `[b or 1, m, internal]`: `[b, n, dim]`.
     fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        self.attend_by(softmax_attention, [q, k, v])
+    }
+
+    /// The same with one of the functions above.
+    fn attend_by(
+        &self,
+        attention: impl Fn(Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<4>,
+        [q, k, v]: [Tensor<3>; 3],
+    ) -> Tensor<3> {
         let batch = q.dims()[0].max(k.dims()[0]);
         let [q, k, v] = [q, k, v].map(|x| {
             let [_, n, c] = x.dims();
@@ -40,7 +58,7 @@ impl Attention {
                 .reshape([batch, n, self.num_heads, c / self.num_heads]);
             heads.swap_dims(1, 2)
         });
-        let x = softmax_attention(q, k, v);
+        let x = attention(q, k, v);
         let [_, heads, n, d] = x.dims();
         project(&self.out_proj, x.swap_dims(1, 2).reshape([batch, n, heads * d]))
     }
@@ -74,6 +92,12 @@ impl AttentionOperation for Attention {
             Some(residual) => residual + x,
             None => x,
         }
+    }
+
+    fn among_earlier(&self, tokens: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let projected =
+            [&self.q_proj, &self.k_proj, &self.v_proj].map(|layer| project(layer, tokens.clone()));
+        residual + self.attend_by(causal_attention, projected)
     }
 
     fn project_keys(&self, picture: &Picture) -> (Tensor<3>, Tensor<3>) {

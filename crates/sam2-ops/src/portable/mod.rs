@@ -48,6 +48,7 @@ pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Option<Activati
         Some(Activation::Relu) => activation::relu(x),
         Some(Activation::Relu6) => x.clamp(0.0, 6.0),
         Some(Activation::Gelu) => activation::gelu(x),
+        Some(Activation::QuickGelu) => x.clone() * activation::sigmoid(x * 1.702),
         Some(Activation::Sigmoid) => activation::sigmoid(x),
     }
 }

@@ -71,6 +71,7 @@ const ACTIVATIONS: [Option<Activation>; 5] = [
     Some(Activation::Relu),
     Some(Activation::Relu6),
     Some(Activation::Gelu),
+    Some(Activation::QuickGelu),
     Some(Activation::Sigmoid),
 ];
 
@@ -131,6 +132,7 @@ fn perceptrons(pair: &Pair) {
         (2100, &[32, 2048, 32], Activation::Relu),
         (5, &[8, 12], Activation::Gelu),
         (97, &[10, 7, 3], Activation::Gelu),
+        (50, &[64, 256, 64], Activation::QuickGelu),
     ] {
         let (input, output) = (widths[0], widths[widths.len() - 1]);
         // The width of the output may be any.
@@ -205,6 +207,10 @@ fn attentions(pair: &Pair) {
         pair.same(&format!("attention among tokens, {sizes}"), |bench| {
             let [tokens, _] = tokens(&bench);
             numbers(attention(&bench).among_tokens(tokens, None, None))
+        });
+        pair.same(&format!("attention among earlier tokens, {sizes}"), |bench| {
+            let [tokens, residual] = tokens(&bench);
+            numbers(attention(&bench).among_earlier(tokens, residual))
         });
         pair.same(
             &format!("attention among tokens with positions, {sizes}"),

@@ -136,8 +136,9 @@ impl<'a> PictureRef<'a> {
         })
     }
 
-    /// Reads a line: its red values, then the green, then the blue ones, blended with the background.
-    pub(crate) fn read<T: From<u8>>(&self, line: Line, values: &mut [T]) {
+    /// Reads a line inside the picture: its red values, then the green, then the blue ones, from 0 to 255 and blended with the
+    /// background. `values` has as many numbers.
+    pub fn read<T: From<u8>>(&self, line: Line, values: &mut [T]) {
         let (first, step) = match line {
             Line::Row(y) => (y * self.width, 1),
             Line::Column(x) => (x, self.width),

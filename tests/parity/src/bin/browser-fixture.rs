@@ -56,7 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("clip.rgb"), fixture.bytes("vid.frames_u8"))?;
     for name in [COMMITTED[0], EDGETAM] {
         let of_model = Fixture::committed(name);
-        assert_eq!(of_model.bytes("vid.frames_u8"), fixture.bytes("vid.frames_u8"), "{name}: another clip");
+        assert_eq!(
+            of_model.bytes("vid.frames_u8"),
+            fixture.bytes("vid.frames_u8"),
+            "{name}: another clip"
+        );
         let calls = serde_json::to_string(&video(&of_model, "main"))?;
         std::fs::write(out.join(format!("video-{name}.json")), calls)?;
     }
