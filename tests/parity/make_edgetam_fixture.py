@@ -5,7 +5,7 @@ EdgeTAM's package (PyPI `edgetam-dimos` 1.0.1) is named `sam2` like SAM 2's, so 
 modules compute everything here, but its video predictor is older than SAM 2.1's, whose semantics this project has for
 every model: that one file comes from `sam2` 1.1.0, in a folder that SAM21 names.
 
-  pip install torch==2.8.0 ... (requirements.txt) timm==1.0.30
+  pip install torch==2.8.0 ... (requirements.txt) timm==1.0.31
   pip install --no-deps edgetam-dimos==1.0.1
   SAM2_BUILD_CUDA=0 pip install --no-build-isolation --no-deps --target sam21 sam2==1.1.0
 

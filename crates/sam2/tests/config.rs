@@ -114,6 +114,16 @@ fn trunks_that_do_not_exist_are_refused() {
         changed(with_lite(), "stem", json!(1 << 20)),
         "image_encoder.trunk.stem",
     );
+    // Nothing stands for a network's name.
+    let mut nameless = with_repvit();
+    nameless["image_encoder"]["trunk"]
+        .as_object_mut()
+        .unwrap()
+        .remove("name");
+    assert!(matches!(
+        Sam2Config::from_official(&nameless),
+        Err(ConfigError::Missing { key, .. }) if key == "image_encoder.trunk.name"
+    ));
     let mut other = with_repvit();
     other["image_encoder"]["neck"]["backbone_channel_list"] = json!([384, 192, 96, 47]);
     refused(other, "image_encoder.neck.backbone_channel_list");

@@ -508,13 +508,23 @@ impl Sam2Config {
     }
 }
 
+/// Hiera's keys with defaults. The other trunks have none.
+const HIERA_DEFAULTS: [&str; 6] = [
+    "image_encoder.trunk.embed_dim",
+    "image_encoder.trunk.num_heads",
+    "image_encoder.trunk.stages",
+    "image_encoder.trunk.global_att_blocks",
+    "image_encoder.trunk.window_spec",
+    "image_encoder.trunk.window_pos_embed_bkg_spatial_size",
+];
+
 /// Keys for which [`Sam2Config::from_official`] itself takes the class's default.
 fn has_reader_default(key: &str) -> bool {
     key == "image_size"
         || key == "num_maskmem"
         || key == "image_encoder.scalp"
         || key == "image_encoder.neck.fpn_top_down_levels"
-        || (key.starts_with("image_encoder.trunk.") && !key.ends_with("_target_"))
+        || HIERA_DEFAULTS.contains(&key)
 }
 
 /// The value at a dotted path.
