@@ -117,7 +117,7 @@ pub(crate) fn quantize(values: &[f32], shape: &[usize], axis: usize) -> Result<(
     let channel = |i: usize| i / inner % channels;
     let mut largest = vec![0.0f32; channels];
     for (i, value) in values.iter().enumerate() {
-        if !(value.abs() <= f16::MAX.to_f32()) {
+        if value.is_nan() || value.abs() > f16::MAX.to_f32() {
             return Err(*value);
         }
         let largest = &mut largest[channel(i)];

@@ -6,7 +6,7 @@ use sam2_resample::{Line, Read, blurred};
 /// CLIP's mean of red, green and blue.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// CLIP's standard deviation of red, green and blue.
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// The network's input, `[1, 3, side, side]`, of a picture of `[height, width]` pixels: padded to a square with black at
 /// the bottom and the right, blurred as much as it shrinks, resized bilinearly and normalised.

@@ -6,12 +6,20 @@ use burn::tensor::TensorData;
 use fuzz::arbitrary::{Result, Unstructured};
 use fuzz::{damage, found, fuzz};
 use pollster::block_on;
-use sam2::config::{FpnNeckConfig, HieraConfig, MemoryAttentionConfig, MemoryEncoderConfig, TrunkConfig};
+use sam2::config::{
+    EfficientNetLiteConfig, FpnNeckConfig, HieraConfig, LiteStageConfig, MemoryAttentionConfig,
+    MemoryEncoderConfig, PerceiverConfig, RepVitConfig, TrunkConfig,
+};
 use sam2::{Implementation, LoadError, Sam2Config, TensorSource, Version, VideoModel, WeightsError};
 use sam2_ops::Products;
 use sam2_predict::{PictureRef, PixelFormat, PointPrompt, Prompt, VideoOptions, VideoSession};
 
-const NANO: &str = include_str!("../../../weights/nano/nano.yaml");
+/// A configuration of each trunk.
+const FILES: [&str; 3] = [
+    include_str!("../../../weights/nano/nano.yaml"),
+    include_str!("../../../weights/nano/second.yaml"),
+    include_str!("../../parity/fixtures/edgetam_micro/edgetam_micro.yaml"),
+];
 
 /// A configuration that is read can be written, and its sizes do not overflow.
 fn read(text: &str) {
@@ -77,7 +85,7 @@ fn yaml() {
         "1_000",
     ];
     fuzz(|u| {
-        let mut lines: Vec<String> = NANO.lines().map(str::to_owned).collect();
+        let mut lines: Vec<String> = u.choose(&FILES)?.lines().map(str::to_owned).collect();
         for _ in 0..u.int_in_range(1..=6)? {
             let at = u.choose_index(lines.len())?;
             match u.int_in_range(0..=5)? {
@@ -124,6 +132,51 @@ fn config(u: &mut Unstructured) -> Result<Sam2Config> {
         size(&[0, 2, 14, 64])?,
         size(&[1, 3, 7])?,
     ];
+    let trunk = match size(&[0, 1, 2])? {
+        0 => TrunkConfig::RepVit(RepVitConfig {
+            embed_dim: [
+                size(&[8, 15, 16])?,
+                size(&[16, 24])?,
+                size(&[16, 20])?,
+                size(&[16, 18])?,
+            ],
+            depth: [2, 2, 14, 2],
+        }),
+        1 => {
+            let stage = |stride, channels| LiteStageConfig {
+                kernel: 3,
+                stride,
+                expansion: 2,
+                channels,
+                blocks: 2,
+            };
+            let widths = [size(&[0, 1, 8])?, size(&[3, 8])?, size(&[5, 8])?, size(&[8, 9])?];
+            TrunkConfig::EfficientNetLite(EfficientNetLiteConfig {
+                stem: size(&[0, 1, 8])?,
+                stages: widths.map(|channels| stage(2, channels)).to_vec(),
+                taps: [0, 1, 2, size(&[3, 4, usize::MAX])?],
+            })
+        }
+        _ => TrunkConfig::Hiera(HieraConfig {
+            embed_dim,
+            num_heads: size(&[0, 1, 2, 3])?,
+            stages,
+            global_att_blocks: vec![size(&[0, 1, 2, 3, 4, 5])?],
+            window_spec,
+            window_pos_embed_bkg_spatial_size: [size(&[1, 7])?, size(&[1, 3, 14])?],
+        }),
+    };
+    let mut backbone_channel_list = trunk.channels();
+    backbone_channel_list.reverse();
+    let spatial_perceiver = match size(&[0, 1])? {
+        0 => None,
+        _ => Some(PerceiverConfig {
+            depth: size(&[0, 1, 2])?,
+            ff_mult: size(&[0, 1, 4])?,
+            num_latents: size(&[0, 1, 5])?,
+            num_latents_2d: size(&[0, 1, 3, 4, 16])?,
+        }),
+    };
     let config = Sam2Config {
         name: "random".into(),
         version: if size(&[0, 1])? == 0 {
@@ -132,17 +185,10 @@ fn config(u: &mut Unstructured) -> Result<Sam2Config> {
             Version::V2_1
         },
         image_size: size(&[0, 32, 64, 96, 128, 160])?,
-        trunk: TrunkConfig::Hiera(HieraConfig {
-            embed_dim,
-            num_heads: size(&[0, 1, 2, 3])?,
-            stages,
-            global_att_blocks: vec![size(&[0, 1, 2, 3, 4, 5])?],
-            window_spec,
-            window_pos_embed_bkg_spatial_size: [size(&[1, 7])?, size(&[1, 3, 14])?],
-        }),
+        trunk,
         neck: FpnNeckConfig {
             d_model,
-            backbone_channel_list: [8 * embed_dim, 4 * embed_dim, 2 * embed_dim, embed_dim],
+            backbone_channel_list,
             fpn_top_down_levels: vec![size(&[0, 2])?, size(&[1, 3])?],
         },
         scalp: 1,
@@ -155,6 +201,7 @@ fn config(u: &mut Unstructured) -> Result<Sam2Config> {
             out_dim,
             fuser_layers: size(&[0, 1])?,
         },
+        spatial_perceiver,
         num_maskmem: size(&[0, 1, 2, 7])?,
     };
     Ok(config)
