@@ -15,6 +15,7 @@ fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::None => x,
         Activation::Relu => x.max(0.0),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
         Activation::Gelu => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
         Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),

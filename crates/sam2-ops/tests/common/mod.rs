@@ -66,7 +66,7 @@ impl Pair<'_> {
 }
 
 /// All activations, and none.
-const ACTIVATIONS: [Option<Activation>; 5] = [
+const ACTIVATIONS: [Option<Activation>; 6] = [
     None,
     Some(Activation::Relu),
     Some(Activation::Relu6),
