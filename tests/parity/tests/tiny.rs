@@ -1,9 +1,13 @@
-//! The official tiny at full size: 1024 px, pictures of 1800 x 1200. Slow without optimisation, so not run by default:
+//! The official tiny and EdgeTAM at full size: 1024 px, pictures of 1800 x 1200. Slow without optimisation, so not run by default:
 //!
 //!     cargo test --release -p parity --test tiny -- --ignored --nocapture
 //!
-//! `SAM2_SAMPLES` names the folder that holds the official repository's `truck.jpg`.
+//! `SAM2_SAMPLES` names the folder that holds the official repository's `truck.jpg`, and `SAM2_EDGETAM_FIXTURE` one that
+//! `make_edgetam_fixture.py --config edgetam` has written.
 
+use std::path::Path;
+
+use burn::tensor::Tensor;
 use parity::{Fixture, block_on, cpu, natively, nchw, synthetic};
 use sam2_predict::{ImagePredictor, LowResMask, PictureRef, PixelFormat};
 
@@ -29,13 +33,25 @@ fn truck() {
         return;
     };
     let fixture = Fixture::committed("tiny_truck");
-    let picture = image::open(std::path::Path::new(&folder).join("truck.jpg"))
+    let picture = image::open(Path::new(&folder).join("truck.jpg"))
         .expect("truck.jpg")
         .into_rgb8();
     let different = fixture.different_bytes("img.u8", &picture);
     println!("values that the JPEG decoders give differently: {different} of those stored");
     // Decoders round differently, by a level or two; the network passes that on.
     check(&fixture, &picture, 2e-2, 5e-2, 5e-2);
+}
+
+#[test]
+#[ignore = "half a minute, and needs a fixture; the head of this file says how to run it"]
+fn edgetam() {
+    let Some(folder) = std::env::var_os("SAM2_EDGETAM_FIXTURE") else {
+        println!("skipped: SAM2_EDGETAM_FIXTURE does not name a fixture of EdgeTAM");
+        return;
+    };
+    let fixture = Fixture::read(Path::new(&folder), "fixture");
+    let [width, height] = fixture.picture_size();
+    check(&fixture, &synthetic::picture(width, height), 1e-4, 1e-3, 1e-4);
 }
 
 /// The whole way from pixels to masks, each step within its limit of the official one's scale.
@@ -47,11 +63,18 @@ fn check(fixture: &Fixture, pixels: &[u8], encoder: f64, logits: f64, scores: f6
     let model = predictor.model();
     let input = picture.to_tensor(model.config.image_size, &cpu());
     fixture.assert_close("enc.input", input.clone(), encoder);
-    let trunk = model.image_encoder.trunk.as_hiera().expect("Hiera");
-    let mut x = trunk.patch_embed.forward(input);
-    for (i, block) in trunk.blocks.iter().enumerate() {
-        x = block.forward(x);
-        fixture.assert_close(&format!("enc.block.{i}"), x.clone(), encoder);
+    let trunk = &model.image_encoder.trunk;
+    if let Some(hiera) = trunk.as_hiera() {
+        let mut x = hiera.patch_embed.forward(input);
+        for (i, block) in hiera.blocks.iter().enumerate() {
+            x = block.forward(x);
+            fixture.assert_close(&format!("enc.block.{i}"), x.clone(), encoder);
+        }
+    } else {
+        let stages: Vec<Tensor<4>> = trunk.forward(input);
+        for (i, stage) in stages.into_iter().enumerate() {
+            fixture.assert_close(&format!("enc.trunk.{i}"), nchw(stage), encoder);
+        }
     }
 
     let started = std::time::Instant::now();
