@@ -34,7 +34,7 @@ pub struct ModelOptions {
 /// The configuration of the weights.
 #[derive(clap::Args)]
 pub struct ConfigArgs {
-    /// tiny, small, base_plus, large, or an official YAML file; found from the weights by default
+    /// tiny, small, base_plus, large, edgetam, or an official YAML file; found from the weights by default
     #[arg(long, value_name = "NAME|FILE.yaml")]
     config: Option<String>,
     /// Side in pixels of the square to which pictures are resized, such as 512: a smaller one is faster and less
