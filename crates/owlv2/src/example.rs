@@ -72,8 +72,8 @@ mod tests {
         let embeds = [[1.0, 0.5], [0.2, 1.0], [-1.0, 0.0], [1.0, 0.0]];
         let (boxes, embeds) = (boxes.as_flattened(), embeds.as_flattened());
         assert_eq!(like_box(boxes, embeds, [0.4, 0.4, 0.6, 0.6]), Some(1));
-        // Nothing overlaps this, and the last box is the nearest.
-        assert_eq!(like_box(boxes, embeds, [0.0, 0.0, 0.02, 0.02]), Some(3));
+        // Nothing overlaps this, which lies just below the last box: generalised IoUs of -0.14, and -0.23 for the third.
+        assert_eq!(like_box(boxes, embeds, [0.06, 0.16, 0.14, 0.24]), Some(3));
         assert_eq!(like_box(&[], &[], [0.0; 4]), None);
         assert_eq!(most_object_like(&[-3.0, -1.0, -2.0]), 1);
     }
