@@ -110,14 +110,14 @@ fn fits(scales: &[usize], shape: &[usize]) -> bool {
 /// multiple, so it changes by half a scale at most.
 ///
 /// # Errors
-/// A value that is not finite, or larger than f16 holds.
+/// A value that is not finite, or larger than 127 times the largest scale.
 pub(crate) fn quantize(values: &[f32], shape: &[usize], axis: usize) -> Result<(Vec<i8>, Vec<f16>), f32> {
     let channels = shape[axis];
     let inner: usize = shape[axis + 1..].iter().product();
     let channel = |i: usize| i / inner % channels;
     let mut largest = vec![0.0f32; channels];
     for (i, value) in values.iter().enumerate() {
-        if value.is_nan() || value.abs() > f16::MAX.to_f32() {
+        if value.is_nan() || value.abs() > LARGEST_SCALE * LARGEST {
             return Err(*value);
         }
         let largest = &mut largest[channel(i)];
@@ -207,11 +207,11 @@ mod tests {
 
     #[test]
     fn what_f16_does_not_hold_is_refused() {
-        for value in [65520.0, f32::INFINITY, f32::NEG_INFINITY] {
+        for value in [65504.0, 65520.0, f32::INFINITY, f32::NEG_INFINITY] {
             assert_eq!(quantize(&[1.0, value], &[1, 2], 0), Err(value));
         }
         assert!(quantize(&[f32::NAN], &[1, 1], 0).unwrap_err().is_nan());
-        let (_, scales) = quantize(&[65504.0], &[1, 1], 0).unwrap();
+        let (_, scales) = quantize(&[64992.0], &[1, 1], 0).unwrap();
         assert!(scales[0].to_f32() <= LARGEST_SCALE);
     }
 }

@@ -22,7 +22,9 @@ async function compare(
   console.table(result.differences);
   expect(result.differences.length).toBe(short ? 7 : 30);
   for (const { call, frame, objects, logits, iou, objectScore } of result.differences) {
-    if (short) expect.soft(objectScore, `${call}, frame ${frame}: object score`).toBeLessThanOrEqual(1e-3);
+    // EdgeTAM's memories differ by a step of bfloat16 in places, and its tracked frames by a little more.
+    const score = model === "micro" ? 1e-3 : 5e-3;
+    if (short) expect.soft(objectScore, `${call}, frame ${frame}: object score`).toBeLessThanOrEqual(score);
     const far = Math.min(logits / 1e-3, iou >= 0.99 ? 0 : Number.POSITIVE_INFINITY);
     expect
       .soft(far, `${call}, frame ${frame}, objects ${objects}: logits ${logits}, IoU ${iou}`)

@@ -3,9 +3,9 @@
 use parity::every_network;
 
 /// In parts of each tensor's scale, which is at most 50: a thousandth of a logit.
-const LOGITS: f64 = 2e-5;
+const LOGITS: f64 = 6e-5;
 /// IoUs are in [0, 1].
-const SCORES: f64 = 1e-5;
+const SCORES: f64 = 5e-5;
 
 #[test]
 fn all_masks_scores_and_tokens() {
