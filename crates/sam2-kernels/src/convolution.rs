@@ -1,5 +1,6 @@
-//! Dense convolutions of channels-last pictures with few channels (`torch.nn.Conv2d`), such as the stems of `timm`'s RepViT
-//! and EfficientNet.
+//! Convolutions of channels-last pictures (`torch.nn.Conv2d`): dense ones of few channels, such as the stems of `timm`'s
+//! RepViT and EfficientNet, and depthwise ones, with as many groups as channels, as in
+//! `sam2.modeling.memory_encoder.CXBlock`.
 
 use std::fmt::Write;
 
@@ -9,9 +10,27 @@ use crate::kernel::{Input, Kernel, entry, info, vec4};
 /// The number of neighbouring pixels of a row that an invocation computes, for four channels each.
 const PIXELS: usize = 4;
 
+/// The channels of the input that a channel of the output reads.
+#[derive(Clone, Copy, PartialEq)]
+enum Reads {
+    All,
+    Its,
+}
+
 /// `x` `[b, h, w, input]`, `weight` `[side, side, input, c]` and `bias` `[c]` to `[b, h / stride, w / stride, c]`. `stride`
 /// divides `h` and `w`, and `c` is a multiple of 4.
 pub fn convolution([b, h, w, input]: [usize; 4], side: usize, c: usize, steps: Steps) -> Kernel {
+    kernel(Reads::All, [b, h, w, input], side, c, steps)
+}
+
+/// `x` `[b, h, w, c]`, `weight` `[side, side, c]` and `bias` `[c]` to `[b, h / stride, w / stride, c]`. `stride` divides `h`
+/// and `w`, and `c` is a multiple of 4.
+pub fn depthwise([b, h, w, c]: [usize; 4], side: usize, steps: Steps) -> Kernel {
+    kernel(Reads::Its, [b, h, w, 1], side, c, steps)
+}
+
+/// The kernel for filters of `[side, side, inputs, c]`.
+fn kernel(reads: Reads, [b, h, w, inputs]: [usize; 4], side: usize, c: usize, steps: Steps) -> Kernel {
     assert!(
         c.is_multiple_of(4) && h % steps.stride + w % steps.stride == 0,
         "{h} by {w} pixels to {c} channels: {} must divide the sides, and 4 the channels",
@@ -20,27 +39,45 @@ pub fn convolution([b, h, w, input]: [usize; 4], side: usize, c: usize, steps: S
     let (rows, columns) = (h / steps.stride, w / steps.stride);
     let tiles = columns.div_ceil(PIXELS);
     let count = b * rows * tiles * c / 4;
+    let (name, x) = match reads {
+        Reads::All => ("convolution", Input("x", "f32")),
+        Reads::Its => ("depthwise", vec4("x")),
+    };
     Kernel {
-        key: format!("convolution {side} {}", steps.key()),
-        inputs: vec![Input("x", "f32"), vec4("weight"), vec4("bias")],
+        key: format!("{name} {side} {}", steps.key()),
+        inputs: vec![x, vec4("weight"), vec4("bias")],
         output: "vec4<f32>",
         info: info([
             ("invocations", count),
             ("h", h),
             ("w", w),
-            ("inputs", input),
+            ("inputs", inputs),
             ("c", c / 4),
             ("tiles", tiles),
             ("rows", rows),
             ("columns", columns),
         ]),
         invocations: count,
-        body: Box::new(move || body(side, steps)),
+        body: Box::new(move || body(reads, side, steps)),
     }
 }
 
-fn body(side: usize, steps: Steps) -> String {
+fn body(reads: Reads, side: usize, steps: Steps) -> String {
     let Steps { stride, padding, .. } = steps;
+    // The loop over the input's channels, the value `x` of a pixel's channel, and the filters between two of a row's.
+    let (inputs, zero, value, next) = match reads {
+        Reads::All => (
+            "for (var taken = 0u; taken < info.inputs; taken++)",
+            "0.0",
+            "* info.inputs + taken",
+            "info.inputs * c",
+        ),
+        Reads::Its => ("", "vec4<f32>(0.0)", "* c + channel", "c"),
+    };
+    let filter = match reads {
+        Reads::All => format!("(dy * {side}u * info.inputs + taken) * c + channel"),
+        Reads::Its => format!("dy * {side}u * c + channel"),
+    };
     let mut text = String::from(steps.activation.text()) + &entry();
     let mut line = |args: std::fmt::Arguments| writeln!(text, "{args}").expect("text");
     line(format_args!(
@@ -63,15 +100,14 @@ fn body(side: usize, steps: Steps) -> String {
     let y = i32(row * {stride}u + dy) - {padding};
     if (y < 0 || y >= i32(info.h)) {{ continue; }}
     let start = i32(picture * info.h + u32(y)) * w;
-    for (var taken = 0u; taken < info.inputs; taken++) {{
-      let taps = (dy * {side}u * info.inputs + taken) * c + channel;
-      let next = info.inputs * c;"
+    {inputs} {{
+      let taps = {filter};
+      let next = {next};"
     ));
-    let span = stride * (PIXELS - 1) + side;
-    for p in 0..span {
+    for p in 0..stride * (PIXELS - 1) + side {
         line(format_args!(
             "      let c{p} = left + {p};
-      let x{p} = select(0.0, x[u32(start + clamp(c{p}, 0, w - 1)) * info.inputs + taken], c{p} >= 0 && c{p} < w);"
+      let x{p} = select({zero}, x[u32(start + clamp(c{p}, 0, w - 1)) {value}], c{p} >= 0 && c{p} < w);"
         ));
     }
     for dx in 0..side {

@@ -1,12 +1,8 @@
 //! The image predictor against the official one: all of its cases, from the picture's pixels to mask bits.
 
-use parity::{block_on, every_network};
+use parity::{Limits, block_on, every_network};
 use sam2_predict::{ImagePredictor, LowResMask};
 
-/// In parts of the scale, which is at most 50, and 15 for EdgeTAM: a thousandth of a logit.
-const LOGITS: f64 = 2e-5;
-const EDGETAM_LOGITS: f64 = 6e-5;
-const SCORES: f64 = 5e-5;
 /// Bits of a case that may differ: each implementation sums in its own order.
 const UNDECIDED: usize = 2;
 
@@ -16,16 +12,7 @@ fn all_prompts() {
         let mut predictor = ImagePredictor::new(model);
         let image = block_on(predictor.set_image(fixture.picture())).expect("an embedding");
         let [width, height] = fixture.picture_size();
-        let limit = match predictor.model().config.spatial_perceiver {
-            None => LOGITS,
-            Some(_) => EDGETAM_LOGITS,
-        };
-        // EdgeTAM's are around 0.5 in the fixture, a thirtieth of its logits.
-        let object_limit = if limit == LOGITS {
-            LOGITS
-        } else {
-            30.0 * EDGETAM_LOGITS
-        };
+        let limits = Limits::of(&predictor.model().config);
         for case in fixture.predict_cases() {
             let of = |part: &str| format!("pred.{}.{part}", case.name);
             predictor = predictor.with_dynamic_multimask(case.dynamic);
@@ -34,12 +21,12 @@ fn all_prompts() {
 
             // The official tensors have a batch dimension only where there are several prompts: values lie the same.
             let object_scores: Vec<f32> = predictions.iter().map(|p| p.object_score).collect();
-            fixture.assert_values_close(&of("obj_score"), &object_scores, object_limit);
+            fixture.assert_values_close(&of("obj_score"), &object_scores, limits.object_score);
             let masks: Vec<&LowResMask> = predictions.iter().flat_map(|p| &p.masks).collect();
             let logits: Vec<f32> = masks.iter().flat_map(|mask| mask.logits()).collect();
-            fixture.assert_values_close(&of("low_res"), &logits, limit);
+            fixture.assert_values_close(&of("low_res"), &logits, limits.logits);
             let scores: Vec<f32> = masks.iter().map(|mask| mask.score()).collect();
-            fixture.assert_values_close(&of("iou"), &scores, SCORES);
+            fixture.assert_values_close(&of("iou"), &scores, limits.iou);
 
             let (_, official) = fixture.masks(&of("mask_bits"));
             let ours: Vec<u8> = masks.iter().flat_map(|mask| mask.to_mask().to_bytes()).collect();

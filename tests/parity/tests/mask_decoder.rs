@@ -1,15 +1,11 @@
 //! The mask decoder's raw answers (four masks a prompt) against the official ones.
 
-use parity::every_network;
-
-/// In parts of each tensor's scale, which is at most 50: a thousandth of a logit.
-const LOGITS: f64 = 6e-5;
-/// IoUs are in [0, 1].
-const SCORES: f64 = 5e-5;
+use parity::{Limits, every_network};
 
 #[test]
 fn all_masks_scores_and_tokens() {
     for (fixture, model) in every_network() {
+        let limits = Limits::of(&model.config);
         let input = fixture
             .picture()
             .to_tensor(model.config.image_size, model.device());
@@ -22,10 +18,10 @@ fn all_masks_scores_and_tokens() {
                 .map(|points| model.prompt_encoder.sparse(&points));
             let mask = case.mask_input.then(|| mask.clone());
             let output = model.decode(&image, sparse, mask);
-            fixture.assert_close(&of("all_masks"), output.masks, LOGITS);
-            fixture.assert_close(&of("tokens"), output.mask_tokens_out, LOGITS);
-            fixture.assert_close(&of("all_iou"), output.iou_pred, SCORES);
-            fixture.assert_close(&of("obj_score"), output.object_score_logits, 30.0 * LOGITS);
+            fixture.assert_close(&of("all_masks"), output.masks, limits.logits);
+            fixture.assert_close(&of("tokens"), output.mask_tokens_out, limits.logits);
+            fixture.assert_close(&of("all_iou"), output.iou_pred, limits.iou);
+            fixture.assert_close(&of("obj_score"), output.object_score_logits, limits.object_score);
         }
     }
 }

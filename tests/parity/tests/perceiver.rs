@@ -2,20 +2,28 @@
 
 use burn::tensor::Tensor;
 use parity::{EDGETAM, Fixture, implementations};
+use sam2::config::PerceiverConfig;
 use sam2::memory::{MemoryAttention, PerceiverResampler};
 use sam2::position_encoding::position_embedding_sine;
+use sam2::{Implementation, Sam2Config};
 use sam2_ops::{KeyGroup, KeyPositions, Keys, Weights};
 
 /// In parts of each tensor's scale.
 const LIMIT: f64 = 1e-4;
 
+/// The fixture, its configuration and that of its perceiver.
+fn edgetam() -> (Fixture, Sam2Config, PerceiverConfig) {
+    let fixture = Fixture::committed(EDGETAM);
+    let config = fixture.config();
+    let perceiver = config.spatial_perceiver.clone().expect("a perceiver");
+    (fixture, config, perceiver)
+}
+
 #[test]
 fn latents_of_a_memory() {
+    let (fixture, config, perceiver) = edgetam();
     for implementation in implementations() {
         println!("-- {}", implementation.name());
-        let fixture = Fixture::committed(EDGETAM);
-        let config = fixture.config();
-        let perceiver = config.spatial_perceiver.clone().expect("a perceiver");
         let (recipe, device) = (fixture.recipe(), implementation.device());
         let mut source = &recipe;
         let mut weights = Weights::new(&mut source, &implementation);
@@ -29,9 +37,7 @@ fn latents_of_a_memory() {
 
 #[test]
 fn positions_of_the_latents() {
-    let fixture = Fixture::committed(EDGETAM);
-    let config = fixture.config();
-    let perceiver = config.spatial_perceiver.clone().expect("a perceiver");
+    let (fixture, config, perceiver) = edgetam();
     let (dim, side) = (config.memory_encoder.out_dim, perceiver.side_2d());
     let mut positions = vec![0.0; perceiver.num_latents * dim];
     positions.extend(position_embedding_sine(side, side, dim));
@@ -40,11 +46,9 @@ fn positions_of_the_latents() {
 
 #[test]
 fn memory_attention() {
+    let (fixture, config, perceiver) = edgetam();
     for implementation in implementations() {
         println!("-- {}", implementation.name());
-        let fixture = Fixture::committed(EDGETAM);
-        let config = fixture.config();
-        let perceiver = config.spatial_perceiver.clone().expect("a perceiver");
         let (recipe, device) = (fixture.recipe(), implementation.device());
         let mut source = &recipe;
         let mut weights = Weights::new(&mut source, &implementation);

@@ -130,11 +130,9 @@ impl PerceiverEncoderLayer {
     }
 }
 
-/// `perceiver.PerceiverAttention`: attention of latents to a memory, of one head.
+/// The matrices of an attention of one head, which have no biases.
 #[derive(Debug)]
-struct PerceiverAttention {
-    norm_x: LayerNorm,
-    norm_latents: LayerNorm,
+struct Projections {
     to_q: Linear,
     /// The keys' half of `to_kv`.
     to_k: Linear,
@@ -143,23 +141,44 @@ struct PerceiverAttention {
     to_out: Linear,
 }
 
-impl PerceiverAttention {
-    fn load(dim: usize, mut weights: Weights) -> Result<Self, WeightsError> {
-        let [to_k, to_v] = load_kv(&mut weights, dim)?;
+impl Projections {
+    fn load(dim: usize, weights: &mut Weights) -> Result<Self, WeightsError> {
+        let [to_k, to_v] = {
+            let mut weights = weights.at("to_kv");
+            let halves = LinearParameters::load_halves(&mut weights, dim, dim)?;
+            halves.map(|half| Linear::new(&weights, half, dim))
+        };
         Ok(Self {
-            norm_x: LayerNorm::load(weights.at("norm_x"), dim, EPS)?,
-            norm_latents: LayerNorm::load(weights.at("norm_latents"), dim, EPS)?,
             to_q: Linear::load_without_bias(weights.at("to_q"), dim, dim)?,
             to_k,
             to_v,
             to_out: Linear::load_without_bias(weights.at("to_out"), dim, dim)?,
         })
     }
+}
+
+/// `perceiver.PerceiverAttention`: attention of latents to a memory.
+#[derive(Debug)]
+struct PerceiverAttention {
+    norm_x: LayerNorm,
+    norm_latents: LayerNorm,
+    projections: Projections,
+}
+
+impl PerceiverAttention {
+    fn load(dim: usize, mut weights: Weights) -> Result<Self, WeightsError> {
+        Ok(Self {
+            norm_x: LayerNorm::load(weights.at("norm_x"), dim, EPS)?,
+            norm_latents: LayerNorm::load(weights.at("norm_latents"), dim, EPS)?,
+            projections: Projections::load(dim, &mut weights)?,
+        })
+    }
 
     /// The keys and values of a memory `[b, m, c]`.
     fn project(&self, x: Tensor<3>) -> [Tensor<3>; 2] {
         let x = self.norm_x.forward(x);
-        [self.to_k.forward(x.clone()), self.to_v.forward(x)]
+        let Projections { to_k, to_v, .. } = &self.projections;
+        [to_k.forward(x.clone()), to_v.forward(x)]
     }
 
     /// Attention of `latents` `[b, n, c]` to keys and values `[b, m, c]`, added to the latents.
@@ -170,57 +189,45 @@ impl PerceiverAttention {
         k: Tensor<3>,
         v: Tensor<3>,
     ) -> Tensor<3> {
-        let q = self.to_q.forward(self.norm_latents.forward(latents.clone()));
+        let Projections { to_q, to_out, .. } = &self.projections;
+        let q = to_q.forward(self.norm_latents.forward(latents.clone()));
         let out = latent_attention(implementation, q, k, v);
-        self.to_out.forward_onto(out, latents)
+        to_out.forward_onto(out, latents)
     }
 }
 
-/// `perceiver.Attention`: attention of the latents to each other, of one head.
+/// `perceiver.Attention`: attention of the latents to each other.
 #[derive(Debug)]
 struct SelfAttention {
     norm: LayerNorm,
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: Linear,
+    projections: Projections,
 }
 
 impl SelfAttention {
     fn load(dim: usize, mut weights: Weights) -> Result<Self, WeightsError> {
-        let [to_k, to_v] = load_kv(&mut weights, dim)?;
         Ok(Self {
             norm: LayerNorm::load(weights.at("norm"), dim, EPS)?,
-            to_q: Linear::load_without_bias(weights.at("to_q"), dim, dim)?,
-            to_k,
-            to_v,
-            to_out: Linear::load_without_bias(weights.at("to_out"), dim, dim)?,
+            projections: Projections::load(dim, &mut weights)?,
         })
     }
 
     /// Attention among the `n` latents of each of `[b, n, c]`, added to them.
     fn forward(&self, implementation: &Implementation, latents: Tensor<3>) -> Tensor<3> {
         let x = self.norm.forward(latents.clone());
-        let v = self.to_v.forward(x.clone());
+        let Projections {
+            to_q,
+            to_k,
+            to_v,
+            to_out,
+        } = &self.projections;
+        let v = to_v.forward(x.clone());
         // A latent that is alone attends to itself only: the result is its value.
         let out = match x.dims()[1] {
             1 => v,
-            _ => latent_attention(
-                implementation,
-                self.to_q.forward(x.clone()),
-                self.to_k.forward(x),
-                v,
-            ),
+            _ => latent_attention(implementation, to_q.forward(x.clone()), to_k.forward(x), v),
         };
-        self.to_out.forward_onto(out, latents)
+        to_out.forward_onto(out, latents)
     }
-}
-
-/// The keys' and the values' half of `to_kv`.
-fn load_kv(weights: &mut Weights, dim: usize) -> Result<[Linear; 2], WeightsError> {
-    let mut weights = weights.at("to_kv");
-    let halves = LinearParameters::load_halves(&mut weights, dim, dim)?;
-    Ok(halves.map(|half| Linear::new(&weights, half, dim)))
 }
 
 /// `perceiver.FeedForward`: a normalisation (`0`) and an MLP (`1` and `3`), with a residual connection.
