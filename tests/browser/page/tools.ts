@@ -119,11 +119,12 @@ export const tools = {
   async compare(
     model: string,
     device: "cpu" | "webgpu",
-    worker = true,
+    { worker = true, asFile = false } = {},
   ): Promise<{ device: string; version: string; differences: Difference[] }> {
     const fixture: Fixture = JSON.parse(await (await tools.fixture("cases.json")).text());
     const { weights, cases } = fixture.models[model] ?? { weights: "", cases: [] };
-    const sam = await tools.load({ model: fixtureUrl(weights), device, worker });
+    const source = asFile ? await tools.fixture(weights) : fixtureUrl(weights);
+    const sam = await tools.load({ model: source, device, worker });
     const image = await sam.setImage(await tools.fixture(fixture.picture.file));
     const differences: Difference[] = [];
     for (const { name, prompts, expected } of cases) {

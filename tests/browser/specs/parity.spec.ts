@@ -2,15 +2,20 @@
 import type { Page } from "@playwright/test";
 import { expect, openTestPage, test, webgpuAdapter } from "../support.js";
 
-async function compare(page: Page, model: string, device: "cpu" | "webgpu", worker = true): Promise<void> {
+async function compare(
+  page: Page,
+  model: string,
+  device: "cpu" | "webgpu",
+  options: { worker?: boolean; asFile?: boolean } = {},
+): Promise<void> {
   await openTestPage(page);
   const result = await page.evaluate(
-    ([model, device, worker]) => window.tools.compare(model, device, worker),
-    [model, device, worker] as const,
+    ([model, device, options]) => window.tools.compare(model, device, options),
+    [model, device, options] as const,
   );
   console.log(`${model} on ${result.device}`);
   console.table(result.differences);
-  expect(result.version).toBe(model === "micro" ? "2.1" : "2.0");
+  expect(result.version).toBe(["micro", "micro_q8"].includes(model) ? "2.1" : "2.0");
   expect(result.differences.length).toBeGreaterThanOrEqual(10);
   for (const { name, logits, score, objectScore, iou } of result.differences) {
     expect.soft(logits, `${name}: logits`).toBeLessThanOrEqual(1e-3);
@@ -29,6 +34,18 @@ test("EdgeTAM on WebGPU equals the native build", async ({ page }) => {
   await openTestPage(page);
   test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
   await compare(page, "edgetam_micro", "webgpu");
+});
+
+for (const asFile of [false, true]) {
+  test(`8-bit weights ${asFile ? "of a file" : "by address"} on the CPU equal the native build`, ({ page }) =>
+    compare(page, "micro_q8", "cpu", { asFile }));
+}
+
+test("8-bit weights on WebGPU equal the native build", async ({ page }) => {
+  test.setTimeout(600_000); // a software adapter takes minutes
+  await openTestPage(page);
+  test.skip(!(await webgpuAdapter(page)), "this Chromium has no WebGPU adapter");
+  await compare(page, "micro_q8", "webgpu");
 });
 
 test("SAM 2.0 on the CPU equals the native build", ({ page }) => compare(page, "micro20", "cpu"));
@@ -84,7 +101,7 @@ for (const taken of [true, false]) {
       });
       Object.assign(window, { asked });
     }, taken);
-    await compare(page, "micro", "cpu", false);
+    await compare(page, "micro", "cpu", { worker: false });
     expect(await page.evaluate(() => (window as unknown as { asked: string[] }).asked)).toEqual(["valid"]);
   });
 }

@@ -12,7 +12,9 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use parity::events::{Event, prompt};
 use parity::{COMMITTED, EDGETAM, Fixture, block_on, generator_options, natively};
 use safetensors::tensor::Dtype;
+use sam2::checkpoint::{Packing, pack};
 use sam2::mask_decoder::DynamicMultimask;
+use sam2::{Checkpoint, ImageModel};
 use sam2_predict::{
     FoundMasks, ImagePredictor, Mask, MaskGenerator, MaskRecord, PictureRef, PixelFormat, Prediction, Prompt,
     VideoMasks, VideoOptions, VideoSession,
@@ -37,15 +39,25 @@ fn main() -> Result<(), Box<dyn Error>> {
             out.join(&file),
             fixture.recipe().to_safetensors(Dtype::F16, metadata),
         )?;
+        let cases = cases(&fixture, fixture.image_model(&natively()))?;
         let everything = everything(&fixture)?;
         models.insert(
             name.into(),
-            json!({ "weights": file, "cases": cases(&fixture)?, "everything": everything }),
+            json!({ "weights": file, "cases": cases, "everything": everything }),
         );
     }
 
-    // The picture is the same in all of them.
     let fixture = Fixture::committed(COMMITTED[0]);
+    let config = fixture.config();
+    let file = pack(&mut &fixture.recipe(), &config, true, Packing::Q8)?;
+    std::fs::write(out.join("micro_q8.safetensors"), &file)?;
+    let model = ImageModel::load(&config, &mut Checkpoint::from_bytes(file)?, &natively())?;
+    models.insert(
+        "micro_q8".into(),
+        json!({ "weights": "micro_q8.safetensors", "cases": cases(&fixture, model)? }),
+    );
+
+    // The picture is the same in all of them.
     let [width, height] = fixture.picture_size();
     write_png(&out.join("picture.png"), fixture.bytes("img.u8"), [width, height])?;
     let picture = json!({ "file": "picture.png", "width": width, "height": height });
@@ -177,10 +189,10 @@ fn frame_masks_json(masks: &VideoMasks) -> Value {
     json!({ "frame": masks.frame, "masks": each.collect::<Vec<_>>() })
 }
 
-/// Every case that the web API supports, with the native result.
-fn cases(fixture: &Fixture) -> Result<Vec<Value>, Box<dyn Error>> {
+/// Every case that the web API supports, with the native result of `model`.
+fn cases(fixture: &Fixture, model: ImageModel) -> Result<Vec<Value>, Box<dyn Error>> {
     let [width, height] = fixture.picture_size();
-    let predictor = ImagePredictor::new(fixture.image_model(&natively()));
+    let predictor = ImagePredictor::new(model);
     let image = block_on(predictor.set_image(fixture.picture()))?;
     let mut written = Vec::new();
     for case in fixture.predict_cases() {
