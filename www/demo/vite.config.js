@@ -1,3 +1,5 @@
+import { cpSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
@@ -32,9 +34,26 @@ const fake = {
   replacement: fileURLToPath(new URL("../sam2-web/test/fake-wasm.ts", import.meta.url)),
 };
 
+/** Offers the model files of a folder on the page: $SAM2_DEMO_MODELS. They are copied to where the page is served from. */
+const offeredModels = (folder) => ({
+  name: "offered-models",
+  apply: "build",
+  closeBundle() {
+    const to = fileURLToPath(new URL("dist/models/", import.meta.url));
+    const files = readdirSync(folder).filter((file) => /\.(pt|safetensors)$/.test(file));
+    for (const file of files) cpSync(join(folder, file), join(to, file));
+    const list = files.map((file) => ({
+      file,
+      title: file.replace(/\.[^.]*$/, ""),
+      bytes: statSync(join(folder, file)).size,
+    }));
+    writeFileSync(join(to, "models.json"), JSON.stringify(list));
+  },
+});
+
 export default defineConfig(({ mode }) => ({
   base: "./",
-  plugins: [policyMeta],
+  plugins: [policyMeta, process.env.SAM2_DEMO_MODELS && offeredModels(process.env.SAM2_DEMO_MODELS)],
   resolve: { alias: mode === "fake" ? [fake] : [] },
   // Third parties' licences ask to be passed on with their code.
   build: { target: "es2022", license: { fileName: "third-party.md" } },

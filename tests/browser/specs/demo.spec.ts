@@ -124,6 +124,46 @@ test("a file that is no picture says so, and the page goes on", async ({ page })
   await page.waitForFunction(() => window.__sam2demo?.masks.length && !window.__sam2demo.busy);
 });
 
+test("the models that lie beside the page can be chosen; what is open stays open, and a bad one leaves the old one", async ({
+  page,
+}) => {
+  await page.route("**/models/models.json", (route) =>
+    route.fulfill({
+      json: [
+        { file: "micro.safetensors", title: "micro", bytes: 1_234_567 },
+        { file: "missing.safetensors", title: "missing", bytes: 28_000_000 },
+      ],
+    }),
+  );
+  await page.route("**/models/micro.safetensors", async (route) =>
+    route.fulfill({ response: await page.request.get("/fixture/micro.safetensors") }),
+  );
+  await page.goto("/?test&device=cpu&model=/fixture/micro20.safetensors");
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
+  const choice = page.locator("#model-choice");
+  await expect(choice.locator("option")).toHaveText([
+    /./, // the one of the page's address
+    "nano, 11 MB",
+    "micro, 1.2 MB",
+    "missing, 28 MB",
+    "Open a file…",
+  ]);
+  await choice.selectOption("micro, 1.2 MB");
+  await expect(page.locator("#model")).toContainText("SAM 2.1", { timeout: 60_000 });
+  await page.waitForFunction(() => window.__sam2demo?.image && !window.__sam2demo.busy);
+  await expect(choice).toHaveValue("models/micro.safetensors");
+  await page.locator("#overlay").click();
+  await page.waitForFunction(() => window.__sam2demo?.masks.length && !window.__sam2demo.busy);
+
+  await choice.selectOption("missing, 28 MB");
+  await expect(page.locator("#toasts")).toContainText("404");
+  await expect(choice).toHaveValue("models/micro.safetensors");
+  const chooser = page.waitForEvent("filechooser");
+  await choice.selectOption("Open a file…");
+  await chooser;
+  await expect(choice).toHaveValue("models/micro.safetensors");
+});
+
 test("of two models that are loading the one asked for last stays", async ({ page }) => {
   let arrive = () => {};
   const dropped = new Promise<void>((resolve) => {

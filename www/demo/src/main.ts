@@ -3,6 +3,7 @@ import { byId } from "./dom.js";
 import { kindOf } from "./kind.js";
 import type { Mode } from "./mode.js";
 import { loadModel, reloadModel } from "./model.js";
+import { ModelChoice } from "./model-choice.js";
 import { showFacts } from "./panel.js";
 import { PictureMode } from "./picture.js";
 import { isLoss } from "./recovery.js";
@@ -19,6 +20,11 @@ const stage = new Stage(byId("frame"), byId<HTMLCanvasElement>("overlay"), {
   hover: (at) => mode.hover(at),
 });
 const picture = new PictureMode(stage);
+
+const choice = new ModelChoice(
+  (address) => void useModel(address),
+  () => byId("file").click(),
+);
 
 let mode: Mode = picture;
 /** What is open, to open it again with another model. */
@@ -62,6 +68,7 @@ async function useModel(model: LoadOptions["model"]): Promise<void> {
       if (!(await isLoss(loaded, error))) report(error);
     }
     showModel(loaded);
+    showChoice(model, loaded.model.name);
     void recover(loaded);
     modelCame();
     if (mode !== picture && opened) await open(opened);
@@ -78,6 +85,11 @@ function showModel({ adapter, device, model }: Sam2): void {
     device: device === "webgpu" ? "WebGPU" : "CPU",
     model: `SAM ${model.version} ${model.name}`,
   });
+}
+
+function showChoice(model: LoadOptions["model"], name: string): void {
+  if (typeof model === "string" || !model) choice.show(model ?? "", name);
+  else choice.show(`file:${name}`, name);
 }
 
 /** Losses within this time of each other are most likely of one cause. */
@@ -212,6 +224,7 @@ if (query.has("test")) {
   Object.defineProperty(window, "__sam2demo", { get: () => ({ sam, ...mode.state }) });
 }
 
+void choice.fill();
 void useModel(query.get("model") ?? undefined);
 const untouched = opening;
 const openFirst = await showSamples((sample) => void open(sample));
