@@ -4,7 +4,9 @@ use sam2::Sam2Config;
 
 /// In parts of each tensor's scale.
 pub struct Limits {
+    /// Of the masks' logits, and of the mask tokens.
     pub logits: f64,
+    /// Of `object_score_logits`.
     pub object_score: f64,
     /// IoUs are in [0, 1].
     pub iou: f64,
