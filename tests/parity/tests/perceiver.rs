@@ -2,10 +2,10 @@
 
 use burn::tensor::Tensor;
 use parity::{EDGETAM, Fixture, implementations};
+use sam2::Sam2Config;
 use sam2::config::PerceiverConfig;
 use sam2::memory::{MemoryAttention, PerceiverResampler};
 use sam2::position_encoding::position_embedding_sine;
-use sam2::Sam2Config;
 use sam2_ops::{KeyGroup, KeyPositions, Keys, Weights};
 
 /// In parts of each tensor's scale.
