@@ -87,6 +87,21 @@ impl Fixture {
         )
     }
 
+    /// Reads EdgeTAM's fixture at full size from the folder that `SAM2_EDGETAM_FIXTURE` names. It is not committed. `None`,
+    /// and a message, if the variable is not set.
+    ///
+    /// # Panics
+    /// If the folder has none.
+    pub fn of_edgetam_at_full_size() -> Option<Self> {
+        match std::env::var_os("SAM2_EDGETAM_FIXTURE") {
+            Some(folder) => Some(Self::read(Path::new(&folder), "fixture")),
+            None => {
+                println!("skipped: SAM2_EDGETAM_FIXTURE does not name a fixture of EdgeTAM");
+                None
+            }
+        }
+    }
+
     /// Reads `events.json` and `{tensors}.safetensors` of a folder.
     ///
     /// # Panics

@@ -45,11 +45,9 @@ fn truck() {
 #[test]
 #[ignore = "half a minute, and needs a fixture; the head of this file says how to run it"]
 fn edgetam() {
-    let Some(folder) = std::env::var_os("SAM2_EDGETAM_FIXTURE") else {
-        println!("skipped: SAM2_EDGETAM_FIXTURE does not name a fixture of EdgeTAM");
+    let Some(fixture) = Fixture::of_edgetam_at_full_size() else {
         return;
     };
-    let fixture = Fixture::read(Path::new(&folder), "fixture");
     let [width, height] = fixture.picture_size();
     check(&fixture, &synthetic::picture(width, height), 1e-4, 1e-3, 1e-4);
 }

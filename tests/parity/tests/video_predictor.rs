@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use parity::events::{Event, prompt};
-use parity::{COMMITTED, EDGETAM, Fixture, block_on, implementations};
+use parity::{COMMITTED, EDGETAM, Fixture, block_on, implementations, natively};
 use sam2::Implementation;
 use sam2_predict::{PictureRef, PixelFormat, VideoMasks, VideoOptions, VideoSession};
 use serde_json::Value;
@@ -44,6 +44,21 @@ fn edgetam() {
             OF_EDGETAM,
         );
     }
+}
+
+#[test]
+#[ignore = "needs a fixture; the head of `tiny.rs` says how to make it"]
+fn edgetam_at_full_size() {
+    let Some(fixture) = Fixture::of_edgetam_at_full_size() else {
+        return;
+    };
+    run(
+        &fixture,
+        &natively(),
+        "main",
+        VideoOptions::official(),
+        OF_EDGETAM,
+    );
 }
 
 #[test]

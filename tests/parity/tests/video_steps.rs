@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::{Tensor, TensorData};
 use parity::events::{Event, FrameEvent};
-use parity::{COMMITTED, EDGETAM, Fixture, implementations, nchw};
+use parity::{COMMITTED, EDGETAM, Fixture, implementations, natively, nchw};
 use sam2::mask_decoder::ImageFeatures;
 use sam2::memory::{MemoryRules, Remembered, recall};
 use sam2::{Implementation, ObjectPointer, SamOutput, SpatialMemory, VideoModel};
@@ -25,6 +25,15 @@ fn main_script() {
             Replay::new(Fixture::committed(name), &implementation, "main", rules, false, 0).run();
         }
     }
+}
+
+#[test]
+#[ignore = "needs a fixture; the head of `tiny.rs` says how to make it"]
+fn edgetam_at_full_size() {
+    let Some(fixture) = Fixture::of_edgetam_at_full_size() else {
+        return;
+    };
+    Replay::new(fixture, &natively(), "main", |rules| rules, false, 0).run();
 }
 
 #[test]
@@ -156,7 +165,7 @@ impl Replay {
                 Event::Output { .. } => {}
             }
         }
-        assert!(steps > 20, "{steps} steps");
+        assert!(steps > 15, "{steps} steps");
     }
 
     fn object(&mut self, id: u32) -> &mut Object {
