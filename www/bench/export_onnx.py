@@ -2,12 +2,15 @@
 """Writes the models that the bench compares: the same weights for sam2-web and, as ONNX, for ONNX Runtime Web.
 
     export_onnx.py --out DIR [--models nano,tiny]
+    PYTHONPATH=EDGETAM export_onnx.py --out DIR --models edgetam
 
 Into DIR: for each model NAME.safetensors, NAME.encoder.onnx, NAME.decoder.onnx, NAME.refiner.onnx (the decoder that also
 takes a mask prompt), NAME.prompter.onnx and NAME.tracker.onnx (a video's first frame and its later ones), and
 manifest.json, which says how large they are and how many floating-point operations they cost.
-`nano` is the trained model of this repository; `tiny` is the official variant on the made-up weights of
-tests/parity/fixtures/tiny_synthetic. The graphs are exported from the official PyTorch modules (PyPI `sam2`).
+`nano` is the trained model of this repository; `tiny` and `edgetam` are the official models on the made-up weights of
+tests/parity/fixtures/tiny_synthetic and edgetam_synthetic. The graphs are exported from the official PyTorch modules: PyPI
+`sam2`, and for EdgeTAM `edgetam-dimos`, which is named `sam2` too and so lies in a folder of its own. RepViT's branches are
+fused as its authors do for inference.
 
 Needs requirements.txt beside this file; pkg-scripts/bench installs them into an environment of their own.
 """
@@ -16,6 +19,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from types import MethodType
 
 import numpy as np
 import onnx
@@ -25,6 +29,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from sam2.build_sam import build_sam2
 from sam2.modeling.sam2_utils import get_1d_sine_pe
+from timm.models import create_model
+from timm.utils.model import reparameterize_model
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -106,8 +112,8 @@ class Prompter(torch.nn.Module):
 class Tracker(torch.nn.Module):
     """An object on a video's next frame, in one graph: memory attention, decoder, memory encoder; answers as Prompter does.
 
-    Beside what Encoder gives it takes M memories (M,hw,m) with the places in time that the official code calls t_pos
-    (M), and P pointers (P,d) with how many frames ago they were (P); any M and P from 1.
+    Beside what Encoder gives it takes M memories (M,n,m) with the places in time that the official code calls t_pos
+    (M), and P pointers (P,d) with how many frames ago they were (P), where the model uses that; any M and P from 1.
     """
 
     def __init__(self, model):
@@ -116,44 +122,78 @@ class Tracker(torch.nn.Module):
         attention = model.memory_attention
         assert all(part.num_heads == 1 for layer in attention.layers for part in (layer.self_attn, layer.cross_attn_image))
         # Rotations as the official code multiplies them, but complex numbers don't export.
-        turns = attention.layers[0].self_attn.freqs_cis
-        self.register_buffer("cos", turns.real.contiguous())
-        self.register_buffer("sin", turns.imag.contiguous())
+        part = attention.layers[0].cross_attn_image
+        self.register_rotations("queries", getattr(part, "freqs_cis_q", None))
+        self.register_rotations("keys", getattr(part, "freqs_cis_k", None))
         side = model.image_size // model.backbone_stride
-        rows = lambda encoding, dim: encoding(torch.zeros(1, dim, side, side)).flatten(2).permute(0, 2, 1)
-        self.register_buffer("position", 0.1 * rows(model.image_encoder.neck.position_encoding, model.hidden_dim))
-        self.register_buffer("places", rows(model.memory_encoder.position_encoding, model.mem_dim))
+        encoding = model.image_encoder.neck.position_encoding
+        self.register_buffer("position", 0.1 * rows(encoding(torch.zeros(1, model.hidden_dim, side, side))))
+        self.register_buffer("places", rows(places(model)))
+        # Of each memory the first tokens are not rotated where a perceiver has made them of the whole picture.
+        self.free = self.places.shape[1] - len(self.cos_keys)
 
-    def forward(self, fine, middle, coarse, memories, times, pointers, distances):
+    def register_rotations(self, of, turns):
+        if turns is None:
+            turns = self.model.memory_attention.layers[0].self_attn.freqs_cis
+        self.register_buffer(f"cos_{of}", turns.real.contiguous())
+        self.register_buffer(f"sin_{of}", turns.imag.contiguous())
+
+    def forward(self, fine, middle, coarse, memories, times, pointers, distances=None):
         model = self.model
         plain = coarse - model.no_mem_embed.reshape(1, -1, 1, 1)
         placed = memories + self.places + model.maskmem_tpos_enc[model.num_maskmem - 1 - times].squeeze(1)
         # A pointer is as many tokens as memories are narrower than it.
         tokens = pointers.reshape(-1, model.hidden_dim // model.mem_dim, model.mem_dim)
-        ages = model.obj_ptr_tpos_proj(get_1d_sine_pe(distances / (POINTERS - 1), model.hidden_dim))
-        timed = (tokens + ages.unsqueeze(1)).reshape(1, -1, model.mem_dim)
+        timed = tokens
+        if model.add_tpos_enc_to_obj_ptrs:
+            ages = model.obj_ptr_tpos_proj(get_1d_sine_pe(distances / (POINTERS - 1), model.hidden_dim))
+            timed = tokens + ages.unsqueeze(1)
+        timed = timed.reshape(1, -1, model.mem_dim)
         values = torch.cat([memories.reshape(1, -1, model.mem_dim), tokens.reshape(1, -1, model.mem_dim)], 1)
 
         x = plain.flatten(2).permute(0, 2, 1) + self.position
         for layer in model.memory_attention.layers:
             normed = layer.norm1(x)
             part = layer.self_attn
-            x = x + self.attend(part, part.q_proj(normed), self.turned(part.k_proj(normed)), part.v_proj(normed))
+            keys = turned(part.k_proj(normed), self.cos_queries, self.sin_queries)
+            x = x + self.attend(part, part.q_proj(normed), keys, part.v_proj(normed))
             part = layer.cross_attn_image
-            keys = self.turned(part.k_proj(placed)).reshape(1, -1, model.hidden_dim)
-            keys = torch.cat([keys, part.k_proj(timed)], 1)
+            keys = part.k_proj(placed)
+            if self.free:
+                tail = turned(keys[:, self.free :], self.cos_keys, self.sin_keys)
+                keys = torch.cat([keys[:, : self.free], tail], 1)
+            else:
+                keys = turned(keys, self.cos_keys, self.sin_keys)
+            keys = torch.cat([keys.reshape(1, -1, model.hidden_dim), part.k_proj(timed)], 1)
             x = x + self.attend(part, part.q_proj(layer.norm2(x)), keys, part.v_proj(values))
             x = x + layer.linear2(torch.relu(layer.linear1(layer.norm3(x))))
         source = model.memory_attention.norm(x).permute(0, 2, 1).reshape(plain.shape)
         return answer(model, fine, middle, source, plain, None)
 
     def attend(self, part, queries, keys, values):
-        heads = [x.unsqueeze(1) for x in (self.turned(queries), keys, values)]
+        queries = turned(queries, self.cos_queries, self.sin_queries)
+        heads = [x.unsqueeze(1) for x in (queries, keys, values)]
         return part.out_proj(torch.nn.functional.scaled_dot_product_attention(*heads).squeeze(1))
 
-    def turned(self, x):
-        even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-        return torch.stack([even * self.cos - odd * self.sin, even * self.sin + odd * self.cos], -1).flatten(-2)
+
+def turned(x, cos, sin):
+    """Pairs of numbers rotated as the official code does by complex multiplication."""
+    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+
+def rows(x):
+    """Tokens one behind the other, (1,n,c): a map's (1,c,h,w), or a perceiver's, which are so already."""
+    return x if x.ndim == 3 else x.flatten(2).permute(0, 2, 1)
+
+
+def places(model):
+    """The positions of a memory's tokens, as the official code keeps them beside it."""
+    side = model.image_size // model.backbone_stride
+    empty = torch.zeros(1, model.mem_dim, side, side)
+    positions = model.memory_encoder.position_encoding(empty)
+    perceiver = getattr(model, "spatial_perceiver", None)
+    return perceiver(empty, positions)[1] if perceiver else positions
 
 
 def answer(model, fine, middle, source, plain, prompt):
@@ -164,7 +204,7 @@ def answer(model, fine, middle, source, plain, prompt):
     large = torch.nn.functional.interpolate(masks, size=(model.image_size,) * 2, mode="bilinear", align_corners=False)
     features = [plain.flatten(2).permute(2, 0, 1)]
     memory, _ = model._encode_new_memory(features, [plain.shape[-2:]], large, score, prompt is not None)
-    memory = memory.flatten(2).permute(0, 2, 1)
+    memory = rows(memory)
     # To bfloat16's precision, in which the official predictor keeps memories, by Dekker's splitting.
     scaled = memory * 65537.0
     return masks, pointer, score, scaled - (scaled - memory)
@@ -173,11 +213,11 @@ def answer(model, fine, middle, source, plain, prompt):
 def remembered(model):
     """A full bank of made-up memories: what Tracker takes after the features, and the same as the official code keeps it."""
     random = torch.Generator().manual_seed(0)
-    side = model.image_size // model.backbone_stride
+    positions = places(model)
     outputs = [
         {
-            "maskmem_features": torch.randn(1, model.mem_dim, side, side, generator=random),
-            "maskmem_pos_enc": [model.memory_encoder.position_encoding(torch.zeros(1, model.mem_dim, side, side))],
+            "maskmem_features": torch.randn(positions.shape, generator=random),
+            "maskmem_pos_enc": [positions],
             "obj_ptr": torch.randn(1, model.hidden_dim, generator=random),
         }
         for _ in range(POINTERS)
@@ -185,17 +225,22 @@ def remembered(model):
     # Frame 0 was prompted; frame 16 is next.
     bank = {"cond_frame_outputs": {0: outputs[0]}, "non_cond_frame_outputs": dict(enumerate(outputs[1:], 1))}
     recent = range(POINTERS - model.num_maskmem + 1, POINTERS)
-    memories = torch.cat([outputs[at]["maskmem_features"].flatten(2).permute(0, 2, 1) for at in (0, *recent)])
-    pointers = torch.cat([output["obj_ptr"] for output in outputs])
-    distances = torch.arange(POINTERS, 0, -1, dtype=torch.float32)
-    return (memories, torch.arange(model.num_maskmem), pointers, distances), bank
+    memories = torch.cat([rows(outputs[at]["maskmem_features"]) for at in (0, *recent)])
+    taken = {
+        "memories": memories,
+        "times": torch.arange(model.num_maskmem),
+        "pointers": torch.cat([output["obj_ptr"] for output in outputs]),
+    }
+    if model.add_tpos_enc_to_obj_ptrs:
+        taken["distances"] = torch.arange(POINTERS, 0, -1, dtype=torch.float32)
+    return taken, bank
 
 
 def check_tracker(model, pixels, found, bank):
     """Tracker's attention is written anew, so that it exports: it must say what the official code says."""
     _, features, positions, sizes = model._prepare_backbone_features(model.forward_image(pixels))
     wanted = model.track_step(POINTERS, False, features, positions, sizes, None, None, bank, num_frames=1000)
-    memory = wanted["maskmem_features"].bfloat16().float().flatten(2).permute(0, 2, 1)
+    memory = rows(wanted["maskmem_features"].bfloat16().float())
     wanted = [wanted["pred_masks"], wanted["obj_ptr"], wanted["object_score_logits"], memory]
     apart = differences(ANSWERS, found, wanted)
     print(f"    the step as exported differs from the official one of scale by {apart}; its score is {float(found[2]):.2f}", flush=True)
@@ -213,7 +258,12 @@ def load(name):
         return built.eval(), path.read_bytes()
     from make_fixture import det_tensor
 
-    recipe = json.loads((ROOT / "tests/parity/fixtures/tiny_synthetic/weights.json").read_text())
+    recipe = json.loads((ROOT / f"tests/parity/fixtures/{name}_synthetic/weights.json").read_text())
+    if name == "edgetam":
+        # Its trunk would fetch trained weights.
+        from sam2.modeling.backbones import timm
+
+        timm.create_model = lambda *args, **options: create_model(*args, **options | {"pretrained": False})
     built = build_sam2(recipe["base"], device="cpu")
     state = {
         entry["name"]: det_tensor(
@@ -221,8 +271,44 @@ def load(name):
         )
         for entry in recipe["weights"]
     }
-    built.load_state_dict(state)
+    # Counters of training are no weights.
+    counters = {key: value for key, value in built.state_dict().items() if not value.is_floating_point()}
+    built.load_state_dict(state | counters)
+    if name == "edgetam":
+        fuse_branches(built)
+        prompts = built.sam_prompt_encoder
+        points, labels = torch.rand(2, 6, 2) * built.image_size, torch.tensor([[1.0, 0, 2, 3, -1, 1]] * 2)
+        wanted = prompts._embed_points(points, labels, True)
+        prompts._embed_points = MethodType(embed_points, prompts)
+        differences(["points"], [prompts._embed_points(points, labels, True)], [wanted])
     return built.eval(), {key: value.half() for key, value in state.items()}
+
+
+def embed_points(self, points, labels, pad):
+    """EdgeTAM's `PromptEncoder._embed_points` by choices, as in `sam2`: its assignments to a part of a tensor don't export."""
+    points = points + 0.5
+    if pad:
+        points = torch.cat([points, torch.zeros_like(points[:, :1])], 1)
+        labels = torch.cat([labels, -torch.ones_like(labels[:, :1])], 1)
+    embedded = self.pe_layer.forward_with_coords(points, self.input_image_size)
+    labels = labels.unsqueeze(-1)
+    embedded = torch.where(labels == -1, self.not_a_point_embed.weight, embedded)
+    for label, kind in enumerate(self.point_embeddings):
+        embedded = torch.where(labels == label, embedded + kind.weight, embedded)
+    return embedded
+
+
+def fuse_branches(model):
+    """RepViT's convolutions beside each other, and the batch norms after them, as one convolution each."""
+    trunk = model.eval().image_encoder.trunk
+    pixels = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 3, 256, 256), np.float32))
+    wanted = trunk(pixels)
+    trunk.body = reparameterize_model(trunk.body)
+    left = [module for module in trunk.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if left:
+        raise SystemExit(f"{len(left)} batch norms of the trunk are not fused")
+    stages = [f"stage {i}" for i in range(len(wanted))]
+    print(f"    the trunk as fused differs of scale by {differences(stages, trunk(pixels), wanted)}", flush=True)
 
 
 def export(module, inputs, names, outputs, dynamic, path):
@@ -299,10 +385,10 @@ def make(name, out):
     export(Prompter(model), (*features, points[:1], labels[:1]), names, ANSWERS, {}, out / f"{name}.prompter.onnx")
     tracker = Tracker(model)
     remember, bank = remembered(model)
-    check_tracker(model, pixels, tracker(*features, *remember), bank)
-    recalls = ["memories", "times", "pointers", "distances"]
-    axes = {key: {0: "memories"} for key in recalls[:2]} | {key: {0: "pointers"} for key in recalls[2:]}
-    export(tracker, (*features, *remember), [*levels, *recalls], ANSWERS, axes, out / f"{name}.tracker.onnx")
+    recalls = [*features, *remember.values()]
+    check_tracker(model, pixels, tracker(*recalls), bank)
+    axes = {key: {0: "memories" if key in ("memories", "times") else "pointers"} for key in remember}
+    export(tracker, tuple(recalls), [*levels, *remember], ANSWERS, axes, out / f"{name}.tracker.onnx")
     many = (torch.rand(64, 1, 2) * side, torch.ones(64, 1))
     return {
         "side": side,
@@ -313,7 +399,7 @@ def make(name, out):
             "encode": gflop(encoder, (pixels,)),
             "decode": gflop(decoder, (*features, points[:1], labels[:1])),
             "decode64": gflop(decoder, (*features, *many)),
-            "track": gflop(tracker, (*features, *remember)),
+            "track": gflop(tracker, tuple(recalls)),
         },
         "bytes": {
             key: (out / f"{name}.{key}").stat().st_size

@@ -347,9 +347,11 @@ try {
   report.conditions.load = loadavg()[0];
   report.conditions.commit = commit();
   save();
-  report.rows.push(...(await starts("cpu")));
+  // Starts are nano's.
+  const started = models.includes("nano");
+  if (started) report.rows.push(...(await starts("cpu")));
   save();
-  if (!options["no-webgpu"]) {
+  if (started && !options["no-webgpu"]) {
     const { adapter, software } = report.conditions;
     let slow;
     if (adapter === null) slow = "this browser has no WebGPU adapter";
@@ -361,7 +363,7 @@ try {
     report.rows.push(...(await memory(model, "cpu", model === "tiny" ? 0.7 : null)));
     save();
   }
-  if (!options["no-native"]) report.rows.push(await native());
+  if (!options["no-native"] && models.includes("tiny")) report.rows.push(await native());
   save();
   print(report.rows);
   console.log(`\n${JSON.stringify(report.conditions, null, 2)}`);

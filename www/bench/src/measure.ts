@@ -1,6 +1,7 @@
 // Takes the measurements. Both libraries are loaded at the same time and take turns, so that whatever else the machine
 // does meets both alike.
 import { matmulSpeed } from "./matmul.js";
+import { compareModels } from "./models-compared.js";
 import { Pair, timesMissing } from "./pair.js";
 import type { Conditions, Manifest, Plan, Report } from "./plan.js";
 import type { Row } from "./rows.js";
@@ -44,23 +45,29 @@ export async function measure(
     say("a plain matrix product on the GPU");
     conditions.matmul = await matmulSpeed(adapter, software);
   }
+  const filesOf = (name: string): ModelFiles => {
+    const model = made[name];
+    if (!model) throw new Error(`models/manifest.json has no ${name}: run ./pkg-scripts/bench`);
+    const { side, memories, pointers } = model;
+    return { name, side, memories, pointers, base: MODELS };
+  };
   for (const device of plan.devices) {
     for (const name of plan.models) {
-      const model = made[name];
-      if (!model) throw new Error(`models/manifest.json has no ${name}: run ./pkg-scripts/bench`);
-      const { side, memories, pointers } = model;
-      const files: ModelFiles = { name, side, memories, pointers, base: MODELS };
+      const files = filesOf(name);
       if (device === "webgpu" && !adapter) {
         add(...timesMissing(name, device, "this browser has no WebGPU adapter"));
         continue;
       }
-      const run = new Pair(files, device, model.gflop, conditions, plan, say, add);
+      const run = new Pair(files, device, (made[name] as Manifest[string]).gflop, conditions, plan, say, add);
       try {
         await run.measure(device === "webgpu" && software);
       } finally {
         run.close();
       }
     }
+  }
+  if (plan.devices.includes("cpu") && plan.models.includes("edgetam")) {
+    add(...(await compareModels(filesOf("edgetam"), filesOf("tiny"), plan, say)));
   }
   return { conditions, rows };
 }

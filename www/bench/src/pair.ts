@@ -3,10 +3,11 @@ import type { Counts } from "./counters.js";
 import type { Conditions, Manifest, Plan } from "./plan.js";
 import { median, type Row, row, unmeasured } from "./rows.js";
 import { type Calls, type Click, type Device, type Done, type ModelFiles, Remote } from "./side.js";
+import { byTurns } from "./turns.js";
 
 type Gflop = Manifest[string]["gflop"];
 
-const CLICK: Click = [0.3, 0.45];
+export const CLICK: Click = [0.3, 0.45];
 /** An even grid. */
 const CLICKS: Click[] = Array.from({ length: 64 }, (_, i) => [
   ((i % 8) + 0.5) / 8,
@@ -18,8 +19,10 @@ const LOGIT_LIMIT = 32;
 const CLOSE = 0.02;
 /** In a video memories are rounded to bfloat16, so that the least difference between two frames grows in the next. */
 const CLOSE_IN_VIDEO = 0.05;
-/** A video step that costs more operations than this takes a minute on a CPU, whose bank is then filled less. */
-const LONG_STEP_GFLOP = 50;
+/** A video step that costs more operations than this takes half a minute on a CPU, whose bank is then filled less. */
+const LONG_STEP_GFLOP = 200;
+/** What is aimed at for every time of EdgeTAM on a CPU. */
+const EDGETAM_TARGET = 0.7;
 
 /** The rows that are times: what is aimed at, and how many operations it is. */
 const TIMES: readonly {
@@ -46,12 +49,17 @@ const TIMES: readonly {
   },
 ];
 
+function targetOf(work: string, device: Device, model: string): number | null {
+  if (model === "edgetam" && device === "cpu") return EDGETAM_TARGET;
+  return TIMES.find((time) => time.work === work)?.targets[device] ?? null;
+}
+
 const titleOf = (work: string, device: Device, model: string) => `${work}, ${device}, ${model}`;
 
 /** The times of a model on a device, where they can't be taken. */
 export function timesMissing(model: string, device: Device, reason: string): Row[] {
-  return TIMES.map(({ work, targets }) =>
-    unmeasured(titleOf(work, device, model), "ms", targets[device], reason),
+  return TIMES.map(({ work }) =>
+    unmeasured(titleOf(work, device, model), "ms", targetOf(work, device, model), reason),
   );
 }
 
@@ -218,21 +226,12 @@ export class Pair {
 
   /** Turns, ours and theirs, until the budget is spent. */
   async #timed(work: string, turn: () => Promise<Pairs<unknown>>, more?: string): Promise<void> {
-    const times: [number[], number[]] = [[], []];
-    const start = performance.now();
-    while (times[0].length < this.#plan.least || performance.now() - start < this.#plan.budgetMs) {
-      this.#say(`${work}, turn ${times[0].length + 1}`);
-      const [ours, theirs] = await turn();
-      times[0].push(ours.ms);
-      times[1].push(theirs.ms);
-      if (times[0].length >= 40) break;
-    }
-    const note = `medians of ${times[0].length} turns`;
-    this.#time(work, times.map(median), more ? `${note}; ${more}` : note);
+    const { times, note } = await byTurns(this.#plan, (doing) => this.#say(`${work}, ${doing}`), turn);
+    this.#time(work, times, more ? `${note}; ${more}` : note);
   }
 
-  #time(work: string, [ours = NaN, theirs = NaN]: number[], note: string): void {
-    const target = TIMES.find((time) => time.work === work)?.targets[this.#device] ?? null;
+  #time(work: string, [ours = NaN, theirs = NaN]: readonly number[], note: string): void {
+    const target = targetOf(work, this.#device, this.#files.name);
     const timed = row(this.#title(work), [ours, theirs], "ms", target, note);
     this.#times.set(work, timed);
     this.#tell(timed);
@@ -296,7 +295,7 @@ export class Pair {
 }
 
 /** A call's outcome, ours and theirs. */
-type Pairs<T> = [Done<T>, Done<T>];
+export type Pairs<T> = [Done<T>, Done<T>];
 
 function pick([ours, theirs]: Pairs<unknown>, what: keyof Counts, unit = 1): [number, number] {
   return [ours.counts[what] / unit, theirs.counts[what] / unit];

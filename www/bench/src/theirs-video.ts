@@ -50,13 +50,17 @@ export class FollowedObject {
     // The prompted frame has place 0, the one before this the last.
     const times = remembered.map((frame) => (frame === 0 ? 0 : this.#memories.count - (now - frame)));
     const distances = pointed.map((frame) => now - frame);
-    this.#answer = await this.#tracker.run({
+    const feeds: Tensors = {
       ...features,
       memories,
       times: new this.#ort.Tensor("int64", BigInt64Array.from(times.map(BigInt)), [times.length]),
       pointers,
-      distances: new this.#ort.Tensor("float32", Float32Array.from(distances), [distances.length]),
-    });
+    };
+    // EdgeTAM's pointers have no ages.
+    if (this.#tracker.inputNames.includes("distances")) {
+      feeds.distances = new this.#ort.Tensor("float32", Float32Array.from(distances), [distances.length]);
+    }
+    this.#answer = await this.#tracker.run(feeds);
     return logitsOf(this.#answer);
   }
 }
