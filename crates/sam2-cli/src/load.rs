@@ -11,6 +11,13 @@ use sam2_ops::Products;
 
 use crate::output::note;
 
+impl ModelArgs {
+    /// How the network is computed.
+    pub fn implementation(&self) -> Implementation {
+        self.options.implementation.implementation()
+    }
+}
+
 /// Which model to run.
 #[derive(clap::Args)]
 pub struct ModelArgs {

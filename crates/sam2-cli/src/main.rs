@@ -6,6 +6,7 @@ mod convert;
 mod eval;
 mod everything;
 mod export;
+mod find;
 mod import;
 mod info;
 mod labels;
@@ -39,6 +40,8 @@ enum Command {
     Predict(predict::Args),
     /// Find the masks of everything in a picture
     Everything(everything::Args),
+    /// Find the masks of what words name, or of everything like an example
+    Find(find::Args),
     /// Write labels (what `everything` or `import` has found) as COCO, YOLO, labelme, indexed PNG or GeoJSON
     Export(export::Args),
     /// Read labels of any of these formats as one COCO data set, or go on from them with a model
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Predict(args) => predict::run(&args),
         Command::Everything(args) => everything::run(&args),
+        Command::Find(args) => find::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Track(args) => track::run(&args),

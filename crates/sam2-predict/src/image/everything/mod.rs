@@ -8,5 +8,6 @@ mod points;
 mod record;
 
 pub use generator::{FoundMasks, MaskGenerator};
+pub use nms::nms;
 pub use options::MaskGeneratorOptions;
 pub use record::MaskRecord;
