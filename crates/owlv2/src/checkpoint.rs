@@ -32,6 +32,18 @@ pub enum CheckpointError {
     Mismatch(#[from] WeightsError),
 }
 
+impl CheckpointError {
+    /// A stable code for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE`, `WEIGHTS_UNSUPPORTED` or `WEIGHTS_MISMATCH`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.code(),
+            Self::NotADetector { .. } => "WEIGHTS_UNSUPPORTED",
+            Self::Config(error) => error.code(),
+            Self::Mismatch(_) => "WEIGHTS_MISMATCH",
+        }
+    }
+}
+
 /// The tensors of a detector in a file. The file's bytes are kept as they are, and a tensor is converted only when it is
 /// taken.
 #[derive(Debug)]
@@ -133,12 +145,26 @@ impl Checkpoint {
         Ok(config)
     }
 
-    /// Compares every tensor with the configuration.
+    /// Whether the file says its configuration, so that no `config.json` is needed.
+    pub fn has_config(&self) -> bool {
+        self.file.metadata().contains_key("config")
+    }
+
+    /// Whether the file has the text tower, which only words need.
+    pub fn has_text(&self) -> bool {
+        self.file.tensors().keys().any(|name| is_text(name))
+    }
+
+    /// Compares every tensor with the configuration. The text tower may be missing as a whole.
     ///
     /// # Errors
     /// A tensor is missing, or has another shape or a format that is not read.
     pub fn check(&self, config: &Owlv2Config) -> Result<(), CheckpointError> {
+        let has_text = self.has_text();
         for spec in crate::parameters(config) {
+            if is_text(&spec.name) && !has_text {
+                continue;
+            }
             let stored = self.find(&spec.name, &spec.shape)?;
             if stored.dtype().size().is_none() {
                 return Err(FileError::Dtype {
@@ -169,6 +195,11 @@ impl Checkpoint {
             }),
         }
     }
+}
+
+/// Whether a tensor belongs to the text tower.
+fn is_text(name: &str) -> bool {
+    name.starts_with("owlv2.text_")
 }
 
 impl TensorSource for Checkpoint {

@@ -122,8 +122,24 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// A stable code for programs: `WEIGHTS_UNSUPPORTED`, or `UNSUPPORTED_INPUT` for a side.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } | Self::Value { .. } => "WEIGHTS_UNSUPPORTED",
+            Self::Side { .. } => "UNSUPPORTED_INPUT",
+        }
+    }
+}
+
 /// The largest width, number of layers or side of a configuration. Those of the largest OWLv2 are 4096 and less.
 const LARGEST: usize = 1 << 14;
+
+/// The side of pictures that a CPU is given if nothing else is asked for, in pixels. By arithmetic it takes 91 G products,
+/// where 960 takes 545 and 640 takes 183.
+pub const CPU_SIDE: usize = 480;
+/// The same for a GPU.
+pub const GPU_SIDE: usize = 640;
 
 impl Owlv2Config {
     /// `google/owlv2-base-patch16-ensemble`: 155 M parameters, pictures of 960 pixels.
@@ -209,6 +225,17 @@ impl Owlv2Config {
         Ok(())
     }
 
+    /// The largest side of pictures up to `most` pixels, or the smallest that there is: [`CPU_SIDE`] and [`GPU_SIDE`] where
+    /// the network was trained for larger ones.
+    pub fn side_within(&self, most: usize) -> usize {
+        let VisionConfig {
+            patch_size: patch,
+            image_size: largest,
+            ..
+        } = self.vision_config;
+        (most.min(largest) / patch).max(1) * patch
+    }
+
     /// Checks that pictures can have this side: a multiple of the patch's, and no larger than the network was trained for.
     ///
     /// # Errors
@@ -273,5 +300,7 @@ mod tests {
         for side in [0, 500, 976] {
             assert!(config.check_side(side).is_err(), "{side}");
         }
+        let within = [1, 100, CPU_SIDE, GPU_SIDE, 5000].map(|most| config.side_within(most));
+        assert_eq!(within, [16, 96, 480, 640, 960]);
     }
 }

@@ -87,6 +87,8 @@ fn an_example_and_a_folder() {
     fs::copy(folder.join("disc.png"), pictures.join("1.png")).unwrap();
     fs::copy(folder.join("disc.png"), pictures.join("2.png")).unwrap();
     fs::write(pictures.join("notes.txt"), "no picture").unwrap();
+    let disc = folder.join("disc.png");
+    let like = ["--like-image", disc.to_str().unwrap()];
     let all = ["--like", "20,10,40,30", "--image", pictures.to_str().unwrap()];
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (detector, out) = (path("model.safetensors"), path("found.json"));
@@ -100,6 +102,8 @@ fn an_example_and_a_folder() {
         &out,
     ];
     args.extend(all);
+    assert_refused(&sam2(&args), "--like-image");
+    args.extend(like);
     let output = sam2(&args);
     let file = found(&folder, &output);
     assert_eq!(file["images"].as_array().unwrap().len(), 2);

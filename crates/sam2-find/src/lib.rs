@@ -5,4 +5,4 @@ mod error;
 mod finder;
 
 pub use error::FindError;
-pub use finder::{FindOptions, Finder, FinderImage, Found, find_masks};
+pub use finder::{Finder, FinderImage, Found};

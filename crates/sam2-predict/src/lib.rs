@@ -9,7 +9,7 @@ mod video;
 pub use error::PredictError;
 pub use image::{
     BoxPrompt, FoundMasks, ImageEmbedding, ImagePredictor, MAX_PIXELS, MaskGenerator, MaskGeneratorOptions,
-    MaskRecord, PictureRef, PixelFormat, PointPrompt, Prediction, Prompt, RefinedMask, ground, nms,
+    MaskRecord, PictureRef, PixelFormat, PointPrompt, Prediction, Prompt, RefinedMask, ground,
 };
 pub use mask::{Cleanup, LowResMask, Mask, Rle, RleError, fill_holes, object_in_mask_picture};
 pub use video::{

@@ -9,7 +9,7 @@ mod prompt;
 mod refine;
 
 pub use embedding::ImageEmbedding;
-pub use everything::{FoundMasks, MaskGenerator, MaskGeneratorOptions, MaskRecord, nms};
+pub use everything::{FoundMasks, MaskGenerator, MaskGeneratorOptions, MaskRecord};
 pub use ground::ground;
 pub(crate) use picture::normalised;
 pub use picture::{MAX_PIXELS, PictureRef, PixelFormat};

@@ -2,12 +2,10 @@
 
 mod crops;
 mod generator;
-mod nms;
 mod options;
 mod points;
 mod record;
 
 pub use generator::{FoundMasks, MaskGenerator};
-pub use nms::nms;
 pub use options::MaskGeneratorOptions;
 pub use record::MaskRecord;
