@@ -1,8 +1,12 @@
 //! OWLv2's checkpoints: transformers' names, in a safetensors or PyTorch file.
 
+use std::collections::BTreeSet;
+
 use burn::tensor::TensorData;
-use sam2_checkpoint::{FileError, StoredTensor, TensorFile};
-use sam2_ops::{TensorSource, WeightsError};
+use sam2_checkpoint::{
+    Container, Dtype, FileError, PackedTensor, Packing, StoredTensor, TensorFile, write_safetensors,
+};
+use sam2_ops::{ParameterSpec, TensorSource, WeightsError};
 
 use crate::config::{TextConfig, VisionConfig};
 use crate::{ConfigError, Owlv2Config};
@@ -177,6 +181,57 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// The file's format.
+    pub fn container(&self) -> Container {
+        self.file.container()
+    }
+
+    /// The number formats in the file, each once.
+    pub fn dtypes(&self) -> BTreeSet<Dtype> {
+        self.file.dtypes()
+    }
+
+    /// The number of parameters of `config` that the file has.
+    pub fn parameter_count(&self, config: &Owlv2Config) -> usize {
+        let specs = crate::parameters(config).into_iter();
+        specs
+            .filter(|spec| self.has_text() || !is_text(&spec.name))
+            .map(|spec| spec.shape.iter().product::<usize>())
+            .sum()
+    }
+
+    /// Writes a safetensors file of the detector's tensors, with its configuration in the metadata, so that it needs no
+    /// `config.json`. Without the text tower it finds ready-made labels and examples only.
+    ///
+    /// # Errors
+    /// The errors of [`Self::check`], the text tower is wanted and missing, or a value is too large for the format.
+    pub fn pack(
+        &self,
+        config: &Owlv2Config,
+        with_text: bool,
+        packing: Packing,
+    ) -> Result<Vec<u8>, CheckpointError> {
+        self.check(config)?;
+        let metadata = [
+            ("format", "sam2-web".to_owned()),
+            ("model", "owlv2".to_owned()),
+            ("config", config.to_json()),
+        ];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+        let specs = crate::parameters(config).into_iter();
+        let tensors: Vec<PackedTensor> = specs
+            .filter(|spec| with_text || !is_text(&spec.name))
+            .map(|spec| PackedTensor {
+                dtype: packing.dtype(&spec.shape, output_axis(&spec)),
+                name: spec.name,
+                shape: spec.shape,
+            })
+            .collect();
+        write_safetensors(&metadata, &tensors, |name, shape| {
+            Ok(self.file.f32(name, self.find(name, shape)?)?)
+        })
+    }
+
     fn find(&self, name: &str, shape: &[usize]) -> Result<&StoredTensor, WeightsError> {
         let stored = self
             .file
@@ -195,6 +250,13 @@ impl Checkpoint {
             }),
         }
     }
+}
+
+/// The dimension of the output channel of a matrix, of a token in the table of tokens; `None` for any other tensor, positions
+/// among them.
+fn output_axis(spec: &ParameterSpec) -> Option<usize> {
+    let is_matrix = spec.name.ends_with(".weight") && spec.shape.len() >= 2;
+    (is_matrix && !spec.name.ends_with("position_embedding.weight")).then_some(0)
 }
 
 /// Whether a tensor belongs to the text tower.

@@ -1,10 +1,10 @@
 //! The configuration, with the fields of transformers' `config.json` (`Owlv2Config`). A field that the file leaves out has
 //! transformers' default.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything that is needed to build the network from its tensors.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Owlv2Config {
     /// The vision transformer.
     #[serde(default)]
@@ -18,7 +18,7 @@ pub struct Owlv2Config {
 }
 
 /// `Owlv2VisionConfig`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct VisionConfig {
     /// The width of a token.
@@ -36,7 +36,7 @@ pub struct VisionConfig {
 }
 
 /// `Owlv2TextConfig`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct TextConfig {
     /// The number of tokens of the vocabulary.
@@ -166,6 +166,12 @@ impl Owlv2Config {
         Ok(config)
     }
 
+    /// The configuration as [`Self::from_json`] reads it.
+    pub fn to_json(&self) -> String {
+        // Structs of numbers cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// Checks that the numbers fit each other.
     ///
     /// # Errors
@@ -261,6 +267,8 @@ mod tests {
     fn what_a_file_leaves_out_is_transformers_default() {
         let text = r#"{"vision_config": {"image_size": 960}, "text_config": {"bos_token_id": 0}, "projection_dim": 512}"#;
         assert_eq!(Owlv2Config::from_json(text), Ok(Owlv2Config::base_patch16()));
+        let written = Owlv2Config::base_patch16().to_json();
+        assert_eq!(Owlv2Config::from_json(&written), Ok(Owlv2Config::base_patch16()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Loading of detectors, and what is looked for.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use owlv2::config::CPU_SIDE;
@@ -69,22 +69,17 @@ impl DetectorArgs {
             .as_ref()
             .context("give the detector's file: --detector FILE")?;
         let name = || path.display().to_string();
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-        let mut checkpoint = Checkpoint::from_bytes(bytes).with_context(name)?;
-        let beside = |file: &str| path.with_file_name(file);
-        let config = match fs::read_to_string(beside("config.json")) {
-            Ok(text) if !checkpoint.has_config() => {
-                Owlv2Config::from_json(&text).with_context(|| beside("config.json").display().to_string())?
-            }
-            _ => checkpoint.config().with_context(name)?,
-        };
-        checkpoint.check(&config).with_context(name)?;
+        let mut checkpoint = Checkpoint::from_bytes(read(path)?).with_context(name)?;
+        let config = config(path, &checkpoint)?;
         let side = match self.detector_size {
             Some(side) => side,
             None => config.side_within(CPU_SIDE),
         };
         config.check_side(side).context("--detector-size")?;
-        let vocabulary = self.vocabulary.clone().unwrap_or_else(|| beside("merges.txt"));
+        let vocabulary = self
+            .vocabulary
+            .clone()
+            .unwrap_or_else(|| path.with_file_name("merges.txt"));
         let merges = match needs_words {
             true => {
                 ensure!(
@@ -109,12 +104,45 @@ impl DetectorArgs {
     }
 }
 
+/// Reads a file.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The configuration of a detector's file: its own, or the config.json beside it, or that of its tensors' sizes.
+fn config(path: &Path, checkpoint: &Checkpoint) -> Result<Owlv2Config> {
+    let name = || path.display().to_string();
+    let beside = path.with_file_name("config.json");
+    let config = match fs::read_to_string(&beside) {
+        Ok(text) if !checkpoint.has_config() => {
+            Owlv2Config::from_json(&text).with_context(|| beside.display().to_string())?
+        }
+        _ => checkpoint.config().with_context(name)?,
+    };
+    checkpoint.check(&config).with_context(name)?;
+    Ok(config)
+}
+
+/// Opens a file if it is a detector's; `None` for any other, which is left to its own reader.
+///
+/// # Errors
+/// It cannot be read, or does not match its configuration.
+pub fn open_if_detector(path: &Path) -> Result<Option<(Checkpoint, Owlv2Config)>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let Ok(checkpoint) = Checkpoint::from_bytes(read(path)?) else {
+        return Ok(None);
+    };
+    let config = config(path, &checkpoint)?;
+    Ok(Some((checkpoint, config)))
+}
+
 /// Reads a file of `sam2 embed-labels`.
 ///
 /// # Errors
 /// It cannot be read, or is another file.
-pub fn read_labels(path: &PathBuf) -> Result<LabelEmbeddings> {
+pub fn read_labels(path: &Path) -> Result<LabelEmbeddings> {
     let name = || path.display().to_string();
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", name()))?;
-    LabelEmbeddings::from_bytes(bytes).with_context(name)
+    LabelEmbeddings::from_bytes(read(path)?).with_context(name)
 }

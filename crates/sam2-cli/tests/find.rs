@@ -159,3 +159,93 @@ fn what_is_wrong_is_said() {
     );
     assert_refused(&swapped(&detector, &detector), "these are not SAM 2's tensors");
 }
+
+#[test]
+fn labels_made_beforehand_need_no_text_tower() {
+    let folder = folder("find_labels");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    fs::write(folder.join("words.txt"), "a red circle\n\n blue \n").unwrap();
+    let (words, detector, labels) = (
+        path("words.txt"),
+        path("model.safetensors"),
+        path("labels.safetensors"),
+    );
+    let embed = ["embed-labels", &words, "--detector", &detector, "--out", &labels];
+    let output = sam2(&embed);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 labels"));
+
+    let by_words = found(
+        &folder,
+        &find(&folder, &["--text", "a red circle", "--text", "blue"]),
+    );
+    // The packed detector has its configuration in it, and no vocabulary beside it.
+    let packed = folder.join("packed");
+    fs::create_dir_all(&packed).unwrap();
+    let vision = packed.join("vision.safetensors").to_str().unwrap().to_owned();
+    let convert = ["convert", &detector, &vision, "--dtype", "f16", "--without-text"];
+    let output = sam2(&convert);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let (image, out) = (path("disc.png"), path("found.json"));
+    let run = |more: &[&str]| {
+        let mut args = vec!["find", "--weights", WEIGHTS, "--detector", &vision];
+        args.extend(["--image", &image, "--out", &out]);
+        args.extend(more);
+        sam2(&args)
+    };
+    let by_labels = found(&folder, &run(&["--labels", &labels]));
+    let boxes = |file: &Value| -> Vec<(Value, Value)> {
+        let records = file["annotations"].as_array().unwrap().iter();
+        records
+            .map(|record| (record["bbox"].clone(), record["category_id"].clone()))
+            .collect()
+    };
+    assert!(!boxes(&by_words).is_empty());
+    assert_eq!(boxes(&by_labels), boxes(&by_words));
+    assert_refused(&run(&["--text", "cat"]), "has no text tower");
+    assert_refused(&run(&["--labels", &vision]), "no file of label embeddings");
+    fs::write(folder.join("words.txt"), "\n").unwrap();
+    assert_refused(&sam2(&embed), "has no labels");
+}
+
+#[test]
+fn a_detector_is_described_and_converted() {
+    let folder = folder("find_info");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (detector, q8) = (path("model.safetensors"), path("q8.safetensors"));
+    let says = |args: &[&str]| {
+        let output = sam2(args);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let text = says(&["info", &detector]);
+    for line in [
+        "detector     OWLv2",
+        "dtype        f16",
+        "image size   96 px",
+        "yes, 49408 tokens",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    says(&["convert", &detector, &q8, "--dtype", "q8"]);
+    assert!(says(&["info", &q8]).contains("q8"));
+    let size = |path: &str| fs::metadata(path).unwrap().len() as f64;
+    assert!(size(&q8) < 0.6 * size(&detector));
+    let nano = ["convert", WEIGHTS, &q8, "--without-text"];
+    assert_refused(&sam2(&nano), "is no detector");
+    let bytes = fs::read(&detector).unwrap();
+    fs::write(folder.join("model.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    assert_refused(&find(&folder, &["--text", "cat"]), "cut short");
+}
