@@ -13,6 +13,7 @@
 mod dtype;
 mod error;
 mod file;
+mod packing;
 mod pickle;
 mod quantized;
 mod safetensors;
@@ -24,5 +25,6 @@ mod write;
 pub use dtype::Dtype;
 pub use error::FileError;
 pub use file::{Container, PickledObject, TensorFile};
+pub use packing::Packing;
 pub use tensor::StoredTensor;
 pub use write::{PackedDtype, PackedTensor, write_safetensors};

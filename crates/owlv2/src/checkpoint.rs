@@ -1,8 +1,12 @@
 //! OWLv2's checkpoints: transformers' names, in a safetensors or PyTorch file.
 
+use std::collections::BTreeSet;
+
 use burn::tensor::TensorData;
-use sam2_checkpoint::{FileError, StoredTensor, TensorFile};
-use sam2_ops::{TensorSource, WeightsError};
+use sam2_checkpoint::{
+    Container, Dtype, FileError, PackedTensor, Packing, StoredTensor, TensorFile, write_safetensors,
+};
+use sam2_ops::{ParameterSpec, TensorSource, WeightsError};
 
 use crate::config::{TextConfig, VisionConfig};
 use crate::{ConfigError, Owlv2Config};
@@ -30,6 +34,18 @@ pub enum CheckpointError {
     /// A tensor does not match the configuration.
     #[error(transparent)]
     Mismatch(#[from] WeightsError),
+}
+
+impl CheckpointError {
+    /// A stable code for programs: `WEIGHTS_CORRUPT`, `WEIGHTS_UNSAFE`, `WEIGHTS_UNSUPPORTED` or `WEIGHTS_MISMATCH`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.code(),
+            Self::NotADetector { .. } => "WEIGHTS_UNSUPPORTED",
+            Self::Config(error) => error.code(),
+            Self::Mismatch(_) => "WEIGHTS_MISMATCH",
+        }
+    }
 }
 
 /// The tensors of a detector in a file. The file's bytes are kept as they are, and a tensor is converted only when it is
@@ -133,12 +149,26 @@ impl Checkpoint {
         Ok(config)
     }
 
-    /// Compares every tensor with the configuration.
+    /// Whether the file says its configuration, so that no `config.json` is needed.
+    pub fn has_config(&self) -> bool {
+        self.file.metadata().contains_key("config")
+    }
+
+    /// Whether the file has the text tower, which only words need.
+    pub fn has_text(&self) -> bool {
+        self.file.tensors().keys().any(|name| is_text(name))
+    }
+
+    /// Compares every tensor with the configuration. The text tower may be missing as a whole.
     ///
     /// # Errors
     /// A tensor is missing, or has another shape or a format that is not read.
     pub fn check(&self, config: &Owlv2Config) -> Result<(), CheckpointError> {
+        let has_text = self.has_text();
         for spec in crate::parameters(config) {
+            if is_text(&spec.name) && !has_text {
+                continue;
+            }
             let stored = self.find(&spec.name, &spec.shape)?;
             if stored.dtype().size().is_none() {
                 return Err(FileError::Dtype {
@@ -149,6 +179,57 @@ impl Checkpoint {
             }
         }
         Ok(())
+    }
+
+    /// The file's format.
+    pub fn container(&self) -> Container {
+        self.file.container()
+    }
+
+    /// The number formats in the file, each once.
+    pub fn dtypes(&self) -> BTreeSet<Dtype> {
+        self.file.dtypes()
+    }
+
+    /// The number of parameters of `config` that the file has.
+    pub fn parameter_count(&self, config: &Owlv2Config) -> usize {
+        let specs = crate::parameters(config).into_iter();
+        specs
+            .filter(|spec| self.has_text() || !is_text(&spec.name))
+            .map(|spec| spec.shape.iter().product::<usize>())
+            .sum()
+    }
+
+    /// Writes a safetensors file of the detector's tensors, with its configuration in the metadata, so that it needs no
+    /// `config.json`. Without the text tower it finds ready-made labels and examples only.
+    ///
+    /// # Errors
+    /// The errors of [`Self::check`], the text tower is wanted and missing, or a value is too large for the format.
+    pub fn pack(
+        &self,
+        config: &Owlv2Config,
+        with_text: bool,
+        packing: Packing,
+    ) -> Result<Vec<u8>, CheckpointError> {
+        self.check(config)?;
+        let metadata = [
+            ("format", "sam2-web".to_owned()),
+            ("model", "owlv2".to_owned()),
+            ("config", config.to_json()),
+        ];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+        let specs = crate::parameters(config).into_iter();
+        let tensors: Vec<PackedTensor> = specs
+            .filter(|spec| with_text || !is_text(&spec.name))
+            .map(|spec| PackedTensor {
+                dtype: packing.dtype(&spec.shape, output_axis(&spec)),
+                name: spec.name,
+                shape: spec.shape,
+            })
+            .collect();
+        write_safetensors(&metadata, &tensors, |name, shape| {
+            Ok(self.file.f32(name, self.find(name, shape)?)?)
+        })
     }
 
     fn find(&self, name: &str, shape: &[usize]) -> Result<&StoredTensor, WeightsError> {
@@ -169,6 +250,18 @@ impl Checkpoint {
             }),
         }
     }
+}
+
+/// The dimension of the output channel of a matrix, of a token in the table of tokens; `None` for any other tensor, positions
+/// among them.
+fn output_axis(spec: &ParameterSpec) -> Option<usize> {
+    let is_matrix = spec.name.ends_with(".weight") && spec.shape.len() >= 2;
+    (is_matrix && !spec.name.ends_with("position_embedding.weight")).then_some(0)
+}
+
+/// Whether a tensor belongs to the text tower.
+fn is_text(name: &str) -> bool {
+    name.starts_with("owlv2.text_")
 }
 
 impl TensorSource for Checkpoint {

@@ -1,10 +1,10 @@
 //! The configuration, with the fields of transformers' `config.json` (`Owlv2Config`). A field that the file leaves out has
 //! transformers' default.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything that is needed to build the network from its tensors.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Owlv2Config {
     /// The vision transformer.
     #[serde(default)]
@@ -18,7 +18,7 @@ pub struct Owlv2Config {
 }
 
 /// `Owlv2VisionConfig`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct VisionConfig {
     /// The width of a token.
@@ -36,7 +36,7 @@ pub struct VisionConfig {
 }
 
 /// `Owlv2TextConfig`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct TextConfig {
     /// The number of tokens of the vocabulary.
@@ -122,8 +122,24 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// A stable code for programs: `WEIGHTS_UNSUPPORTED`, or `UNSUPPORTED_INPUT` for a side.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } | Self::Value { .. } => "WEIGHTS_UNSUPPORTED",
+            Self::Side { .. } => "UNSUPPORTED_INPUT",
+        }
+    }
+}
+
 /// The largest width, number of layers or side of a configuration. Those of the largest OWLv2 are 4096 and less.
 const LARGEST: usize = 1 << 14;
+
+/// The side of pictures that a CPU is given if nothing else is asked for, in pixels. By arithmetic it takes 91 G products,
+/// where 960 takes 545 and 640 takes 183.
+pub const CPU_SIDE: usize = 480;
+/// The same for a GPU.
+pub const GPU_SIDE: usize = 640;
 
 impl Owlv2Config {
     /// `google/owlv2-base-patch16-ensemble`: 155 M parameters, pictures of 960 pixels.
@@ -148,6 +164,12 @@ impl Owlv2Config {
         })?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The configuration as [`Self::from_json`] reads it.
+    pub fn to_json(&self) -> String {
+        // Structs of numbers cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// Checks that the numbers fit each other.
@@ -209,6 +231,17 @@ impl Owlv2Config {
         Ok(())
     }
 
+    /// The largest side of pictures up to `most` pixels, or the smallest that there is: [`CPU_SIDE`] and [`GPU_SIDE`] where
+    /// the network was trained for larger ones.
+    pub fn side_within(&self, most: usize) -> usize {
+        let VisionConfig {
+            patch_size: patch,
+            image_size: largest,
+            ..
+        } = self.vision_config;
+        (most.min(largest) / patch).max(1) * patch
+    }
+
     /// Checks that pictures can have this side: a multiple of the patch's, and no larger than the network was trained for.
     ///
     /// # Errors
@@ -234,6 +267,8 @@ mod tests {
     fn what_a_file_leaves_out_is_transformers_default() {
         let text = r#"{"vision_config": {"image_size": 960}, "text_config": {"bos_token_id": 0}, "projection_dim": 512}"#;
         assert_eq!(Owlv2Config::from_json(text), Ok(Owlv2Config::base_patch16()));
+        let written = Owlv2Config::base_patch16().to_json();
+        assert_eq!(Owlv2Config::from_json(&written), Ok(Owlv2Config::base_patch16()));
     }
 
     #[test]
@@ -273,5 +308,7 @@ mod tests {
         for side in [0, 500, 976] {
             assert!(config.check_side(side).is_err(), "{side}");
         }
+        let within = [1, 100, CPU_SIDE, GPU_SIDE, 5000].map(|most| config.side_within(most));
+        assert_eq!(within, [16, 96, 480, 640, 960]);
     }
 }

@@ -27,17 +27,16 @@ pub fn best_labels(logits: &[f32], queries: usize) -> impl Iterator<Item = (usiz
     })
 }
 
-/// The boxes of the patches whose score, the sigmoid of the highest logit, is above `threshold`. `logits` is
-/// `[n, queries]`, `boxes` is `[n, 4]` of [`crate::Features::boxes`], and `size` the picture's height and width.
+/// The boxes of the patches whose score, the sigmoid of the highest logit, is above `threshold`. `best` is [`best_labels`],
+/// `boxes` is `[n, 4]` of [`crate::Features::boxes`], and the picture has `[height, width]` pixels.
 pub fn decode(
-    logits: &[f32],
-    queries: usize,
+    best: impl IntoIterator<Item = (usize, f32)>,
     boxes: &[f32],
     [height, width]: [usize; 2],
     threshold: f32,
 ) -> Vec<PatchBox> {
     let square = height.max(width) as f32;
-    let rows = best_labels(logits, queries).zip(boxes.as_chunks::<4>().0);
+    let rows = best.into_iter().zip(boxes.as_chunks::<4>().0);
     rows.enumerate()
         .filter_map(|(patch, ((label, logit), &[x, y, w, h]))| {
             let score = 1.0 / (1.0 + (-logit).exp());

@@ -52,6 +52,16 @@ pub enum TokenizerError {
     },
 }
 
+impl TokenizerError {
+    /// A stable code for programs: `WEIGHTS_UNSUPPORTED` or `WEIGHTS_MISMATCH`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Merges { .. } => "WEIGHTS_UNSUPPORTED",
+            Self::Size { .. } => "WEIGHTS_MISMATCH",
+        }
+    }
+}
+
 impl Tokenizer {
     /// Reads `merges.txt`: a line with a version, then two tokens in each line, in the order in which they are merged.
     ///

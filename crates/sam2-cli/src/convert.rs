@@ -1,17 +1,18 @@
 //! `sam2 convert` writes a checkpoint as packed safetensors.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sam2::checkpoint::Packing;
 
-use crate::load;
+use crate::{detector, load};
 
 /// Arguments of `sam2 convert`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The checkpoint: an official .pt or safetensors file, or the folder or index of a checkpoint in several files
+    /// The checkpoint: SAM 2's or EdgeTAM's official .pt or safetensors file, or the folder or index of a checkpoint in several files;
+    /// or a detector's file from transformers
     input: PathBuf,
     /// The file to write
     #[arg(value_name = "OUT.safetensors")]
@@ -19,6 +20,9 @@ pub struct Args {
     /// The number format: f16 is half the size of f32, and q8 about a quarter (matrices in 8 bits, the rest in f16)
     #[arg(long, value_enum, default_value = "f16")]
     dtype: Dtype,
+    /// Leave out a detector's text tower, for pages and programs with ready-made labels (`sam2 embed-labels`)
+    #[arg(long)]
+    without_text: bool,
     #[command(flatten)]
     config: load::ConfigArgs,
 }
@@ -30,20 +34,40 @@ enum Dtype {
     Q8,
 }
 
+impl Dtype {
+    fn packing(self) -> Packing {
+        match self {
+            Self::F16 => Packing::F16,
+            Self::F32 => Packing::F32,
+            Self::Q8 => Packing::Q8,
+        }
+    }
+}
+
 /// Runs `sam2 convert`.
 ///
 /// # Errors
 /// Bad input. The message says which file, what was expected and what was found.
 pub fn run(args: &Args) -> Result<()> {
     let name = || args.input.display().to_string();
+    let packing = args.dtype.packing();
+    if let Some((checkpoint, config)) = detector::open_if_detector(&args.input)? {
+        let with_text = checkpoint.has_text() && !args.without_text;
+        let packed = checkpoint.pack(&config, with_text, packing).with_context(name)?;
+        return write(&args.output, &packed);
+    }
+    ensure!(
+        !args.without_text,
+        "--without-text: {} is no detector, and only detectors have a text tower",
+        name()
+    );
     let mut checkpoint = load::checkpoint(&args.input)?;
     let config = load::config(&args.config, &checkpoint).with_context(name)?;
     load::tell(&checkpoint.check(&config).with_context(name)?);
-    let packing = match args.dtype {
-        Dtype::F16 => Packing::F16,
-        Dtype::F32 => Packing::F32,
-        Dtype::Q8 => Packing::Q8,
-    };
     let packed = checkpoint.pack(&config, packing).with_context(name)?;
-    fs::write(&args.output, packed).with_context(|| format!("cannot write {}", args.output.display()))
+    write(&args.output, &packed)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }

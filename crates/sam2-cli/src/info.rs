@@ -7,8 +7,8 @@ use sam2::CheckpointError;
 use sam2::checkpoint::Naming;
 use sam2_checkpoint::Container;
 
-use crate::load;
 use crate::output::say;
+use crate::{detector, load};
 
 /// Arguments of `sam2 info`.
 #[derive(clap::Args)]
@@ -23,6 +23,9 @@ pub struct Args {
 /// Bad input. The message says what is wrong with the file.
 pub fn run(args: &Args) -> Result<()> {
     let name = || args.file.display().to_string();
+    if let Some((checkpoint, config)) = detector::open_if_detector(&args.file)? {
+        return detector_info(&checkpoint, &config);
+    }
     let checkpoint = load::checkpoint(&args.file)?;
     let config = match checkpoint.config() {
         Err(CheckpointError::UnknownVariant { .. }) => None,
@@ -31,10 +34,6 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(config) = &config {
         load::tell(&checkpoint.check(config).with_context(name)?);
     }
-    let container = match checkpoint.container() {
-        Container::Safetensors => "safetensors",
-        Container::Torch => "PyTorch .pt",
-    };
     let naming = match checkpoint.naming() {
         Naming::Official => "official",
         Naming::Transformers => "transformers",
@@ -49,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     say!("parameters   {}", checkpoint.parameter_count())?;
     say!("tensors      {}", checkpoint.tensor_count())?;
     say!("names        {naming}")?;
-    say!("format       {container}")?;
+    say!("format       {}", format_name(checkpoint.container()))?;
     say!("dtype        {}", dtypes.join(", "))?;
     say!("image size   {image_size}")?;
     say!(
@@ -61,4 +60,33 @@ pub fn run(args: &Args) -> Result<()> {
         }
     )?;
     Ok(())
+}
+
+/// Prints what a detector's file contains.
+fn detector_info(checkpoint: &owlv2::Checkpoint, config: &owlv2::Owlv2Config) -> Result<()> {
+    let dtypes: Vec<String> = checkpoint.dtypes().iter().map(ToString::to_string).collect();
+    let vision = &config.vision_config;
+    say!("detector     OWLv2")?;
+    say!("parameters   {}", checkpoint.parameter_count(config))?;
+    say!("format       {}", format_name(checkpoint.container()))?;
+    say!("dtype        {}", dtypes.join(", "))?;
+    say!(
+        "image size   {} px, patches of {} px",
+        vision.image_size,
+        vision.patch_size
+    )?;
+    say!(
+        "text tower   {}",
+        match checkpoint.has_text() {
+            true => format!("yes, {} tokens", config.text_config.vocab_size),
+            false => "no (labels and examples only)".to_owned(),
+        }
+    )
+}
+
+fn format_name(container: Container) -> &'static str {
+    match container {
+        Container::Safetensors => "safetensors",
+        Container::Torch => "PyTorch .pt",
+    }
 }

@@ -11,6 +11,13 @@ use sam2_ops::Products;
 
 use crate::output::note;
 
+impl ModelArgs {
+    /// How the network is computed.
+    pub fn implementation(&self) -> Implementation {
+        self.options.computed.implementation()
+    }
+}
+
 /// Which model to run.
 #[derive(clap::Args)]
 pub struct ModelArgs {
@@ -26,9 +33,23 @@ pub struct ModelArgs {
 pub struct ModelOptions {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    computed: ImplementationArgs,
+}
+
+/// How a network is computed.
+#[derive(clap::Args)]
+pub struct ImplementationArgs {
     /// How the network is computed; `portable` and `packed` are slower, and meant for comparison
     #[arg(long, value_enum, default_value = "cpu")]
     implementation: Computed,
+}
+
+impl ImplementationArgs {
+    /// The implementation of the network's operations.
+    pub fn implementation(&self) -> Implementation {
+        self.implementation.implementation()
+    }
 }
 
 /// The configuration of the weights.
@@ -162,7 +183,7 @@ pub fn image_model_of(weights: &Path, options: &ModelOptions) -> Result<ImageMod
     Ok(ImageModel::load(
         &config,
         &mut checkpoint,
-        &options.implementation.implementation(),
+        &options.computed.implementation(),
     )?)
 }
 
@@ -172,7 +193,7 @@ pub fn video_model(args: &ModelArgs) -> Result<VideoModel> {
     Ok(VideoModel::load(
         &config,
         &mut checkpoint,
-        &args.options.implementation.implementation(),
+        &args.implementation(),
     )?)
 }
 

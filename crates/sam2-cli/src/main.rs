@@ -3,9 +3,12 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod convert;
+mod detector;
+mod embed_labels;
 mod eval;
 mod everything;
 mod export;
+mod find;
 mod import;
 mod info;
 mod labels;
@@ -39,6 +42,10 @@ enum Command {
     Predict(predict::Args),
     /// Find the masks of everything in a picture
     Everything(everything::Args),
+    /// Find the masks of what words name, or of everything like an example
+    Find(find::Args),
+    /// Write the embeddings of labels for `find --labels`, or for a page without a text tower
+    EmbedLabels(embed_labels::Args),
     /// Write labels (what `everything` or `import` has found) as COCO, YOLO, labelme, indexed PNG or GeoJSON
     Export(export::Args),
     /// Read labels of any of these formats as one COCO data set, or go on from them with a model
@@ -69,6 +76,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Predict(args) => predict::run(&args),
         Command::Everything(args) => everything::run(&args),
+        Command::Find(args) => find::run(&args),
+        Command::EmbedLabels(args) => embed_labels::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Track(args) => track::run(&args),

@@ -167,7 +167,8 @@ fn parse_point(text: &str) -> Result<PointPrompt, String> {
     })
 }
 
-fn parse_box(text: &str) -> Result<BoxPrompt, String> {
+/// Reads `X0,Y0,X1,Y1`.
+pub fn parse_box(text: &str) -> Result<BoxPrompt, String> {
     let expected = || format!("expected X0,Y0,X1,Y1 such as 75,275,1725,850, got `{text}`");
     let numbers: Vec<f32> = text
         .split(',')

@@ -8,9 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use owlv2::{Detection, LabelEmbeddings};
 use sam2_predict::{BoxPrompt, PointPrompt, Prompt, VideoOptions, VideoSession};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
+use crate::detector::{DetectorArgs, KeptArgs};
 use crate::load;
 use crate::logits_file::LogitsFile;
 use crate::mask_file;
@@ -36,8 +39,25 @@ pub struct Args {
     /// least half of the file's largest, alpha counts as the shape where it has one, and in a palette of colours every
     /// index but 0 is the object. "keep_points" adds to the frame's earlier points; "correction" first tracks up to the
     /// frame, and then corrects the masks there
-    #[arg(long, value_name = "FILE.json", verbatim_doc_comment)]
-    prompts: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE.json",
+        verbatim_doc_comment,
+        required_unless_present = "text",
+        conflicts_with = "text"
+    )]
+    prompts: Option<PathBuf>,
+    /// Track what these words name in a frame, such as "person, a red car", one object for each box of the detector.
+    /// objects.json says which object is what
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', requires = "detector")]
+    text: Vec<String>,
+    /// The number of the frame in which --text is looked for, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    text_frame: usize,
+    #[command(flatten)]
+    detector: DetectorArgs,
+    #[command(flatten)]
+    kept: KeptArgs,
     /// Use the options of the official predictor: corrections are lost when a frame is tracked again, and holes are kept
     #[arg(long)]
     official: bool,
@@ -70,7 +90,10 @@ struct Entry {
 pub fn run(args: &Args) -> Result<()> {
     let mut frames = Frames::list(&args.frames)?;
     frames.range = args.range;
-    let entries = read_prompts(&args.prompts, &frames)?;
+    let (entries, source) = match &args.prompts {
+        Some(path) => (read_prompts(path, &frames)?, path.display().to_string()),
+        None => (args.find(&frames)?, "--text".to_owned()),
+    };
     let first = entries.iter().map(|entry| entry.frame).min().unwrap_or_default();
     let objects: BTreeSet<u32> = entries.iter().map(|entry| entry.object).collect();
 
@@ -90,12 +113,13 @@ pub fn run(args: &Args) -> Result<()> {
         session,
         at: None,
     };
-    let folder = args.prompts.parent().unwrap_or(Path::new("."));
+    let prompts = args.prompts.as_deref();
+    let folder = prompts.and_then(Path::parent).unwrap_or(Path::new("."));
     for (i, entry) in entries.iter().enumerate() {
         let name = || entry_name(i, entry);
         tracker
             .prompt(entry, folder, &entries[..i])
-            .with_context(|| format!("{}: {}", args.prompts.display(), name()))?;
+            .with_context(|| format!("{source}: {}", name()))?;
     }
 
     for object in &objects {
@@ -135,6 +159,67 @@ pub fn run(args: &Args) -> Result<()> {
     logits.finish()?;
     say!("{count} frames, {} objects", objects.len())?;
     Ok(())
+}
+
+impl Args {
+    /// The prompts of what the words name: an object for each box, the best first, numbered from 1. Writes objects.json.
+    fn find(&self, frames: &Frames) -> Result<Vec<Entry>> {
+        let options = self.kept.options()?;
+        let count = frames.paths.len();
+        ensure!(
+            self.text_frame < count,
+            "--text-frame {}: there is no such frame, only 0 to {}",
+            self.text_frame,
+            count - 1
+        );
+        let detector = self.detector.load(true, &self.model.implementation())?;
+        let path = frames.paths[self.text_frame].display();
+        let picture = frames.read(self.text_frame)?;
+        let [width, height] = picture.size();
+        let picture = picture.as_ref()?;
+        let read = |line, values: &mut [f32]| picture.read(line, values);
+        let (labels, found) = pollster::block_on(async {
+            let labels = detector.embed(&self.text).await?;
+            let image = detector.set_image([height, width], &read).await?;
+            let found = detector.find_labels(&image, &labels, options).await?;
+            anyhow::Ok((labels, found))
+        })
+        .context("--text")?;
+        ensure!(
+            !found.is_empty(),
+            "nothing of this was found in {path}: give other words, a lower --threshold or another --text-frame"
+        );
+        fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make the folder {}", self.out.display()))?;
+        let file = self.out.join("objects.json");
+        let objects: Vec<Value> = found
+            .iter()
+            .zip(1u32..)
+            .map(|(found, object)| to_json(object, found, &labels))
+            .collect();
+        fs::write(&file, serde_json::to_vec(&objects)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let entry = |(found, object): (&Detection, u32)| Entry {
+            frame: self.text_frame,
+            object,
+            points: Vec::new(),
+            box_: Some(found.edges),
+            mask: None,
+            keep_points: false,
+            correction: false,
+        };
+        Ok(found.iter().zip(1..).map(entry).collect())
+    }
+}
+
+/// What an object is: its number, label, score and box (left, top, right, bottom in pixels).
+fn to_json(object: u32, found: &Detection, labels: &LabelEmbeddings) -> Value {
+    json!({
+        "object": object,
+        "label": labels.labels()[found.label],
+        "score": f64::from(found.score),
+        "box": found.edges.map(f64::from),
+    })
 }
 
 /// A session and the frames of its video.

@@ -2,13 +2,16 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use common::{WEIGHTS, assert_refused, sam2};
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use safetensors::tensor::SafeTensors;
+use parity::Recipe;
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde_json::Value;
 
 const FRAMES: usize = 4;
 
@@ -227,4 +230,40 @@ fn wrong_input_is_refused() {
     refused(good, "cannot read");
     fs::create_dir(folder.join("frames")).unwrap();
     refused(good, "has no pictures");
+}
+
+#[test]
+fn what_words_name_is_tracked() {
+    let folder = clip("track_words");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/parity/fixtures/owlv2");
+    for file in ["config.json", "merges.txt"] {
+        fs::copy(fixture.join(file), folder.join(file)).unwrap();
+    }
+    // Weights that nobody trained.
+    let detector = Recipe::read(fixture.join("weights.json")).to_safetensors(Dtype::F16, HashMap::new());
+    fs::write(folder.join("model.safetensors"), detector).unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (frames, detector, out) = (path("frames"), path("model.safetensors"), path("out"));
+    let run = |more: &[&str]| {
+        let args = ["track", "--weights", WEIGHTS, "--frames", &frames, "--out", &out];
+        sam2(&[&args[..], &["--detector", &detector], more].concat())
+    };
+    let kept = ["--threshold", "0.01", "--max", "2", "--text-frame", "1"];
+    assert_done(&run(&[&["--text", "a red disc, blue"], &kept[..]].concat()));
+    let objects: Value = serde_json::from_slice(&fs::read(folder.join("out/objects.json")).unwrap()).unwrap();
+    let objects = objects.as_array().unwrap();
+    assert!((1..=2).contains(&objects.len()), "{objects:?}");
+    for (object, number) in objects.iter().zip(1..) {
+        assert_eq!(object["object"], number);
+        assert!(["a red disc", "blue"].contains(&object["label"].as_str().unwrap()));
+        for frame in 0..FRAMES {
+            assert_eq!(result(&folder, number, frame).0.dimensions(), (60, 40));
+        }
+    }
+    assert_refused(
+        &run(&["--text", "cat", "--threshold", "1"]),
+        "nothing of this was found",
+    );
+    assert_refused(&run(&["--text", "cat", "--text-frame", "4"]), "only 0 to 3");
+    assert_refused(&run(&[]), "--prompts");
 }

@@ -26,6 +26,7 @@ mod layer_norm;
 mod linear;
 mod mask_down_sampler;
 mod mlp;
+mod nms;
 mod operations;
 mod output_upscaling;
 mod patch_embed;
@@ -56,6 +57,7 @@ pub use mask_down_sampler::{
     StridedConvParameters,
 };
 pub use mlp::{GroupedMlp, GroupedMlpOperation, Mlp, MlpOperation, MlpParameters};
+pub use nms::nms;
 pub use operations::Operations;
 pub use output_upscaling::{OutputUpscaling, OutputUpscalingOperation, OutputUpscalingParameters};
 pub use patch_embed::{PatchEmbed, PatchEmbedOperation, PatchEmbedParameters};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use owlv2::{Detector, Features, Owlv2Config, TextEncoder, Tokenizer};
+use owlv2::{Features, ObjectDetection, Owlv2Config, TextEncoder, Tokenizer, best_labels};
 use parity::{Fixture, cpu, implementations, natively, synthetic};
 use sam2_ops::Implementation;
 use sam2_resample::{Line, of_pixels};
@@ -87,9 +87,9 @@ fn features(
     fixture: &Fixture,
     implementation: &Implementation,
     side: usize,
-) -> (Detector, Tensor<4>, Features) {
+) -> (ObjectDetection, Tensor<4>, Features) {
     let recipe = fixture.recipe();
-    let detector = Detector::load(&config(), side, &mut &recipe, implementation).expect("all tensors");
+    let detector = ObjectDetection::load(&config(), side, &mut &recipe, implementation).expect("all tensors");
     let input = picture([120, 200], side, implementation.device());
     let features = detector.encode(input.clone());
     (detector, input, features)
@@ -172,7 +172,12 @@ fn boxes_are_those_of_the_official_post_processing() {
         let queries = text_embeds(&fixture, &natively());
         let [count, _] = queries.dims();
         let logits = values(detector.logits(&features, queries));
-        let found = owlv2::decode(&logits, count, &values(features.boxes), [120, 200], 0.3);
+        let found = owlv2::decode(
+            best_labels(&logits, count),
+            &values(features.boxes),
+            [120, 200],
+            0.3,
+        );
         let official = &fixture.events["detections"][format!("side{side}")];
         let list = |name: &str| official[name].as_array().expect("a list").clone();
         let (scores, labels, boxes) = (list("scores"), list("labels"), list("boxes"));

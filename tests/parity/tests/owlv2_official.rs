@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use burn::tensor::Tensor;
-use owlv2::{Checkpoint, Detector, Owlv2Config, TextEncoder, Tokenizer};
+use owlv2::{Checkpoint, ObjectDetection, Owlv2Config, TextEncoder, Tokenizer, best_labels};
 use parity::natively;
 use sam2_predict::{PictureRef, PixelFormat};
 
@@ -32,7 +32,7 @@ fn the_published_example() {
     assert_eq!(config, Owlv2Config::base_patch16());
     let mut checkpoint = Checkpoint::from_bytes(read("model.safetensors")).expect("a detector");
     checkpoint.check(&config).expect("every tensor");
-    let detector = Detector::load(&config, 960, &mut checkpoint, &natively()).expect("every tensor");
+    let detector = ObjectDetection::load(&config, 960, &mut checkpoint, &natively()).expect("every tensor");
     let text = TextEncoder::load(&config, &mut checkpoint, &natively()).expect("every tensor");
     let tokenizer = Tokenizer::from_merges(&read("merges.txt")).expect("merges");
 
@@ -46,7 +46,12 @@ fn the_published_example() {
     let features = detector.encode(owlv2::preprocess([height, width], 960, &rows, device));
     let words = ["a photo of a cat", "a photo of a dog"].map(|word| tokenizer.encode(word, text.context()));
     let logits = values(detector.logits(&features, text.encode(&words)));
-    let found = owlv2::decode(&logits, 2, &values(features.boxes), [height, width], 0.1);
+    let found = owlv2::decode(
+        best_labels(&logits, 2),
+        &values(features.boxes),
+        [height, width],
+        0.1,
+    );
     for (score, edges) in CATS {
         let near = found.iter().find(|found| {
             let apart = found.edges.iter().zip(edges).map(|(a, b)| (a - b).abs());

@@ -16,8 +16,9 @@ use sam2_checkpoint::{Container, Dtype, FileError, StoredTensor, TensorFile};
 
 pub use error::CheckpointError;
 pub use names::Naming;
-pub use pack::{Packing, pack};
+pub use pack::pack;
 pub use remark::Remark;
+pub use sam2_checkpoint::Packing;
 
 use crate::config::MAX_CONFIG;
 use crate::parameters::is_memory;

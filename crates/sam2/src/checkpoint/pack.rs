@@ -1,52 +1,21 @@
 //! Writes safetensors files with official names and the configuration in the metadata.
 
 use burn::tensor::TensorData;
-use sam2_checkpoint::{FileError, PackedDtype, PackedTensor, write_safetensors};
+use sam2_checkpoint::{FileError, PackedTensor, Packing, write_safetensors};
 
 use super::CheckpointError;
 use crate::parameters::is_memory;
 use crate::{ParameterSpec, Sam2Config, TensorSource};
 
-/// The fewest values of a matrix that is written in 8 bits. A smaller one would save little: the patch embedding of the
-/// official tiny, two tokens, kernels of one channel.
-const SMALLEST_Q8: usize = 1 << 14;
-
-/// The number format of a packed file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// Single precision, in which networks are computed.
-    F32,
-    /// Half precision, half the size.
-    F16,
-    /// Matrices of linear layers and convolutions as whole numbers of 8 bits with a scale for each output channel, all
-    /// else in half precision: about a quarter of the size.
-    Q8,
-}
-
-impl Packing {
-    /// The number format of one tensor.
-    fn dtype(self, spec: &ParameterSpec) -> PackedDtype {
-        match self {
-            Self::F32 => PackedDtype::F32,
-            Self::F16 => PackedDtype::F16,
-            Self::Q8 => match output_axis(spec) {
-                Some(axis) => PackedDtype::Q8 { axis },
-                None => PackedDtype::F16,
-            },
-        }
-    }
-}
-
 /// The dimension of the output channel of a matrix that is written in 8 bits; `None` for any other tensor. Positions,
 /// embeddings and tokens are no matrices, and a depthwise convolution has few values to a channel.
 fn output_axis(spec: &ParameterSpec) -> Option<usize> {
     let is_matrix = spec.name.ends_with(".weight") && spec.shape.len() >= 2;
-    let is_large = spec.shape.iter().product::<usize>() >= SMALLEST_Q8;
     // `[channels, 1, kernel, kernel]`.
     let is_depthwise = spec.shape.len() == 4 && spec.shape[1] == 1;
     // PyTorch's `ConvTranspose2d` has `[input, output, kernel, kernel]`; the others have the output first.
     let is_transposed = spec.name.starts_with("sam_mask_decoder.output_upscaling.");
-    (is_matrix && is_large && !is_depthwise).then_some(usize::from(is_transposed))
+    (is_matrix && !is_depthwise).then_some(usize::from(is_transposed))
 }
 
 /// Writes a safetensors file of all tensors of `config`, those of the memory only if `with_memory`.
@@ -75,7 +44,7 @@ pub fn pack(
         .into_iter()
         .filter(|spec| with_memory || !is_memory(&spec.name))
         .map(|spec| PackedTensor {
-            dtype: packing.dtype(&spec),
+            dtype: packing.dtype(&spec.shape, output_axis(&spec)),
             name: spec.name,
             shape: spec.shape,
         })

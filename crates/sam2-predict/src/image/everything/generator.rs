@@ -2,10 +2,10 @@
 
 use std::ops::{ControlFlow, Range};
 
+use sam2_ops::nms;
 use sam2_resample::bilinear_above;
 
 use super::crops::{CropBox, crop_boxes, is_cut_off};
-use super::nms::nms;
 use super::options::require;
 use super::points::point_grid;
 use super::{MaskGeneratorOptions, MaskRecord};

@@ -2,7 +2,6 @@
 
 mod crops;
 mod generator;
-mod nms;
 mod options;
 mod points;
 mod record;
