@@ -7,11 +7,9 @@ use sam2_predict::{
     FoundMasks, ImageEmbedding, ImagePredictor, MaskGenerator, MaskGeneratorOptions, MaskRecord, PictureRef,
     PixelFormat,
 };
+use sam2_wasm::{JsFailure, object};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-
-use crate::error::JsFailure;
-use crate::prompt::object;
 
 /// See `Embedding.generate`.
 ///

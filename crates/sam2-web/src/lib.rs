@@ -1,49 +1,15 @@
 //! The wasm-bindgen interface of sam2-web, a thin layer over `sam2-predict`.
 //!
-//! It is built twice, with the feature `cpu` or `webgpu`, and both builds have the same exports. Every error reaches
-//! JavaScript as an `Error` with a `code` (see `Sam2Error` in the TypeScript package). The objects
-//! that go in and out are declared there, in `wasm-module.ts`.
+//! The objects that go in and out are declared in the TypeScript package, in `wasm-module.ts`. What this module shares with
+//! that of the detector (`owlv2-web`) is in `sam2-wasm`.
 
-mod device;
-mod error;
 mod everything;
 mod model;
-mod promise;
 mod prompt;
 mod video;
+mod warm_up;
 
-pub use device::Device;
 pub use model::{Embedding, Model};
+pub use sam2_wasm::{Device, set_panic_handler, start};
 pub use video::Video;
-
-use wasm_bindgen::prelude::*;
-
-#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
-#[global_allocator]
-static HEAP: sam2_heap::Heap = sam2_heap::Heap::new();
-
-/// Runs when the module is instantiated.
-#[wasm_bindgen(start)]
-pub fn start() {
-    console_error_panic_hook::set_once();
-}
-
-/// Calls `handler(message)` once if the module panics. After that, none of the pending promises will settle, so the
-/// caller must reject them and load the module again.
-#[wasm_bindgen(js_name = setPanicHandler)]
-pub fn set_panic_handler(handler: js_sys::Function) {
-    /// A function that is `Send + Sync`, as the hook must be. There is only one thread.
-    struct OneThread(js_sys::Function);
-    thread_local! {
-        static HANDLER: std::cell::RefCell<Option<OneThread>> = const { std::cell::RefCell::new(None) };
-    }
-    HANDLER.with(|slot| *slot.borrow_mut() = Some(OneThread(handler)));
-    std::panic::set_hook(Box::new(|info| {
-        console_error_panic_hook::hook(info);
-        let handler = HANDLER.with(|slot| slot.borrow_mut().take());
-        if let Some(OneThread(handler)) = handler {
-            // If the handler throws, the error can no longer be reported.
-            let _ = handler.call1(&JsValue::NULL, &info.to_string().into());
-        }
-    }));
-}
+pub use warm_up::warm_up;

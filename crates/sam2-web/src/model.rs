@@ -7,12 +7,10 @@ use std::sync::Arc;
 use js_sys::{Array, Float32Array, Function, Promise};
 use sam2::{Checkpoint, ImageModel, Sam2Config, Version, VideoModel};
 use sam2_predict::{Cleanup, ImageEmbedding, ImagePredictor, PictureRef, PixelFormat};
+use sam2_wasm::{Device, JsFailure, Opened, promise};
 use wasm_bindgen::prelude::*;
 
-use crate::device::{Device, Opened};
-use crate::error::JsFailure;
 use crate::everything;
-use crate::promise::promise;
 use crate::prompt;
 use crate::video::Video;
 

@@ -1,11 +1,10 @@
 //! Conversion of prompts from JavaScript objects, and of predictions to them.
 
-use js_sys::{Array, Float32Array, Object, Reflect};
+use js_sys::{Array, Float32Array, Reflect};
 use sam2_predict::{BoxPrompt, LowResMask, PointPrompt, Prediction, Prompt};
+use sam2_wasm::{JsFailure, object};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, JsValue};
-
-use crate::error::JsFailure;
 
 #[derive(Deserialize)]
 struct JsPoint {
@@ -80,14 +79,4 @@ fn mask_to_js(mask: &LowResMask) -> JsValue {
         ("logits", Float32Array::from(&logits[..]).into()),
         ("maskLogits", differs.into()),
     ])
-}
-
-/// A plain JavaScript object.
-pub fn object(fields: &[(&str, JsValue)]) -> JsValue {
-    let object = Object::new();
-    for (name, value) in fields {
-        // Setting a property of a new object cannot fail.
-        let _ = Reflect::set(&object, &(*name).into(), value);
-    }
-    object.into()
 }

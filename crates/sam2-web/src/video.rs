@@ -11,12 +11,10 @@ use sam2_predict::{
     PictureRef, PixelFormat, VideoError, VideoMask, VideoMasks, VideoOptions, VideoSession,
     object_in_mask_picture,
 };
+use sam2_wasm::{JsFailure, Opened, object, promise};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
-use crate::device::Opened;
-use crate::error::JsFailure;
-use crate::promise::promise;
 use crate::prompt;
 
 /// The options of a video, as in [`TYPES`].
@@ -229,7 +227,7 @@ impl Video {
     pub fn memory_use(&self) -> Promise {
         self.work(async move |session| {
             let held = session.memory_use();
-            let use_ = prompt::object(&[
+            let use_ = object(&[
                 ("tensors", held.tensors.into()),
                 ("deviceBytes", held.device_bytes.into()),
                 ("hostBytes", held.host_bytes.into()),
@@ -242,7 +240,7 @@ impl Video {
 /// Converts masks to a `WasmFrameMasks`.
 fn to_js(masks: &VideoMasks) -> JsValue {
     let each = |mask: &VideoMask| {
-        prompt::object(&[
+        object(&[
             ("object", mask.object.into()),
             ("objectScore", mask.object_score.into()),
             ("score", mask.mask.score().into()),
@@ -250,7 +248,7 @@ fn to_js(masks: &VideoMasks) -> JsValue {
             ("logits", Float32Array::from(&mask.logits[..]).into()),
         ])
     };
-    prompt::object(&[
+    object(&[
         ("frame", masks.frame.into()),
         ("masks", masks.masks.iter().map(each).collect::<Array>().into()),
     ])

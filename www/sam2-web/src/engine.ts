@@ -1,23 +1,15 @@
 import { BatchSearch } from "./batch-search.js";
 import { cutOut } from "./cutout/cut-out.js";
 import { fingerprint, readEmbedding, writeEmbedding } from "./embedding-file.js";
-import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
-import { ifOpenedFromDisk, readFileUrl } from "./file-url.js";
+import { bytesOf, EngineCore, type Handlers } from "./engine-core.js";
+import { Sam2Error, toPlain } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { toLogits } from "./mask/to-logits.js";
 import { cropBits, cropPixels, partAround } from "./part.js";
 import { toRgba } from "./pixels.js";
-import type { CallContext, Calls, MadeImage, Method, OnFrame, Picture, RawPicture } from "./protocol.js";
-import { readWeights } from "./read-weights.js";
+import type { Calls, MadeImage, OnFrame, Picture, RawPicture } from "./protocol.js";
 import { check } from "./until.js";
-import type {
-  WasmDevice,
-  WasmEmbedding,
-  WasmModel,
-  WasmModule,
-  WasmPrompt,
-  WasmVideo,
-} from "./wasm-module.js";
+import type { WasmEmbedding, WasmModel, WasmModule, WasmPrompt, WasmVideo } from "./wasm-module.js";
 
 /** An image, and what its picture can be read from again; unknown where it was restored without it. */
 interface HeldImage {
@@ -25,24 +17,8 @@ interface HeldImage {
   picture?: Picture;
 }
 
-type Handlers = {
-  [M in Method]: (args: Calls[M]["args"], context: CallContext) => Promise<Calls[M]["result"]>;
-};
-
-/** A wasm memory this full at a trap was most likely the trap's cause. */
-const NEARLY_FULL_BYTES = 3 * 2 ** 30;
-
-/** A read that fails because the GPU is lost may be told so before the reason is. */
-const REASON_MS = 100;
-
-/**
- * The model, its embeddings and its videos, behind the calls of {@link Calls}. Lives in a worker or on the page's own thread;
- * knows nothing of either.
- */
-export class Engine {
-  readonly #wasm: WasmModule;
-  #memory: WebAssembly.Memory | undefined;
-  #device: WasmDevice | undefined;
+/** The model, its embeddings and its videos, behind the calls of {@link Calls}. */
+export class Engine extends EngineCore<Calls, WasmModule> {
   #model: WasmModel | undefined;
   /** Of the weights and the image size. */
   #fingerprint = "";
@@ -50,140 +26,40 @@ export class Engine {
   readonly #searches = new Map<number, { image: number; batches: BatchSearch }>();
   readonly #videos = new Map<number, WasmVideo>();
   #nextId = 1;
-  /** One call at a time: a wasm object cannot be freed or entered again while a call on it is under way. */
-  #queue: Promise<unknown> = Promise.resolve();
-  #busy = 0;
-  #fatal: Sam2Error | undefined;
-  /** Whether the instance has stopped in the middle of something, so that nothing of it can be freed. */
-  #trapped = false;
-  #tellLost!: (reason: PlainError) => void;
-  readonly #lost = new Promise<PlainError>((resolve) => {
-    this.#tellLost = resolve;
-  });
-  /** Downloaded for a load that has not ended well. */
-  #weights: Uint8Array<ArrayBuffer> | undefined;
-  /** Of the calls under way. (Racing each with one promise of the engine's end would keep them all for ever.) */
-  readonly #rejects = new Set<(error: Sam2Error) => void>();
 
-  constructor(wasm: WasmModule) {
-    this.#wasm = wasm;
-    // A trap inside a wasm future surfaces here only: the future's own promise then never settles.
-    globalThis.addEventListener?.("error", this.#onGlobalError);
-    globalThis.addEventListener?.("unhandledrejection", this.#onGlobalError);
+  protected free(): void {
+    for (const id of [...this.#images.keys()]) this.#release(id);
+    for (const video of this.#videos.values()) video.free();
+    this.#videos.clear();
+    this.#model?.free();
+    this.#model = undefined;
   }
 
-  async call<M extends Method>(
-    method: M,
-    args: Calls[M]["args"],
-    context: CallContext = {},
-  ): Promise<Calls[M]["result"]> {
-    // These two are asked of an engine that has stopped.
-    if (method === "takeWeights") return this.#takeWeights() as Calls[M]["result"];
-    if (method === "lost") return this.#lost as Promise<Calls[M]["result"]>;
-    if (this.#fatal) {
-      discard(args);
-      throw this.#fatal;
-    }
-    const waits = this.#busy > 0;
-    const turn = this.#queue.then(async () => {
-      // An abort sent while the thread was computing is still on its way: let it arrive.
-      if (waits) await new Promise((resolve) => setTimeout(resolve));
-      try {
-        if (this.#fatal) throw this.#fatal;
-        check(context.signal);
-        return await (this.#handlers as Handlers)[method](args, context);
-      } catch (error) {
-        discard(args);
-        throw error;
-      }
-    });
-    this.#queue = turn.catch(() => {});
-    this.#busy++;
-    let giveUp!: (error: Sam2Error) => void;
-    try {
-      return await new Promise<Calls[M]["result"]>((resolve, reject) => {
-        giveUp = reject;
-        this.#rejects.add(giveUp);
-        turn.then(resolve, reject);
-      });
-    } catch (thrown) {
-      if (isTrap(thrown)) throw this.#die(thrown);
-      const error = toSam2Error(thrown);
-      if (!isOfTheDevice(thrown)) throw error;
-      await Promise.race([this.#lost, new Promise((resolve) => setTimeout(resolve, REASON_MS))]);
-      throw this.#stop(error);
-    } finally {
-      this.#rejects.delete(giveUp);
-      this.#busy--;
-    }
-  }
-
-  /** Frees everything once the call under way has ended. */
-  close(): void {
-    globalThis.removeEventListener?.("error", this.#onGlobalError);
-    globalThis.removeEventListener?.("unhandledrejection", this.#onGlobalError);
-    this.#queue = this.#queue.then(() => {
-      this.#fatal ??= new Sam2Error("DISPOSED", "The model has been disposed of.");
-      if (this.#trapped) return;
-      for (const id of [...this.#images.keys()]) this.#release(id);
-      for (const video of this.#videos.values()) video.free();
-      this.#videos.clear();
-      this.#model?.free();
-      this.#model = undefined;
-      this.#device?.free();
-      this.#device = undefined;
-    });
-  }
-
-  readonly #handlers: Handlers = {
-    load: async ({ weights, precision, wasmUrl, config, imageSize }, { signal, onProgress }) => {
-      const step = (phase: "verify" | "compile" | "upload" | "ready", loaded: 0 | 1) =>
-        onProgress?.({ phase, loaded, total: 1 });
-      const opened = this.#open(precision === "f16", wasmUrl);
-      opened.catch(() => {}); // It may fail while the download still runs; awaited below.
-      let warm: Promise<unknown> = opened;
-      const onHeader = (header: Uint8Array) => {
+  protected readonly handlers: Omit<Handlers<Calls>, "lost" | "takeWeights"> = {
+    load: async ({ config, imageSize, ...source }, context) => {
+      const load = this.wasm.Model.load;
+      const { network, device, bytes, notKept } = await this.build(
+        source,
+        context,
+        (device, bytes) => load(device, bytes, config, imageSize),
         // The header tells of the file's own configuration only.
-        if (config !== undefined || imageSize !== undefined) return;
-        // Loading will fail for the same reason, and say so.
-        warm = opened.then((device) => device.warmUp(header)).catch(() => {});
-      };
-      const file = await readWeights(weights, { signal, onProgress, onHeader });
-      this.#weights = file.bytes;
-      step("verify", 1);
-      check(signal);
-      step("compile", 0);
-      const device = await opened;
-      await warm;
-      step("compile", 1);
-      check(signal);
-      step("upload", 0);
-      const model = await this.#wasm.Model.load(device, file.bytes, config, imageSize).catch(
-        async (error) => {
-          // A page that answers for a missing file must not be kept, and what was kept and is bad must go.
-          if (toSam2Error(error).code.startsWith("WEIGHTS_")) await file.drop();
-          throw error;
-        },
+        config === undefined && imageSize === undefined ? this.wasm.warmUp : undefined,
       );
-      this.#weights = undefined;
       const configured = config === undefined ? "" : ` by ${fingerprint(new TextEncoder().encode(config))}`;
-      this.#fingerprint = `${fingerprint(file.bytes)} at ${model.imageSize}${configured}`;
-      const notKept = await file.keep();
-      step("upload", 1);
-      this.#model = model;
-      step("ready", 1);
-      const { name, version, parameters, warnings = [] } = model;
-      if (imageSize !== undefined && model.imageSize !== imageSize) {
-        model.free();
+      this.#fingerprint = `${fingerprint(bytes)} at ${network.imageSize}${configured}`;
+      this.#model = network;
+      const { name, version, parameters, warnings = [] } = network;
+      if (imageSize !== undefined && network.imageSize !== imageSize) {
+        network.free();
         throw new Sam2Error(
           "WEIGHTS_UNSUPPORTED",
-          `The model sees pictures at a side of ${model.imageSize} pixels only, not at ${imageSize}: leave imageSize out.`,
+          `The model sees pictures at a side of ${network.imageSize} pixels only, not at ${imageSize}: leave imageSize out.`,
         );
       }
       return {
         name,
         version,
-        imageSize: model.imageSize,
+        imageSize: network.imageSize,
         parameters,
         warnings,
         device: device.name,
@@ -191,10 +67,6 @@ export class Engine {
         ...(notKept && { notKept: toPlain(notKept) }),
       };
     },
-
-    takeWeights: async () => this.#takeWeights(),
-
-    lost: async () => this.#lost,
 
     setImage: async ({ picture }, { signal }) => {
       const model = this.#loaded();
@@ -254,6 +126,8 @@ export class Engine {
         embedding.free();
       }
     },
+
+    pixels: async ({ image }) => this.#pixels(image),
 
     cutout: async ({ cut, ...of }) => {
       if ("image" in of) return cutOut(await this.#pixels(of.image), cut);
@@ -328,46 +202,6 @@ export class Engine {
     },
   };
 
-  #takeWeights(): ArrayBuffer | undefined {
-    const bytes = this.#weights;
-    this.#weights = undefined;
-    if (!bytes) return undefined;
-    const { buffer, byteOffset, byteLength } = bytes;
-    // What is handed over is the whole buffer, and this one may be longer than the file.
-    return byteOffset === 0 && byteLength === buffer.byteLength
-      ? buffer
-      : buffer.slice(byteOffset, byteOffset + byteLength);
-  }
-
-  async #open(f16Products: boolean, wasmUrl: string | undefined): Promise<WasmDevice> {
-    await this.#start(wasmUrl);
-    const device = await this.#wasm.Device.open(f16Products);
-    this.#device = device;
-    // A GPU may go while nobody asks anything of it.
-    void device.fault().then((fault) => fault && this.#stop(toSam2Error(fault)));
-    return device;
-  }
-
-  async #start(wasmUrl: string | undefined): Promise<void> {
-    try {
-      const file = wasmUrl?.startsWith("file:") ? await readFileUrl(wasmUrl) : wasmUrl;
-      this.#memory = (await this.#wasm.init(file ? { module_or_path: file } : undefined)).memory;
-      this.#wasm.setPanicHandler((message) => this.#die(new Error(message)));
-    } catch (cause) {
-      if (cause instanceof Error && isOutOfMemory(cause)) throw toSam2Error(cause);
-      if (cause instanceof Sam2Error) throw cause;
-      throw (
-        ifOpenedFromDisk() ??
-        new Sam2Error(
-          "NETWORK",
-          "The wasm module could not be started. Check that sam2_web_bg.wasm is served beside its script, or say by " +
-            "wasmUrl where it is, and that the page's script-src policy has 'wasm-unsafe-eval'.",
-          { cause },
-        )
-      );
-    }
-  }
-
   #loaded(): WasmModel {
     if (!this.#model) throw new Sam2Error("INTERNAL", "No model is loaded. Call Sam2.load again.");
     return this.#model;
@@ -440,53 +274,4 @@ export class Engine {
     held?.embedding.free();
     if (held?.picture) closePicture(held.picture);
   }
-
-  #onGlobalError = (event: Event) => {
-    const thrown = (event as ErrorEvent).error ?? (event as PromiseRejectionEvent).reason;
-    // A trap of some other module while we are idle is not ours.
-    if (this.#busy && isTrap(thrown)) this.#die(thrown);
-  };
-
-  /** The instance has stopped in the middle of something. */
-  #die(cause: Error): Sam2Error {
-    this.#trapped = true;
-    const full = (this.#memory?.buffer.byteLength ?? 0) > NEARLY_FULL_BYTES;
-    return this.#stop(
-      full || isOutOfMemory(cause)
-        ? new Sam2Error(
-            "OUT_OF_MEMORY",
-            "The model ran out of memory. Call reload, or load again with a smaller model or picture.",
-            { cause },
-          )
-        : new Sam2Error(
-            "INTERNAL",
-            `The engine stopped on a fault of its own (${cause.message}). Call reload, or load again.`,
-            { cause },
-          ),
-    );
-  }
-
-  /** Nothing can be computed any more. The first reason is the cause; later ones follow from it. */
-  #stop(reason: Sam2Error): Sam2Error {
-    this.#fatal ??= reason;
-    for (const reject of this.#rejects) reject(this.#fatal);
-    this.#tellLost(toPlain(this.#fatal));
-    return this.#fatal;
-  }
-}
-
-/** What the wasm tells of its device, which cannot be used any more then; not what the browser tells of a picture. */
-function isOfTheDevice(thrown: unknown): boolean {
-  if (thrown instanceof Sam2Error) return false;
-  const code = (thrown as { code?: unknown } | undefined)?.code;
-  return code === "DEVICE_LOST" || code === "OUT_OF_MEMORY";
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Uint8ClampedArray): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** The picture of a call that failed: nobody else holds it. */
-function discard(args: object): void {
-  if ("picture" in args && args.picture) closePicture(args.picture);
 }

@@ -1,26 +1,28 @@
 import { Sam2Error } from "./errors.js";
-import type { CallContext, Calls, Connection, Method } from "./protocol.js";
+import type { CallContext, Calls, CallTable, Connection } from "./protocol.js";
 import { until } from "./until.js";
 
 /** Ends the engines of models that were dropped without `dispose`. */
-const dropped = new FinalizationRegistry<{ connection: Connection }>((engine) => engine.connection.close());
+const dropped = new FinalizationRegistry<{ connection: { close(): void } }>((engine) =>
+  engine.connection.close(),
+);
 
 /** The way to a model's engine for all that is made with the model; a reload lays it to another engine. */
-export class Link {
-  readonly #engine: { connection: Connection };
+export class Link<C extends CallTable<keyof C & string> = Calls> {
+  readonly #engine: { connection: Connection<C> };
   #replaced = new AbortController();
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection<C>) {
     this.#engine = { connection };
     dropped.register(this, this.#engine, this);
   }
 
-  async call<M extends Method>(
+  async call<M extends keyof C & string>(
     method: M,
-    args: Calls[M]["args"],
+    args: C[M]["args"],
     context?: CallContext,
     transfer?: Transferable[],
-  ): Promise<Calls[M]["result"]> {
+  ): Promise<C[M]["result"]> {
     // A connection that was closed never answers.
     return until(this.#engine.connection.call(method, args, context, transfer), [this.#replaced.signal]);
   }
@@ -32,7 +34,7 @@ export class Link {
     dropped.unregister(this);
   }
 
-  replace(connection: Connection): void {
+  replace(connection: Connection<C>): void {
     this.#engine.connection = connection;
     dropped.register(this, this.#engine, this);
     this.#replaced = new AbortController();

@@ -76,6 +76,8 @@ export interface Calls {
     args: { image: number; bits: Uint8Array; box: Box };
     result: { prediction: WasmPrediction; part: Part; refineMs: number };
   };
+  /** An image's picture. */
+  pixels: { args: { image: number }; result: RawPicture };
   /** A mask's pixels of an image's picture, or of another one. */
   cutout: { args: ({ image: number } | { picture: FramePicture }) & { cut: Cut }; result: Blob };
   /** Begins to look for everything in the picture. */

@@ -1,16 +1,16 @@
 import { addressOf } from "./address.js";
 import { connectWorker } from "./connect.js";
-import { chooseDevices, isSupported } from "./device.js";
+import { isSupported } from "./device.js";
 import { DISPOSE } from "./dispose.js";
-import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
-import { packageFile } from "./file-url.js";
+import { fromPlain, Sam2Error, toSam2Error } from "./errors.js";
 import { closePicture } from "./frame-source.js";
 import { ImageEmbedding } from "./image-embedding.js";
 import { Link, reloaded } from "./link.js";
 import { configOf } from "./model-config.js";
 import { isPixels, toPicture } from "./picture.js";
-import type { Calls, Connection, MadeImage, RemoteWeights } from "./protocol.js";
+import type { Calls, Connection, MadeImage } from "./protocol.js";
 import { checkForm, readWeights } from "./read-weights.js";
+import { isOfTheEngine, lossOf, muted, runsInWorker, type StartedOn, startOn } from "./start.js";
 import { checkRange, type Range } from "./stretch.js";
 import type {
   LoadOptions,
@@ -483,60 +483,18 @@ export class Sam2 {
   }
 }
 
-/** A model on a device. */
-interface Started {
-  connection: Connection;
-  device: "webgpu" | "cpu";
-  loaded: Calls["load"]["result"];
-  fallback: Sam2Error | undefined;
-}
+type Started = StartedOn<Calls>;
 
 async function start(options: LoadOptions): Promise<Started> {
-  const { device = "auto", precision = "f32", signal, onProgress } = options;
-  check(signal);
-  if (precision !== "f32" && precision !== "f16")
-    throw new Sam2Error("UNSUPPORTED_INPUT", `precision must be "f32" or "f16", not "${precision}".`);
-  let weights = await until(weightsSource(options), [signal]);
-  if (options.fetch && "url" in weights) weights = await until(fetchHere(weights, options), [signal]);
-  const config = await until(configOf(options), [signal]);
-  const devices = await until(chooseDevices(device), [signal]);
-  let fallback: Sam2Error | undefined;
-  for (const [index, chosen] of devices.entries()) {
-    const wasmFile = `${chosen}/sam2_web_bg.wasm`;
-    const wasmUrl = addressOf(options.wasmUrl, chosen, wasmFile) ?? packageFile(`wasm/${wasmFile}`);
-    const connection = await connect(chosen, options);
-    try {
-      const context = { signal, onProgress: muted(onProgress, signal) };
-      const args = { weights, precision, ...config, ...(wasmUrl && { wasmUrl }) };
-      const loaded = await until(connection.call("load", args, context), [signal]);
-      return { connection, device: chosen, loaded, fallback };
-    } catch (error) {
-      if (!(index + 1 < devices.length && isOfTheEngine(error))) {
-        connection.close();
-        throw error;
-      }
-      fallback = error;
-      // Nobody should download a file twice because of a driver.
-      const bytes = await connection.call("takeWeights", {}).catch(() => undefined);
-      if (bytes && "url" in weights) weights = { ...weights, bytes };
-      connection.close();
-    }
-  }
-  throw new Sam2Error("DEVICE_UNAVAILABLE", "No device could run the model.");
-}
-
-/** By the caller's own function, which cannot go to a worker. */
-async function fetchHere(source: RemoteWeights, options: LoadOptions): Promise<RemoteWeights> {
-  const { fetch, signal, onProgress } = options;
-  const { bytes } = await readWeights(source, { fetch, signal, onProgress: muted(onProgress, signal) });
-  const { buffer, byteOffset, byteLength } = bytes;
-  return { ...source, bytes: buffer.slice(byteOffset, byteOffset + byteLength) };
-}
-
-/** The reason for which an engine stops; pending while it goes on, and when it is closed. */
-function lossOf(connection: Connection): Promise<Sam2Error> {
-  // A worker that dies tells of nothing: what is pending then is rejected.
-  return connection.call("lost", {}).then(fromPlain, toSam2Error);
+  const { signal } = options;
+  return startOn(options, {
+    wasm: "sam2_web_bg.wasm",
+    connect: (device) => connect(device, options),
+    args: async () => {
+      const weights = await until(weightsSource(options), [signal]);
+      return { weights, ...(await until(configOf(options), [signal])) };
+    },
+  });
 }
 
 // Each wasm build has a worker of its own, written out as bundlers recognise it, so that only one build is fetched and
@@ -558,31 +516,6 @@ async function connect(device: "webgpu" | "cpu", options: LoadOptions): Promise<
       addressOf(options.workerUrl, device, `worker-${device}.js`),
     ),
   );
-}
-
-function runsInWorker({ worker = typeof Worker !== "undefined" }: LoadOptions): boolean {
-  return worker;
-}
-
-/** Silent once the load was aborted. What the page's own function throws is the page's, and does not end the load. */
-function muted(onProgress: LoadOptions["onProgress"], signal?: AbortSignal): LoadOptions["onProgress"] {
-  return (
-    onProgress &&
-    ((progress) => {
-      if (signal?.aborted) return;
-      try {
-        onProgress(progress);
-      } catch (error) {
-        globalThis.reportError?.(error);
-      }
-    })
-  );
-}
-
-/** Faults of a GPU, its driver or the engine, which another device may not share. */
-function isOfTheEngine(error: unknown): error is Sam2Error {
-  const codes: readonly Sam2ErrorCode[] = ["DEVICE_UNAVAILABLE", "DEVICE_LOST", "OUT_OF_MEMORY", "INTERNAL"];
-  return error instanceof Sam2Error && codes.includes(error.code);
 }
 
 /** Whether the same picture can be had from it later. */

@@ -1,11 +1,8 @@
 import type { Features } from "./embedding-file.js";
 import type { GenerateOptions, MaskRecordFields } from "./types.js";
 
-/**
- * An instance of a wasm build, with memory of its own. Both builds (cpu, webgpu) are the same crate, so they share this
- * face.
- */
-export interface WasmModule {
+/** What every wasm module has (`sam2-wasm`): an instance of it, with memory of its own. */
+export interface WasmBase {
   /** Comes before all else. */
   init(options?: {
     module_or_path: string | Uint8Array<ArrayBuffer>;
@@ -14,12 +11,18 @@ export interface WasmModule {
     /** @param f16Products - whether matrices are to be multiplied in f16 where the device can. */
     open(f16Products: boolean): Promise<WasmDevice>;
   };
+  /** Called once if the module panics; nothing under way will settle after that. */
+  setPanicHandler(handler: (message: string) => void): void;
+}
+
+/** SAM 2's. Both builds (cpu, webgpu) are the same crate, so they share this face. */
+export interface WasmModule extends WasmBase {
+  /** Makes a GPU's pipelines for the safetensors file that begins so. */
+  warmUp(device: WasmDevice, header: Uint8Array): Promise<boolean>;
   Model: {
     /** `config` is a variant's name or JSON; `imageSize` is the side of the network's square, where it is another. */
     load(device: WasmDevice, weights: Uint8Array, config?: string, imageSize?: number): Promise<WasmModel>;
   };
-  /** Called once if the module panics; nothing under way will settle after that. */
-  setPanicHandler(handler: (message: string) => void): void;
 }
 
 export interface WasmDevice {
@@ -27,8 +30,6 @@ export interface WasmDevice {
   readonly name: string;
   /** Whether matrices are multiplied in f16. */
   readonly f16Products: boolean;
-  /** Makes a GPU's pipelines for the safetensors file that begins so. */
-  warmUp(header: Uint8Array): Promise<boolean>;
   /** Resolves when nothing can be computed on it any more, or to nothing when it is freed before. */
   fault(): Promise<Error | undefined>;
   free(): void;

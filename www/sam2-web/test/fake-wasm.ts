@@ -66,11 +66,6 @@ export class Device implements WasmDevice {
     return new Device(f16Products);
   }
 
-  async warmUp(header: Uint8Array): Promise<boolean> {
-    warmedUp.push(header.length);
-    return true;
-  }
-
   fault(): Promise<Error | undefined> {
     return this.#fault;
   }
@@ -375,6 +370,11 @@ function paint({ width, height }: Size, inside: (x: number, y: number) => boolea
   return { score, pixels };
 }
 
+async function warmUp(_device: WasmDevice, header: Uint8Array): Promise<boolean> {
+  warmedUp.push(header.length);
+  return true;
+}
+
 async function init(): Promise<{ memory?: WebAssembly.Memory }> {
   return {};
 }
@@ -383,7 +383,7 @@ export function setPanicHandler(handler: (message: string) => void): void {
   hooks.panic = handler;
 }
 
-export const fakeWasm: WasmModule = { init, Device, Model, setPanicHandler };
+export const fakeWasm: WasmModule = { init, Device, Model, setPanicHandler, warmUp };
 
 export default function newInstance(): WasmModule {
   return fakeWasm;

@@ -56,14 +56,6 @@ impl Device {
         self.opened.f16_products()
     }
 
-    /// Compiles a model's kernels while its file is still being downloaded. `beginning` is the file's beginning, up to
-    /// the end of its safetensors header. Resolves to whether kernels were compiled.
-    #[wasm_bindgen(js_name = warmUp, unchecked_return_type = "Promise<boolean>")]
-    pub fn warm_up(&self, beginning: Vec<u8>) -> Promise {
-        let opened = self.opened.clone();
-        promise(async move { Ok(opened.warm_up(beginning).into()) })
-    }
-
     /// Resolves to an error when the device can no longer compute: `DEVICE_LOST`, or `OUT_OF_MEMORY` if that is the
     /// cause. Resolves to `undefined` if the device and everything on it is freed before that.
     #[wasm_bindgen(unchecked_return_type = "Promise<Error | undefined>")]
@@ -93,8 +85,7 @@ impl Opened {
 mod cpu {
     use std::future::{Future, pending};
 
-    use sam2::Implementation;
-    use sam2_ops::Products;
+    use sam2_ops::{Implementation, Products};
 
     use crate::error::JsFailure;
 
@@ -110,10 +101,12 @@ mod cpu {
             Ok(Self(Implementation::cpu(Products::Packed)))
         }
 
+        /// What computes on it.
         pub fn implementation(&self) -> &Implementation {
             &self.0
         }
 
+        /// `cpu`, or the name of the GPU.
         pub fn name(&self) -> &str {
             "cpu"
         }
@@ -123,15 +116,15 @@ mod cpu {
             false
         }
 
-        /// False: there are no kernels to compile.
-        pub fn warm_up(&self, _beginning: Vec<u8>) -> bool {
-            false
-        }
-
+        /// Pending: the CPU does not fail.
         pub fn fault(&self) -> impl Future<Output = Option<JsFailure>> + 'static {
             pending()
         }
 
+        /// Checks that the device has reported no error.
+        ///
+        /// # Errors
+        /// There are none.
         pub fn check(&self) -> Result<(), JsFailure> {
             Ok(())
         }
@@ -147,9 +140,7 @@ mod webgpu {
 
     use burn::tensor::Device;
     use burn::tensor::wgpu::{WgpuSetup, wgpu};
-    use sam2::{Checkpoint, Implementation};
-    use sam2_checkpoint::Dtype;
-    use sam2_ops::{Adapter, AdapterClass};
+    use sam2_ops::{Adapter, AdapterClass, Implementation};
 
     use crate::error::JsFailure;
 
@@ -195,28 +186,19 @@ mod webgpu {
             })
         }
 
+        /// What computes on it.
         pub fn implementation(&self) -> &Implementation {
             &self.implementation
         }
 
+        /// `cpu`, or the name of the GPU.
         pub fn name(&self) -> &str {
             &self.name
         }
 
+        /// Whether matrices are multiplied in f16.
         pub fn f16_products(&self) -> bool {
             self.f16_products
-        }
-
-        /// Compiles the kernels for the model whose file begins with `beginning`, if the configuration can be read from
-        /// it.
-        pub fn warm_up(&self, beginning: Vec<u8>) -> bool {
-            let Some((config, dtypes)) = Checkpoint::outline(beginning) else {
-                return false;
-            };
-            // Errors in the file are reported when it is loaded.
-            // 8-bit matrices become f16 too.
-            let halves = dtypes.iter().all(|dtype| matches!(dtype, Dtype::F16 | Dtype::Q8));
-            sam2::warm_up(&config, halves, &self.implementation).is_ok()
         }
 
         /// The error that ends the device; `None` if it is freed before that.

@@ -87,6 +87,35 @@ impl From<LoadError> for JsFailure {
     }
 }
 
+#[cfg(feature = "owlv2")]
+mod of_owlv2 {
+    use owlv2::{CheckpointError, DetectError, LoadError};
+
+    use super::{JsFailure, in_camel_case};
+
+    impl From<DetectError> for JsFailure {
+        fn from(error: DetectError) -> Self {
+            match error {
+                DetectError::Device(why) => Self::lost(&why),
+                DetectError::Option { .. } => Self::new(error.code(), in_camel_case(&error.to_string())),
+                _ => Self::new(error.code(), error.to_string()),
+            }
+        }
+    }
+
+    impl From<CheckpointError> for JsFailure {
+        fn from(error: CheckpointError) -> Self {
+            Self::new(error.code(), error.to_string())
+        }
+    }
+
+    impl From<LoadError> for JsFailure {
+        fn from(error: LoadError) -> Self {
+            Self::new(error.code(), error.to_string())
+        }
+    }
+}
+
 /// `points_per_side` as JavaScript spells it: `pointsPerSide`.
 fn in_camel_case(text: &str) -> String {
     let mut parts = text.split('_');
