@@ -16,7 +16,6 @@ const LAYERS: &[&[&str]] = &[
     &["sam2-predict", "sam2-yaml"],
     &["sam2-labels", "sam2-find", "sam2-wasm"],
     &["sam2-web", "owlv2-web", "sam2-cli"],
-    &["sam2-web", "sam2-cli"],
 ];
 
 fn crates() -> PathBuf {
