@@ -2,7 +2,7 @@ import { defineConfig } from "rolldown";
 
 // Bundled, because a plain HTML page's worker cannot resolve `import "mediabunny"`. The wasm and its glue stay
 // files of their own, and so do the workers: the consumer's bundler, or the browser, follows their relative URLs.
-const wasm = /\/wasm\/(cpu|webgpu)\/sam2_web\.js$/;
+const wasm = /\/wasm\/(cpu|webgpu)\/(sam2|owlv2)_web\.js$/;
 /**
  * What only Node has. The readers of pictures look for it, and a bundler that finds a name of Node's wants to install a package
  * that stands in for it, or stops.
@@ -32,6 +32,8 @@ export default defineConfig([
       "worker-video": "src/worker-video.ts",
       "wasm-cpu": "src/wasm-cpu.ts",
       "wasm-webgpu": "src/wasm-webgpu.ts",
+      "wasm-detector-cpu": "src/wasm-detector-cpu.ts",
+      "wasm-detector-webgpu": "src/wasm-detector-webgpu.ts",
     },
     external: [wasm, "react"],
     transform,
@@ -39,5 +41,7 @@ export default defineConfig([
   },
   worker("worker-cpu"),
   worker("worker-webgpu"),
+  worker("worker-detector-cpu"),
+  worker("worker-detector-webgpu"),
   worker("worker-picture"),
 ]);

@@ -1,7 +1,10 @@
 import type { CutOut } from "./cutout/cut.js";
 import { cutOutOf } from "./cutout/of-mask.js";
+import type { Detector } from "./detector.js";
+import type { Query } from "./detector-engine.js";
 import { DISPOSE } from "./dispose.js";
 import { Sam2Error } from "./errors.js";
+import { edgesOf, Finding, type FoundObject } from "./finding.js";
 import { Generation, type MaskRecord } from "./generation.js";
 import { type Link, reloaded } from "./link.js";
 import { Mask } from "./mask.js";
@@ -9,8 +12,18 @@ import { PredictedMask } from "./predicted-mask.js";
 import { toWasmPrompt } from "./prompt.js";
 import type { Calls } from "./protocol.js";
 import { RefinedMask } from "./refined-mask.js";
-import type { CutoutOptions, GenerateOptions, MaskOptions, PredictOptions, Prompt } from "./types.js";
+import type {
+  Box,
+  CutoutOptions,
+  FindLikeOptions,
+  FindOptions,
+  GenerateOptions,
+  MaskOptions,
+  PredictOptions,
+  Prompt,
+} from "./types.js";
 import { check, until } from "./until.js";
+import type { WasmDetection } from "./wasm-detector.js";
 import type { WasmLowResMask, WasmPrediction } from "./wasm-module.js";
 
 /** The model's answer to one prompt. */
@@ -28,6 +41,11 @@ interface Place {
   link: Link;
   id: number;
 }
+
+/** So many masks are predicted at once for objects that were found; a click is answered between two batches. */
+const FOUND_AT_ONCE = 8;
+/** A label has no more letters. (A detector reads the first sixteen tokens.) */
+const LONGEST_LABEL = 1000;
 
 /** Frees the features of images that were dropped without `dispose`. */
 const dropped = new FinalizationRegistry<Place>(({ link, id }) => {
@@ -58,11 +76,19 @@ export class ImageEmbedding {
   #previewing: Promise<void> | undefined;
   readonly #disposed = new AbortController();
   readonly #modelGone: AbortSignal;
+  readonly #detector: () => Detector;
+  #lastDetector: Detector | undefined;
 
   /** @internal */
-  constructor(link: Link, modelGone: AbortSignal, made: Calls["setImage"]["result"]) {
+  constructor(
+    link: Link,
+    modelGone: AbortSignal,
+    made: Calls["setImage"]["result"],
+    detector: () => Detector,
+  ) {
     this.#link = link;
     this.#modelGone = modelGone;
+    this.#detector = detector;
     this.#place = { link, id: made.image };
     dropped.register(this, this.#place, this);
     this.width = made.width;
@@ -182,6 +208,87 @@ export class ImageEmbedding {
   }
 
   /**
+   * Finds the objects that words name, by the detector of {@link Sam2.loadDetector}: `find(["person", "a red car"])`. Each
+   * place of the picture has the label that fits it best. Iterate over it for objects as their masks come, the best first,
+   * or await its `all()`. Prompts are answered meanwhile. The detector looks at a picture once, at the first search.
+   *
+   * @throws {@link Sam2Error} when the first object is asked for: `INVALID_PROMPT` for labels that are empty or longer than
+   * 1,000 letters, `UNSUPPORTED_INPUT` for an option out of its bounds, where no detector is loaded, or where the image was
+   * restored without its picture; and as {@link ImageEmbedding.predict}.
+   */
+  find(labels: string | readonly string[], options: FindOptions = {}): Finding {
+    this.#check(options.signal);
+    return this.#find(() => {
+      const words = typeof labels === "string" ? [labels] : labels;
+      checkLabels(words);
+      return { query: { labels: [...words] }, names: words };
+    }, options);
+  }
+
+  /**
+   * Finds the objects that are like one in the picture, which is among them: `findLike(mask)`, or a box as prompts have it.
+   * As {@link ImageEmbedding.find} else.
+   *
+   * @throws {@link Sam2Error} as {@link ImageEmbedding.find}; `INVALID_PROMPT` for a box outside the picture, `INVALID_MASK`
+   * for an empty mask or one of another size.
+   */
+  findLike(example: Mask | Readonly<Box>, { label = "", ...options }: FindLikeOptions = {}): Finding {
+    this.#check(options.signal);
+    return this.#find(() => ({ query: { example: this.#exampleBox(example) }, names: [label] }), options);
+  }
+
+  #find(
+    ask: () => { query: Query; names: readonly string[] },
+    { signal, threshold, nmsThreshold, perLabel, max }: FindOptions,
+  ): Finding {
+    const given = Object.entries({ threshold, nmsThreshold, perLabel, max });
+    const options = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+    let names: readonly string[] = [];
+    let left: WasmDetection[] | undefined;
+    return new Finding(async () => {
+      this.#check(signal);
+      if (!left) {
+        const asked = ask();
+        names = asked.names;
+        const detector = this.#detector();
+        if (this.#lastDetector !== detector) this.#lastDetector?.forget(this);
+        this.#lastDetector = detector;
+        const picture = () => this.#link.call("pixels", { image: this.#id });
+        left = await detector.find(this, picture, asked.query, options, [signal, ...this.#gone]);
+      }
+      const batch = left.splice(0, FOUND_AT_ONCE);
+      if (!batch.length) return undefined;
+      const prompts = batch.map(({ box }) => ({ box, multimask: false }));
+      const predictions = await this.predictBatch(prompts, { ...(signal && { signal }) });
+      return batch.flatMap(({ label, score, box }, i): FoundObject[] => {
+        const mask = predictions[i]?.masks[0];
+        return mask ? [{ label: names[label] ?? "", score, box, mask }] : [];
+      });
+    });
+  }
+
+  #exampleBox(example: unknown): Box {
+    const { width, height } = this;
+    if (example instanceof Mask) {
+      if (example.width !== width || example.height !== height) {
+        throw new Sam2Error(
+          "INVALID_MASK",
+          `findLike takes a Mask of the picture's ${width} x ${height} pixels, not one of ${example.width} x ${example.height}.`,
+        );
+      }
+      const edges = edgesOf(example);
+      if (edges) return edges;
+      throw new Sam2Error("INVALID_MASK", "The mask is empty, so there is nothing to find the like of.");
+    }
+    if (Array.isArray(example) && example.length === 4 && example.every((edge) => typeof edge === "number"))
+      return [...example] as Box;
+    throw new Sam2Error(
+      "INVALID_PROMPT",
+      "findLike takes a Mask or a box of four numbers, [x0, y0, x1, y1].",
+    );
+  }
+
+  /**
    * Predicts a mask again on the part of the picture around it, at the picture's own resolution: a finer outline for what is
    * small in a large picture. The part is encoded for it, so that it takes as long as {@link Sam2.setImage}.
    *
@@ -231,6 +338,7 @@ export class ImageEmbedding {
     if (this.#disposed.signal.aborted) return;
     this.#disposed.abort(new Sam2Error("DISPOSED", "The image has been disposed of. Call setImage again."));
     dropped.unregister(this);
+    this.#lastDetector?.forget(this);
     if (!this.#modelGone.aborted) this.#link.call("release", { image: this.#id }).catch(() => {});
   }
 
@@ -289,4 +397,16 @@ export class ImageEmbedding {
 /** Whether the pixel at column `x`, row `y` is in a record's box. */
 function isIn([left, top, width, height]: MaskRecord["bbox"], x: number, y: number): boolean {
   return x >= left && y >= top && x < left + width + 1 && y < top + height + 1;
+}
+
+function checkLabels(labels: unknown): asserts labels is readonly string[] {
+  if (!Array.isArray(labels) || !labels.every((label) => typeof label === "string"))
+    throw new Sam2Error("INVALID_PROMPT", 'find takes words, such as ["person", "a red car"].');
+  for (const [index, { length }] of labels.entries()) {
+    if (length <= LONGEST_LABEL) continue;
+    throw new Sam2Error(
+      "INVALID_PROMPT",
+      `Label ${index} has ${length} letters, of which at most ${LONGEST_LABEL} are read: say it in a few words.`,
+    );
+  }
 }

@@ -5,7 +5,9 @@
  */
 
 export type { Addresses } from "./address.js";
+export { Detector } from "./detector.js";
 export { Sam2Error, type Sam2ErrorCode } from "./errors.js";
+export { Finding, type FoundObject } from "./finding.js";
 export { type FoundMask, Generation, type MaskRecord } from "./generation.js";
 export { ImageEmbedding, type Prediction } from "./image-embedding.js";
 export { Mask, type PolygonOptions } from "./mask.js";
@@ -16,9 +18,13 @@ export { Sam2 } from "./sam2.js";
 export type {
   Box,
   CutoutOptions,
+  DetectorInfo,
   Device,
+  FindLikeOptions,
+  FindOptions,
   FrameAtOptions,
   GenerateOptions,
+  LoadDetectorOptions,
   LoadOptions,
   MaskOptions,
   MaskRecordFields,

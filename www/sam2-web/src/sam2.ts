@@ -1,5 +1,6 @@
 import { addressOf } from "./address.js";
 import { connectWorker } from "./connect.js";
+import { Detector } from "./detector.js";
 import { isSupported } from "./device.js";
 import { DISPOSE } from "./dispose.js";
 import { fromPlain, Sam2Error, toSam2Error } from "./errors.js";
@@ -13,6 +14,7 @@ import { checkForm, readWeights } from "./read-weights.js";
 import { isOfTheEngine, lossOf, muted, runsInWorker, type StartedOn, startOn } from "./start.js";
 import { checkRange, type Range } from "./stretch.js";
 import type {
+  LoadDetectorOptions,
   LoadOptions,
   ModelInfo,
   OpenVideoOptions,
@@ -44,6 +46,7 @@ export class Sam2 {
   readonly #images = new Set<{ image: WeakRef<ImageEmbedding>; again: MakeAgain | undefined }>();
   readonly #videos = new Map<Video, { open: () => Promise<number> }>();
   readonly #disposed = new AbortController();
+  #detector: Detector | undefined;
   #encodes = 0;
   /** By engines that are gone. */
   #encodesBefore = 0;
@@ -253,6 +256,36 @@ export class Sam2 {
     if ("url" in source) await dropCached(source.url);
   }
 
+  /**
+   * Downloads OWLv2, a detector, and readies it on a device, in a worker of its own: {@link ImageEmbedding.find} then finds
+   * what words name, in all images of this model. It takes the place of one that was loaded before. It is disposed of with
+   * the model, and stays through a {@link Sam2.reload}. `worker`, and `workerUrl` and `wasmUrl` if they are folders, are
+   * those of {@link Sam2.load} unless they are given.
+   *
+   * @throws {@link Sam2Error} as {@link Sam2.load}.
+   */
+  async loadDetector(options: LoadDetectorOptions): Promise<Detector> {
+    check(this.#disposed.signal, options?.signal);
+    const { worker, workerUrl, wasmUrl } = this.#options;
+    const isFolder = (given: unknown) => typeof given === "string" || given instanceof URL;
+    const detector = await Detector.load({
+      ...(worker !== undefined && { worker }),
+      ...(isFolder(workerUrl) && { workerUrl: workerUrl as string | URL }),
+      ...(isFolder(wasmUrl) && { wasmUrl: wasmUrl as string | URL }),
+      ...options,
+    });
+    if (this.#disposed.signal.aborted) detector.dispose();
+    check(this.#disposed.signal);
+    this.#detector?.dispose();
+    this.#detector = detector;
+    return detector;
+  }
+
+  /** The detector that was loaded last. */
+  get detector(): Detector | undefined {
+    return this.#detector;
+  }
+
   /** How many pictures have been encoded so far. Prompts never add to it. @internal */
   get encodes(): number {
     return this.#encodes;
@@ -338,10 +371,18 @@ export class Sam2 {
   }
 
   #hold(made: MadeImage, again: MakeAgain | undefined): ImageEmbedding {
-    const image = new ImageEmbedding(this.#link, this.#disposed.signal, made);
+    const image = new ImageEmbedding(this.#link, this.#disposed.signal, made, () => this.#needDetector());
     this.#forgetDisposed();
     this.#images.add({ image: new WeakRef(image), again });
     return image;
+  }
+
+  #needDetector(): Detector {
+    if (this.#detector) return this.#detector;
+    throw new Sam2Error(
+      "UNSUPPORTED_INPUT",
+      "No detector is loaded, which finds objects by words or an example: await sam.loadDetector({ model }) first.",
+    );
   }
 
   /** A picture as the engine takes it. */
@@ -473,6 +514,7 @@ export class Sam2 {
     if (this.#disposed.signal.aborted) return;
     const reason = new Sam2Error("DISPOSED", "The model has been disposed of. Call Sam2.load again.");
     this.#disposed.abort(reason);
+    this.#detector?.dispose();
     this.#images.clear();
     this.#videos.clear();
     this.#link.end(reason);

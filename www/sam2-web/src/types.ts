@@ -147,6 +147,58 @@ export interface ReloadOptions {
   signal?: AbortSignal;
 }
 
+/** Options of {@link Sam2.loadDetector}; those of the same name are as {@link LoadOptions} has them. */
+export interface LoadDetectorOptions
+  extends Pick<
+    LoadOptions,
+    | "device"
+    | "precision"
+    | "imageSize"
+    | "cache"
+    | "worker"
+    | "workerUrl"
+    | "wasmUrl"
+    | "fetch"
+    | "requestInit"
+    | "onProgress"
+    | "signal"
+  > {
+  /**
+   * OWLv2's file, as a URL (relative to the page) or the file itself: transformers' `model.safetensors` or
+   * `pytorch_model.bin`. There is no default.
+   */
+  model: string | URL | ModelFile;
+  /** Its vocabulary, `merges.txt`. Default: the one beside the model's URL. */
+  vocabulary?: string | URL | ModelFile;
+  /** transformers' config.json, as its text or an object, where neither the file nor its tensors tell. */
+  config?: string | object;
+}
+
+export interface DetectorInfo {
+  /** Side in pixels of the square the network sees a picture as. */
+  imageSize: number;
+  /** Number of weights. */
+  parameters: number;
+}
+
+/** Options of {@link ImageEmbedding.find} and {@link ImageEmbedding.findLike}. */
+export interface FindOptions {
+  /** Objects whose score is not over this are left out; from 0 to 1. Default 0.1. */
+  threshold?: number;
+  /** Of boxes of one label whose IoU is over this, only the best stays; from 0 to 1. Default 0.5. */
+  nmsThreshold?: number;
+  /** At most so many of each label. Default 100. */
+  perLabel?: number;
+  /** At most so many in all. Default 300. */
+  max?: number;
+  signal?: AbortSignal;
+}
+
+export interface FindLikeOptions extends FindOptions {
+  /** The label of what is found. Default `""`. */
+  label?: string;
+}
+
 /** A click, in picture pixels from the top left corner. */
 export interface Point {
   x: number;

@@ -1,0 +1,4 @@
+import newInstance from "../wasm/webgpu/owlv2_web.js";
+import type { WasmDetectorModule } from "./wasm-detector.js";
+
+export const newWasm: () => WasmDetectorModule = newInstance;

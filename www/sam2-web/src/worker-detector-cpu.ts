@@ -1,0 +1,4 @@
+import { serveDetector } from "./serve-detector.js";
+import { newWasm } from "./wasm-detector-cpu.js";
+
+serveDetector(newWasm());
