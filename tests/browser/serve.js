@@ -14,6 +14,7 @@ const folders = [
   ["/fixture/", here("dist/fixture/")],
   ["/pictures/", here("../pictures/")],
   ["/clips/", here("clips/")],
+  ["/detector/", here("../../weights/shapes-detector/")],
   ["/", here("../../www/demo/dist/")],
 ];
 const types = {
