@@ -13,6 +13,7 @@ export const pages = {
     page("guide/cut-outs.md", "Cut-outs", "hard and soft edges, and their options"),
     page("guide/label-files.md", "Label files", "COCO, YOLO, labelme, indexed PNG, GeoJSON"),
     page("guide/video.md", "Video", "follow objects through clips, cameras and frames"),
+    page("guide/words.md", "Objects by words", "find what words name, or what is like an example"),
     page("guide/deployment.md", "Deployment", "bundlers, servers, headers"),
     page("guide/browsers.md", "Browsers", "what is needed, and what was tested"),
     page(
