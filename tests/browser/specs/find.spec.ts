@@ -58,17 +58,17 @@ function findRedCircles(page: Page, device: "cpu" | "webgpu", worker: boolean) {
       const start = performance.now();
       const streamed = [];
       const finding = image.find(["red circle", "blue circle", "red square", "green square"], {
-        threshold: 0.3,
+        threshold: 0.4,
       });
       for await (const { label } of finding) streamed.push(label);
       const first = performance.now() - start;
       const found = await finding.all();
       const red = found.filter(({ label }) => label === "red circle");
       const again = performance.now();
-      const other = await image.find("yellow star", { threshold: 0.3 }).all();
+      const other = await image.find("yellow star", { threshold: 0.4 }).all();
       const second = performance.now() - again;
       const example = red[0]?.mask;
-      const alike = example ? await image.findLike(example, { threshold: 0.3, label: "like" }).all() : [];
+      const alike = example ? await image.findLike(example, { threshold: 0.6, label: "like" }).all() : [];
       // For each disc the best mask.
       const ious = (masks: typeof found) =>
         discs.map((disc) => Math.max(0, ...masks.map(({ mask }) => mask.iou(disc))));
@@ -80,6 +80,7 @@ function findRedCircles(page: Page, device: "cpu" | "webgpu", worker: boolean) {
         red: ious(red),
         alike: [alike.length, ious(alike), [...new Set(alike.map(({ label }) => label))]] as const,
         other: other.length,
+        scores: alike.map(({ score }) => score),
         milliseconds: [first, second],
         phases: [...new Set(phases)],
       };
