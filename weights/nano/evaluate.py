@@ -2,13 +2,13 @@
 held-out clips with the official SAM2VideoPredictor.
 
     python evaluate.py --data DIR --weights ../nano.safetensors [--half report] [--baselines] [--out FILE.json]
-    python evaluate.py --data DIR --weights ../nano.safetensors --video [--out FILE.json]
+    python evaluate.py --data DIR --weights ../nano.safetensors --video [--half report] [--out FILE.json]
 
 Protocol: every instance of at least 0.5 % of the picture; first click at its innermost point, later clicks at the
 innermost point of the larger wrong region, with the mask so far as mask prompt; three masks asked for, the one of the
 highest predicted score taken. Told are the mean IoU, the mean boundary IoU, and the part of the instances whose mask is
-good enough to be kept as it is. Ignored pixels count for nothing. What is chosen by held-out photographs (--half choose,
-every second one) is reported on the others (--half report).
+good enough to be kept as it is. Ignored pixels count for nothing. What is chosen by held-out photographs or clips (--half
+choose, every second one) is reported on the others (--half report).
 
 Clips: every instance of at least 0.5 % of the first frame, each followed from its mask there, and once more from one
 click at its innermost point; J is the mean IoU over the later frames (1 where it is rightly found absent), then over
@@ -45,13 +45,17 @@ class Predictor(SAM2ImagePredictor):
         self._bb_feat_sizes = [(model.image_size // s,) * 2 for s in (4, 8, 16)]
 
 
+def of_half(names, half=None):
+    """All of `names`, sorted, or those of one of HALVES."""
+    return sorted(names) if half is None else sorted(names)[HALVES.index(half) :: 2]
+
+
 def held_out(data, names, half=None):
     """(photo, id) of the validation split, or of one of its HALVES. Says what of it is not there: not all of it can be made again from public repositories."""
     listed = split.read()
     out, missing = [], []
     for name in names:
-        ids = sorted(listed[f"images/{name}"])
-        for i in ids if half is None else ids[HALVES.index(half) :: 2]:
+        for i in of_half(listed[f"images/{name}"], half):
             path = data / "images" / name / f"{i}.jpg"
             if not path.exists():
                 missing.append(f"{name}/{i}")
@@ -177,12 +181,12 @@ def quiet():
 
 
 @torch.no_grad()
-def run_video(predictor, data, every=1):
-    """The report on the held-out clips."""
+def run_video(predictor, data, half=None):
+    """The report on the held-out clips, or on one of their HALVES."""
     rows = []
     for key, names in split.read().items():
         if key.startswith("video/"):
-            folders = [data / key / n for n in sorted(names)[::every]]
+            folders = [data / key / n for n in of_half(names, half)]
             js = {p: [j for f in folders for j in follow(predictor, f, p)] for p in ("mask", "click")}
             still = [j for f in folders for j in copied(f)]
             rows.append((key.split("/")[1], js, still))
@@ -250,7 +254,7 @@ def main():
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--sources", nargs="*", help="default: all of the split")
     parser.add_argument("--prompts", nargs="*", default=PROMPTS, choices=PROMPTS)
-    parser.add_argument("--half", choices=HALVES, help="every second photograph of each source; default: all of them")
+    parser.add_argument("--half", choices=HALVES, help="every second photograph of each source, or clip; default: all of them")
     parser.add_argument("--baselines", action="store_true")
     parser.add_argument("--video", action="store_true", help="the clips instead of the photographs")
     parser.add_argument("--no-feed", action="store_true", help="don't give the mask so far as a prompt")
@@ -262,7 +266,7 @@ def main():
     torch.set_num_threads(args.threads)
     if args.video:
         quiet()
-        result = run_video(nano.load(nano.build(args.size, postprocessing=True, video=True), args.weights).eval(), args.data)
+        result = run_video(nano.load(nano.build(args.size, postprocessing=True, video=True), args.weights).eval(), args.data, args.half)
         print(json.dumps(result, indent=1))
         if args.out:
             args.out.write_text(json.dumps(result, indent=1) + "\n")

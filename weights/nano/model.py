@@ -77,12 +77,18 @@ def decode(model, features, points, labels, mask_input=None):
     return masks, ious, objects
 
 
+def values(stored):
+    """The tensors of a safetensors file as float32, those in 8 bits (`sam2 convert --dtype q8`) times their scales."""
+    scales = {k: stored.pop(f"{k}.scale").float() for k in [k for k, v in stored.items() if v.dtype == torch.int8]}
+    return {k: v.float() * scales.get(k, 1.0) for k, v in stored.items()}
+
+
 def load(model, path):
-    """Reads exported safetensors or a training checkpoint (its averaged weights)."""
+    """Reads exported safetensors, also in 8 bits, or a training checkpoint (its averaged weights)."""
     if str(path).endswith(".safetensors"):
         from safetensors.torch import load_file
 
-        state = {k: v.float() for k, v in load_file(path).items()}
+        state = values(load_file(path))
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
     model.load_state_dict(state, strict=True)
