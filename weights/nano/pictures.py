@@ -49,6 +49,27 @@ def curves(run):
     plt.close(figure)
 
 
+def memory_curves(run):
+    """Those of a training of the memory alone, by steps."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    log = list(csv.DictReader((run / "log.csv").open())) if (run / "log.csv").exists() else []
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    for axis, title, names in ((axes[0], "training loss", ["clip_loss"]), (axes[1], "IoU on later frames, by prompt", ["clip_mask", "clip_click", "clip_box"])):
+        for name in names:
+            x, y = column(log, "step", name)
+            axis.plot(list(x), smooth(list(y), 8), label=name)
+        axis.set_title(title)
+        axis.set_xlabel("step")
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(run / "curves.png", dpi=70)
+    plt.close(figure)
+
+
 def overlay(rgb, mask, point=None, box=None, colour=(255, 60, 60)):
     out = rgb.copy()
     out[mask] = (0.5 * out[mask] + 0.5 * np.array(colour)).astype(np.uint8)

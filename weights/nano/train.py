@@ -368,8 +368,11 @@ def share(model, tracker):
 
 
 def check(args, ema, step, seconds):
-    """Validation on a part of the held-out photographs, curves and overlays as pictures; nothing where they were left behind (pack.py), or where their masks stay as they are."""
-    if not args.data.is_dir() or args.memory_alone:
+    """Validation on a part of the held-out photographs, curves and overlays as pictures; the curves alone where their masks stay as they are, nothing where they were left behind (pack.py)."""
+    if args.memory_alone:
+        pictures.memory_curves(args.out)
+        return
+    if not args.data.is_dir():
         return
     begin = time.time()
     model = nano.build(args.size, postprocessing=True).eval()
