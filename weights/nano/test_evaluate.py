@@ -2,8 +2,10 @@
 import unittest
 
 import numpy as np
+import torch
 
 import evaluate
+import model as nano
 
 
 def square(size, first, last):
@@ -41,6 +43,26 @@ class Report(unittest.TestCase):
         r = evaluate.report("click", {"a": [evaluate.Agreement(0.75, 0.5), evaluate.Agreement(0.25, 0.1)], "b": [evaluate.Agreement(0.5, 0.0)]})
         self.assertEqual((r["n"], r["iou"], r["boundary_iou"], r["good"]), (3, 0.5, 0.2, 0.3333))
         self.assertEqual(r["sources"][0], dict(source="a", n=2, iou=0.5, boundary_iou=0.3, good=0.5))
+
+
+class Halves(unittest.TestCase):
+    def test_share_nothing_and_leave_nothing_out(self):
+        names = {"c", "a", "e", "b", "d"}
+        self.assertEqual(evaluate.of_half(names), ["a", "b", "c", "d", "e"])
+        self.assertEqual(evaluate.of_half(names, "choose"), ["a", "c", "e"])
+        self.assertEqual(evaluate.of_half(names, "report"), ["b", "d"])
+
+
+class Values(unittest.TestCase):
+    def test_of_8_bits_are_whole_numbers_times_their_scales(self):
+        stored = {
+            "a.weight": torch.tensor([[127, -127], [1, 0]], dtype=torch.int8),
+            "a.weight.scale": torch.tensor([[0.5], [2.0]], dtype=torch.float16),
+            "a.bias": torch.tensor([0.25, 4.0], dtype=torch.float16),
+        }
+        found = nano.values(stored)
+        self.assertEqual({k: v.tolist() for k, v in found.items()}, {"a.weight": [[63.5, -63.5], [2.0, 0.0]], "a.bias": [0.25, 4.0]})
+        self.assertEqual({v.dtype for v in found.values()}, {torch.float32})
 
 
 if __name__ == "__main__":
