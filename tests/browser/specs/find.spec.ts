@@ -179,3 +179,63 @@ test("what is wrong is said, and the next search works", async ({ page }) => {
   });
   expect(found.counts).toEqual([0]);
 });
+
+test("what is found in a video is followed, and a newcomer joins it", async ({ page }) => {
+  test.setTimeout(240_000);
+  const found = await page.evaluate(async () => {
+    const { load, Mask } = window.tools;
+    const [width, height, count] = [640, 480, 7];
+    const circle = (x: number, y: number, radius: number) =>
+      Array.from({ length: 360 }, (_, i) => {
+        const angle = (i * Math.PI) / 180;
+        return [x + radius * Math.cos(angle), y + radius * Math.sin(angle)] as const;
+      });
+    const square = (x: number, y: number, half: number) =>
+      [-1, 1].flatMap((down) => [-down, down].map((right) => [x + half * right, y + half * down] as const));
+    /** A circle goes to the right, and a square is there from the third frame on. */
+    const shapesOf = (frame: number) => [
+      { label: "red circle", fill: "#d72828", outline: circle(150 + 12 * frame, 140, 85) },
+      ...(frame < 2 ? [] : [{ label: "green square", fill: "#28a53c", outline: square(470, 330, 75) }]),
+    ];
+    async function* frames() {
+      const canvas = new OffscreenCanvas(width, height);
+      const context = canvas.getContext("2d");
+      if (!context) throw new Error("no canvas");
+      for (let frame = 0; frame < count; frame++) {
+        context.fillStyle = "#858c8f";
+        context.fillRect(0, 0, width, height);
+        for (const { fill, outline } of shapesOf(frame)) {
+          context.fillStyle = fill;
+          context.beginPath();
+          for (const [x, y] of outline) context.lineTo(x, y);
+          context.fill();
+        }
+        yield canvas.transferToImageBitmap();
+      }
+    }
+    const sam = await load({ model: "nano", device: "cpu" });
+    await sam.loadDetector({ model: "/detector/model.safetensors", device: "cpu" });
+    const video = await sam.openVideo(frames());
+    const started = await video.find(0, ["red circle", "green square"], { threshold: 0.4 });
+    video.findAgain({ every: 3 });
+    const steps = [];
+    for await (const { frame, masks } of video.propagate()) {
+      const ious = masks.map(({ label, mask }) => {
+        const shape = shapesOf(frame).find((shape) => shape.label === label);
+        return shape ? mask.iou(Mask.fromPolygons([[shape.outline]], { width, height })) : 0;
+      });
+      steps.push({ labels: masks.map(({ label }) => label), ious });
+    }
+    sam.dispose();
+    return { started: started.map(({ object, label }) => [object, label]), steps };
+  });
+  console.log(JSON.stringify(found));
+  expect(found.started).toEqual([[0, "red circle"]]);
+  expect(found.steps).toHaveLength(7);
+  for (const [frame, { labels, ious }] of found.steps.entries()) {
+    // The run's first search is on its third frame, where the square has just come.
+    const wanted = ["red circle", ...(frame < 2 ? [] : ["green square"])];
+    expect(labels, `frame ${frame}`).toEqual(wanted);
+    expect(Math.min(...ious), `frame ${frame}`).toBeGreaterThanOrEqual(0.85);
+  }
+});

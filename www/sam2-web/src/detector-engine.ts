@@ -2,7 +2,7 @@ import { bytesOf, EngineCore, type Handlers, type Source } from "./engine-core.j
 import { type PlainError, Sam2Error, toPlain } from "./errors.js";
 import type { Box } from "./mask/types.js";
 import { toRgba } from "./pixels.js";
-import type { Picture, WeightsSource } from "./protocol.js";
+import type { FramePicture, WeightsSource } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import type { Precision } from "./types.js";
 import { check } from "./until.js";
@@ -32,7 +32,7 @@ export interface DetectorCalls {
   lost: { args: object; result: PlainError };
   takeWeights: { args: object; result: ArrayBuffer | undefined };
   /** Encodes a picture, and holds it under the number. */
-  setImage: { args: { picture: Picture }; result: { image: number; encodeMs: number } };
+  setImage: { args: { picture: FramePicture }; result: { image: number; encodeMs: number } };
   find: { args: { image: number; query: Query; options: WasmFindOptions }; result: WasmDetection[] };
   release: { args: { image: number }; result: undefined };
 }

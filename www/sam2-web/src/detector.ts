@@ -3,9 +3,10 @@ import { connectWorker } from "./connect.js";
 import type { DetectorCalls, Query } from "./detector-engine.js";
 import { DISPOSE } from "./dispose.js";
 import { fromPlain, Sam2Error } from "./errors.js";
+import { transferOf } from "./frame-source.js";
 import { Link } from "./link.js";
 import { configOf } from "./model-config.js";
-import type { Connection, Picture, RemoteWeights, WeightsSource } from "./protocol.js";
+import type { Connection, FramePicture, RemoteWeights, WeightsSource } from "./protocol.js";
 import { lossOf, runsInWorker, type StartedOn, startOn } from "./start.js";
 import type { DetectorInfo, LoadDetectorOptions, Precision } from "./types.js";
 import { check, until } from "./until.js";
@@ -77,7 +78,7 @@ export class Detector {
    */
   async find(
     image: object,
-    picture: () => Promise<Picture>,
+    picture: () => Promise<FramePicture>,
     query: Query,
     options: WasmFindOptions,
     signals: readonly (AbortSignal | undefined)[],
@@ -88,7 +89,7 @@ export class Detector {
     if (!seen) {
       // Without the caller's signal: another query may wait for the same.
       seen = picture().then(async (picture) => {
-        const { image: id } = await this.#link.call("setImage", { picture });
+        const { image: id } = await this.#link.call("setImage", { picture }, {}, transferOf(picture));
         dropped.register(image, { link: this.#link, image: id }, image);
         return id;
       });

@@ -1,6 +1,11 @@
+import { Sam2Error } from "./errors.js";
 import type { Mask } from "./mask.js";
 import type { PredictedMask } from "./predicted-mask.js";
-import type { Box } from "./types.js";
+import type { Box, FindOptions } from "./types.js";
+import type { WasmFindOptions } from "./wasm-detector.js";
+
+/** A label has no more letters. (A detector reads the first sixteen tokens.) */
+const LONGEST_LABEL = 1000;
 
 /** An object that was found by {@link ImageEmbedding.find} or {@link ImageEmbedding.findLike}. */
 export interface FoundObject {
@@ -79,4 +84,25 @@ export class Finding implements AsyncIterable<FoundObject> {
 export function edgesOf(mask: Mask): Box | undefined {
   const { box } = mask;
   return box ? [box[0], box[1], box[2] + 1, box[3] + 1] : undefined;
+}
+
+/** The words of a search. What else is wrong with them the detector says. @internal */
+export function toLabels(labels: string | readonly string[]): string[] {
+  const words: unknown = typeof labels === "string" ? [labels] : labels;
+  if (!Array.isArray(words) || !words.every((label) => typeof label === "string"))
+    throw new Sam2Error("INVALID_PROMPT", 'find takes words, such as ["person", "a red car"].');
+  for (const [index, { length }] of words.entries()) {
+    if (length <= LONGEST_LABEL) continue;
+    throw new Sam2Error(
+      "INVALID_PROMPT",
+      `Label ${index} has ${length} letters, of which at most ${LONGEST_LABEL} are read: say it in a few words.`,
+    );
+  }
+  return [...words];
+}
+
+/** What of the options the detector takes. @internal */
+export function toFindOptions({ threshold, nmsThreshold, perLabel, max }: FindOptions): WasmFindOptions {
+  const given = Object.entries({ threshold, nmsThreshold, perLabel, max });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }

@@ -4,7 +4,7 @@ import type { Detector } from "./detector.js";
 import type { Query } from "./detector-engine.js";
 import { DISPOSE } from "./dispose.js";
 import { Sam2Error } from "./errors.js";
-import { edgesOf, Finding, type FoundObject } from "./finding.js";
+import { edgesOf, Finding, type FoundObject, toFindOptions, toLabels } from "./finding.js";
 import { Generation, type MaskRecord } from "./generation.js";
 import { type Link, reloaded } from "./link.js";
 import { Mask } from "./mask.js";
@@ -44,8 +44,6 @@ interface Place {
 
 /** So many masks are predicted at once for objects that were found; a click is answered between two batches. */
 const FOUND_AT_ONCE = 8;
-/** A label has no more letters. (A detector reads the first sixteen tokens.) */
-const LONGEST_LABEL = 1000;
 
 /** Frees the features of images that were dropped without `dispose`. */
 const dropped = new FinalizationRegistry<Place>(({ link, id }) => {
@@ -219,9 +217,8 @@ export class ImageEmbedding {
   find(labels: string | readonly string[], options: FindOptions = {}): Finding {
     this.#check(options.signal);
     return this.#find(() => {
-      const words = typeof labels === "string" ? [labels] : labels;
-      checkLabels(words);
-      return { query: { labels: [...words] }, names: words };
+      const words = toLabels(labels);
+      return { query: { labels: words }, names: words };
     }, options);
   }
 
@@ -237,24 +234,20 @@ export class ImageEmbedding {
     return this.#find(() => ({ query: { example: this.#exampleBox(example) }, names: [label] }), options);
   }
 
-  #find(
-    ask: () => { query: Query; names: readonly string[] },
-    { signal, threshold, nmsThreshold, perLabel, max }: FindOptions,
-  ): Finding {
-    const given = Object.entries({ threshold, nmsThreshold, perLabel, max });
-    const options = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  #find(ask: () => { query: Query; names: readonly string[] }, { signal, ...asked }: FindOptions): Finding {
+    const options = toFindOptions(asked);
     let names: readonly string[] = [];
     let left: WasmDetection[] | undefined;
     return new Finding(async () => {
       this.#check(signal);
       if (!left) {
-        const asked = ask();
-        names = asked.names;
+        const { query, names: words } = ask();
+        names = words;
         const detector = this.#detector();
         if (this.#lastDetector !== detector) this.#lastDetector?.forget(this);
         this.#lastDetector = detector;
         const picture = () => this.#link.call("pixels", { image: this.#id });
-        left = await detector.find(this, picture, asked.query, options, [signal, ...this.#gone]);
+        left = await detector.find(this, picture, query, options, [signal, ...this.#gone]);
       }
       const batch = left.splice(0, FOUND_AT_ONCE);
       if (!batch.length) return undefined;
@@ -397,16 +390,4 @@ export class ImageEmbedding {
 /** Whether the pixel at column `x`, row `y` is in a record's box. */
 function isIn([left, top, width, height]: MaskRecord["bbox"], x: number, y: number): boolean {
   return x >= left && y >= top && x < left + width + 1 && y < top + height + 1;
-}
-
-function checkLabels(labels: unknown): asserts labels is readonly string[] {
-  if (!Array.isArray(labels) || !labels.every((label) => typeof label === "string"))
-    throw new Sam2Error("INVALID_PROMPT", 'find takes words, such as ["person", "a red car"].');
-  for (const [index, { length }] of labels.entries()) {
-    if (length <= LONGEST_LABEL) continue;
-    throw new Sam2Error(
-      "INVALID_PROMPT",
-      `Label ${index} has ${length} letters, of which at most ${LONGEST_LABEL} are read: say it in a few words.`,
-    );
-  }
 }

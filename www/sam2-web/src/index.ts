@@ -20,6 +20,7 @@ export type {
   CutoutOptions,
   DetectorInfo,
   Device,
+  FindAgainOptions,
   FindLikeOptions,
   FindOptions,
   FrameAtOptions,
@@ -51,6 +52,6 @@ export type {
   UncompressedRle,
   VideoSource,
 } from "./types.js";
-export { Video, type VideoFrameMasks, type VideoMask } from "./video.js";
+export { type FoundVideoObject, Video, type VideoFrameMasks, type VideoMask } from "./video.js";
 export type { VideoPrompt } from "./video-prompt.js";
 export type { CachedWeights } from "./weights-store.js";

@@ -24,6 +24,13 @@ export class PromptLog {
     this.#objects.clear();
   }
 
+  /** The smallest number that no object has. */
+  get unused(): number {
+    let object = 0;
+    while (this.#objects.has(object)) object++;
+    return object;
+  }
+
   /** In an order in which they can be told. */
   get all(): { frame: number; prompt: ObjectPrompt }[] {
     return [...this.#objects.values()].flatMap((frames) =>

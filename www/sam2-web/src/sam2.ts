@@ -495,7 +495,9 @@ export class Sam2 {
           });
           return video;
         };
-        const video = new Video(this.#link, this.#disposed.signal, frames, await open(signal));
+        const video = new Video(this.#link, this.#disposed.signal, frames, await open(signal), () =>
+          this.#needDetector(),
+        );
         this.#forgetDisposed();
         this.#videos.set(video, { open: () => open(undefined) });
         return video;

@@ -372,6 +372,11 @@ export interface PropagateOptions {
   signal?: AbortSignal;
 }
 
+export interface FindAgainOptions {
+  /** How many frames are followed from one search to the next. */
+  every: number;
+}
+
 export interface FrameAtOptions {
   signal?: AbortSignal;
   /** Scaled down to this width in pixels, for a thumbnail. */

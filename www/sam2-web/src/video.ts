@@ -1,12 +1,22 @@
 import type { CutOut } from "./cutout/cut.js";
+import type { Detector } from "./detector.js";
 import { DISPOSE } from "./dispose.js";
 import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
+import { type FoundObject, toFindOptions, toLabels } from "./finding.js";
 import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
 import type { Link } from "./link.js";
+import { Mask } from "./mask.js";
 import { PredictedMask } from "./predicted-mask.js";
 import { PromptLog } from "./prompt-log.js";
 import type { Calls, OnFrame } from "./protocol.js";
-import type { FrameAtOptions, PredictOptions, PropagateOptions } from "./types.js";
+import type {
+  Box,
+  FindAgainOptions,
+  FindOptions,
+  FrameAtOptions,
+  PredictOptions,
+  PropagateOptions,
+} from "./types.js";
 import { check, until } from "./until.js";
 import { toObjectPrompt, type VideoPrompt } from "./video-prompt.js";
 import type { WasmFrameMasks } from "./wasm-module.js";
@@ -23,7 +33,18 @@ export interface VideoMask {
   visible: boolean;
   /** Logit of {@link VideoMask.visible}; undefined where the object is not known on this frame yet. */
   objectScore: number | undefined;
+  /** The words that it was found by ({@link Video.find}). */
+  label?: string;
 }
+
+/** An object that was found by {@link Video.find}, with its mask on that frame. */
+export interface FoundVideoObject extends FoundObject {
+  /** Its number, as in {@link VideoMask}. */
+  object: number;
+}
+
+/** Of a newcomer's mask: where the masks of followed objects cover as much, it is one of them. */
+const COVERED = 0.5;
 
 /** All objects on one frame, in the order in which they were added. */
 export interface VideoFrameMasks {
@@ -60,6 +81,11 @@ export class Video {
   readonly #link: Link;
   #id: number;
   readonly #told = new PromptLog();
+  readonly #detector: () => Detector;
+  /** Of the objects that were found by words. */
+  readonly #labels = new Map<number, string>();
+  #lastSearch: { words: string[]; options: FindOptions } | undefined;
+  #findAgain: { every: number; steps: number } | undefined;
   readonly #source: FrameSource;
   readonly #disposed = new AbortController();
   readonly #modelGone: AbortSignal;
@@ -69,8 +95,9 @@ export class Video {
   #running: AbortController | undefined;
 
   /** @internal */
-  constructor(link: Link, modelGone: AbortSignal, source: FrameSource, id: number) {
+  constructor(link: Link, modelGone: AbortSignal, source: FrameSource, id: number, detector: () => Detector) {
     this.#link = link;
+    this.#detector = detector;
     this.#modelGone = modelGone;
     this.#source = source;
     this.#id = id;
@@ -134,6 +161,44 @@ export class Video {
     });
   }
 
+  /**
+   * Finds the objects on a frame that words name, by the detector of {@link Sam2.loadDetector}, and makes each an object to
+   * follow, with its label; the best first. Objects that were there before stay. Aborted, it leaves those that it has made.
+   *
+   * @throws {@link Sam2Error} as {@link Video.prompt} and {@link ImageEmbedding.find}.
+   */
+  async find(
+    frame: number,
+    labels: string | readonly string[],
+    options: FindOptions = {},
+  ): Promise<FoundVideoObject[]> {
+    this.#checkFrame(frame);
+    const words = toLabels(labels);
+    const { signal, ...asked } = options;
+    this.#lastSearch = { words, options: asked };
+    const found: FoundVideoObject[] = [];
+    for (const { label, score, box } of await this.#detect(frame, signal)) {
+      const made = await this.#join(frame, label, box, signal);
+      if (made) found.push({ object: made.object, label, score, box, mask: made.mask });
+    }
+    return found;
+  }
+
+  /**
+   * Looks for newcomers while {@link Video.propagate} follows: on every `every`th frame from here on, by the words and options of
+   * the last {@link Video.find}. An object is new if the masks of the followed ones cover less than half of it. `every: 0` ends
+   * it.
+   *
+   * @throws {@link Sam2Error} `UNSUPPORTED_INPUT` for another number, or if nothing was looked for yet.
+   */
+  findAgain({ every }: FindAgainOptions): void {
+    if (!Number.isInteger(every) || every < 0)
+      throw new Sam2Error("UNSUPPORTED_INPUT", `every must be a whole number of frames, not ${every}.`);
+    if (every && !this.#lastSearch)
+      throw new Sam2Error("UNSUPPORTED_INPUT", "findAgain repeats a search: call find(frame, words) first.");
+    this.#findAgain = every ? { every, steps: 0 } : undefined;
+  }
+
   /** Takes back what was said of an object on a frame, and answers with all objects on that frame. */
   async clearPrompts(frame: number, object: number): Promise<VideoFrameMasks> {
     this.#checkFrame(frame);
@@ -190,7 +255,7 @@ export class Video {
             this.#onFrame("track", frame, { backward }, live),
           );
           yield* passedOver.splice(0);
-          yield found;
+          yield await this.#withNewcomers(found, run.signal);
         } catch (error) {
           const skips = unreadable === "skip" && this.frameCount !== undefined;
           if (!(skips && error instanceof Sam2Error && error.code === "VIDEO_CORRUPT")) throw error;
@@ -244,6 +309,7 @@ export class Video {
     return this.#turn(undefined, async (signal) => {
       const frames = await this.#call("removeObject", { object }, signal);
       this.#told.remove(object);
+      this.#labels.delete(object);
       return frames.map((masks) => this.#read(masks));
     });
   }
@@ -253,6 +319,7 @@ export class Video {
     return this.#turn(undefined, async (signal) => {
       await this.#call("resetVideo", {}, signal);
       this.#told.reset();
+      this.#labels.clear();
     });
   }
 
@@ -293,6 +360,7 @@ export class Video {
         } catch (error) {
           if (!(error instanceof Sam2Error && FRAMES.includes(error.code))) throw error;
           this.#told.remove(prompt.object);
+          this.#labels.delete(prompt.object);
           await this.#call("removeObject", { object: prompt.object }, signal);
         }
       }
@@ -373,6 +441,66 @@ export class Video {
     return this.#read(masks);
   }
 
+  /** What the last search's words name on a frame, the best first. */
+  async #detect(frame: number, signal: AbortSignal | undefined) {
+    const { words = [], options = {} } = this.#lastSearch ?? {};
+    const detector = this.#detector();
+    // A frame is looked at once, so what the detector knows of it is not kept.
+    const key = {};
+    try {
+      return await this.#live(signal, async (live) => {
+        const picture = () => this.#source.picture(frame, live);
+        const found = await detector.find(key, picture, { labels: words }, toFindOptions(options), [live]);
+        return found.map(({ label, score, box }) => ({ label: words[label] ?? "", score, box }));
+      });
+    } finally {
+      detector.forget(key);
+    }
+  }
+
+  /** Makes what a box on a frame has a new object; nothing if `followed` covers it. */
+  async #join(
+    frame: number,
+    label: string,
+    box: Readonly<Box>,
+    signal: AbortSignal | undefined,
+    followed?: Mask,
+  ): Promise<VideoMask | undefined> {
+    const object = this.#told.unused;
+    this.#labels.set(object, label);
+    try {
+      const { masks } = await this.prompt({ frame, object, box }, { ...(signal && { signal }) });
+      const made = masks.find((mask) => mask.object === object);
+      const { area } = made?.mask ?? {};
+      const covered = made && area && followed ? made.mask.and(followed).area / area : 0;
+      if (made && covered < COVERED) return made;
+      await this.removeObject(object);
+    } catch (error) {
+      this.#labels.delete(object);
+      throw error;
+    }
+    return undefined;
+  }
+
+  /** The objects on a frame that was just tracked, and those that have come, where it is time to look for them. */
+  async #withNewcomers(tracked: VideoFrameMasks, signal: AbortSignal): Promise<VideoFrameMasks> {
+    const again = this.#findAgain;
+    if (!again || ++again.steps % again.every) return tracked;
+    const { frame } = tracked;
+    let followed = tracked.masks.reduce<Mask>(
+      (all, { mask }) => all.or(mask),
+      new Mask(this.width, this.height),
+    );
+    let came = false;
+    for (const { label, box } of await this.#detect(frame, signal)) {
+      const made = await this.#join(frame, label, box, signal, followed);
+      if (!made) continue;
+      followed = followed.or(made.mask);
+      came = true;
+    }
+    return came ? this.masksAt(frame) : tracked;
+  }
+
   #firstFrame(signal: AbortSignal): Promise<number> {
     return this.frameCount === undefined
       ? Promise.resolve(this.latestFrame)
@@ -410,6 +538,7 @@ export class Video {
       frame,
       timestamp: this.#source.times.at(frame) ?? Number.NaN,
       masks: masks.map(({ object, objectScore, ...mask }) => {
+        const label = this.#labels.get(object);
         const side = Math.sqrt(mask.logits.length);
         const logits = { logitsWidth: side, logitsHeight: side };
         const picture = { width, height };
@@ -418,6 +547,7 @@ export class Video {
           mask: new PredictedMask(mask, logits, picture, picture, cutOutOfFrame),
           visible: (objectScore ?? -1) > 0,
           objectScore,
+          ...(label !== undefined && { label }),
         };
       }),
     };
