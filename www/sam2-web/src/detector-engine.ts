@@ -2,7 +2,7 @@ import { bytesOf, EngineCore, type Handlers, type Source } from "./engine-core.j
 import { type PlainError, Sam2Error, toPlain } from "./errors.js";
 import type { Box } from "./mask/types.js";
 import { toRgba } from "./pixels.js";
-import type { FramePicture, WeightsSource } from "./protocol.js";
+import type { CoreCalls, FramePicture, WeightsSource } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import type { Precision } from "./types.js";
 import { check } from "./until.js";
@@ -17,8 +17,15 @@ import type {
 /** What is looked for: words, or what is like the example in a box. */
 export type Query = { labels: string[] } | { example: Box };
 
+/** What is looked for, what each of it is called, and which of its boxes are wanted. */
+export interface Search {
+  query: Query;
+  names: readonly string[];
+  options: WasmFindOptions;
+}
+
 /** The detector's calls: the same whether it lives in a worker or on this thread. */
-export interface DetectorCalls {
+export interface DetectorCalls extends CoreCalls {
   load: {
     args: Source & { vocabulary: WeightsSource; config?: string; imageSize?: number };
     result: {
@@ -29,8 +36,6 @@ export interface DetectorCalls {
       notKept?: PlainError;
     };
   };
-  lost: { args: object; result: PlainError };
-  takeWeights: { args: object; result: ArrayBuffer | undefined };
   /** Encodes a picture, and holds it under the number. */
   setImage: { args: { picture: FramePicture }; result: { image: number; encodeMs: number } };
   find: { args: { image: number; query: Query; options: WasmFindOptions }; result: WasmDetection[] };

@@ -1,8 +1,9 @@
 import { absolute, addressOf } from "./address.js";
 import { connectWorker } from "./connect.js";
-import type { DetectorCalls, Query } from "./detector-engine.js";
+import type { DetectorCalls, Search } from "./detector-engine.js";
 import { DISPOSE } from "./dispose.js";
 import { fromPlain, Sam2Error } from "./errors.js";
+import type { FoundObject } from "./finding.js";
 import { transferOf } from "./frame-source.js";
 import { Link } from "./link.js";
 import { configOf } from "./model-config.js";
@@ -10,7 +11,6 @@ import type { Connection, FramePicture, RemoteWeights, WeightsSource } from "./p
 import { lossOf, runsInWorker, type StartedOn, startOn } from "./start.js";
 import type { DetectorInfo, LoadDetectorOptions, Precision } from "./types.js";
 import { check, until } from "./until.js";
-import type { WasmDetection, WasmFindOptions } from "./wasm-detector.js";
 import { weightsSource } from "./weights-source.js";
 import { startWorker } from "./worker-script.js";
 
@@ -18,6 +18,9 @@ import { startWorker } from "./worker-script.js";
 const dropped = new FinalizationRegistry<{ link: Link<DetectorCalls>; image: number }>(({ link, image }) => {
   link.call("release", { image }).catch(() => {});
 });
+
+/** A box of what was found. */
+export type Detected = Pick<FoundObject, "label" | "score" | "box">;
 
 /** A detector, loaded and ready: what {@link ImageEmbedding.find} and {@link ImageEmbedding.findLike} ask. */
 export class Detector {
@@ -79,10 +82,9 @@ export class Detector {
   async find(
     image: object,
     picture: () => Promise<FramePicture>,
-    query: Query,
-    options: WasmFindOptions,
+    { query, names, options }: Search,
     signals: readonly (AbortSignal | undefined)[],
-  ): Promise<WasmDetection[]> {
+  ): Promise<Detected[]> {
     const gone = [...signals, this.#disposed.signal];
     check(...gone);
     let seen = this.#seen.get(image);
@@ -98,7 +100,9 @@ export class Detector {
       seen.catch(() => this.#seen.delete(image));
     }
     const id = await until(seen, gone);
-    return until(this.#link.call("find", { image: id, query, options }, { signal: signals[0] }), gone);
+    const finding = this.#link.call("find", { image: id, query, options }, { signal: signals[0] });
+    const found = await until(finding, gone);
+    return found.map(({ label, score, box }) => ({ label: names[label] ?? "", score, box }));
   }
 
   /** Frees what it knows of an image. @internal */

@@ -1,7 +1,7 @@
 import { isOutOfMemory, isTrap, type PlainError, Sam2Error, toPlain, toSam2Error } from "./errors.js";
 import { ifOpenedFromDisk, readFileUrl } from "./file-url.js";
 import { closePicture } from "./frame-source.js";
-import type { CallContext, CallTable, FramePicture, WeightsSource } from "./protocol.js";
+import type { CallContext, CallTable, CoreCalls, FramePicture, WeightsSource } from "./protocol.js";
 import { readWeights, type Weights } from "./read-weights.js";
 import type { Precision } from "./types.js";
 import { check } from "./until.js";
@@ -11,14 +11,6 @@ import type { WasmBase, WasmDevice } from "./wasm-module.js";
 export type Handlers<C extends CallTable<keyof C & string>> = {
   [M in keyof C]: (args: C[M]["args"], context: CallContext) => Promise<C[M]["result"]>;
 };
-
-/** The calls that every engine answers. */
-interface CoreCalls {
-  /** Answers once the engine has stopped for good, with the reason. */
-  lost: { args: object; result: PlainError };
-  /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
-  takeWeights: { args: object; result: ArrayBuffer | undefined };
-}
 
 /** What a network is built from. */
 export interface Source {

@@ -1,3 +1,5 @@
+import { asTheyCome } from "./as-they-come.js";
+import type { Search } from "./detector-engine.js";
 import { Sam2Error } from "./errors.js";
 import type { Mask } from "./mask.js";
 import type { PredictedMask } from "./predicted-mask.js";
@@ -44,28 +46,26 @@ export class Finding implements AsyncIterable<FoundObject> {
 
   /** All objects, once the search is through. */
   async all(): Promise<FoundObject[]> {
-    while (!this.#ended) await this.#more();
+    while (await this.#more()) {}
     return this.found;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<FoundObject, void, undefined> {
     try {
-      for (let at = 0; ; at++) {
-        while (at >= this.#found.length && !this.#ended) await this.#more();
-        const found = this.#found[at];
-        if (!found) return;
-        yield found;
-      }
+      yield* asTheyCome(this.#found, () => this.#more());
     } finally {
       this.#ended = true;
     }
   }
 
-  #more(): Promise<void> {
+  /** Asks for a batch; false once the search is through. */
+  async #more(): Promise<boolean> {
+    if (this.#ended) return false;
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
     });
-    return this.#asking;
+    await this.#asking;
+    return true;
   }
 
   async #ask(): Promise<void> {
@@ -86,8 +86,8 @@ export function edgesOf(mask: Mask): Box | undefined {
   return box ? [box[0], box[1], box[2] + 1, box[3] + 1] : undefined;
 }
 
-/** The words of a search. What else is wrong with them the detector says. @internal */
-export function toLabels(labels: string | readonly string[]): string[] {
+/** A search for what words name. What else is wrong with them the detector says. @internal */
+export function searchFor(labels: string | readonly string[], options: WasmFindOptions): Search {
   const words: unknown = typeof labels === "string" ? [labels] : labels;
   if (!Array.isArray(words) || !words.every((label) => typeof label === "string"))
     throw new Sam2Error("INVALID_PROMPT", 'find takes words, such as ["person", "a red car"].');
@@ -98,7 +98,8 @@ export function toLabels(labels: string | readonly string[]): string[] {
       `Label ${index} has ${length} letters, of which at most ${LONGEST_LABEL} are read: say it in a few words.`,
     );
   }
-  return [...words];
+  const names = [...words];
+  return { query: { labels: names }, names, options };
 }
 
 /** What of the options the detector takes. @internal */

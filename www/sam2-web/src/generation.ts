@@ -1,3 +1,4 @@
+import { asTheyCome } from "./as-they-come.js";
 import type { Found } from "./batch-search.js";
 import { fromCounts } from "./mask/rle.js";
 import { Mask } from "./mask.js";
@@ -55,25 +56,22 @@ export class Generation implements AsyncIterable<FoundMask> {
 
   /** All masks, once the search is through. A {@link MaskRecord.mask} that was told before is the same object. */
   async all(): Promise<MaskRecord[]> {
-    while (!this.#ended) await this.#more();
+    while (await this.#more()) {}
     return this.found;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<FoundMask, void, undefined> {
     try {
-      for (let at = 0; ; at++) {
-        while (at >= this.#found.length && !this.#ended) await this.#more();
-        const found = this.#found[at];
-        if (!found) return;
-        yield found;
-      }
+      yield* asTheyCome(this.#found, () => this.#more());
     } finally {
       if (!this.#ended) this.#batches.end();
       this.#ended = true;
     }
   }
 
-  async #more(): Promise<void> {
+  /** Asks for a batch; false once the search is through. */
+  async #more(): Promise<boolean> {
+    if (this.#ended) return false;
     let found: Found;
     try {
       found = await this.#batches.next();
@@ -85,7 +83,7 @@ export class Generation implements AsyncIterable<FoundMask> {
       const told = new Map([...this.#kept.values()].map((record) => [identity(record), record.mask]));
       this.#records = found.records.map((record) => this.#read(record, told.get(identity(record))));
       this.#ended = true;
-      return;
+      return true;
     }
     const { added, removed, pointsDone, points } = found.batch;
     for (const id of removed) this.#kept.delete(id);
@@ -100,6 +98,7 @@ export class Generation implements AsyncIterable<FoundMask> {
     } catch (error) {
       globalThis.reportError?.(error);
     }
+    return true;
   }
 
   #read({ counts, ...record }: WasmMaskRecord, known?: Mask): MaskRecord {

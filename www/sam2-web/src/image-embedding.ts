@@ -1,10 +1,10 @@
 import type { CutOut } from "./cutout/cut.js";
 import { cutOutOf } from "./cutout/of-mask.js";
-import type { Detector } from "./detector.js";
-import type { Query } from "./detector-engine.js";
+import type { Detected, Detector } from "./detector.js";
+import type { Search } from "./detector-engine.js";
 import { DISPOSE } from "./dispose.js";
 import { Sam2Error } from "./errors.js";
-import { edgesOf, Finding, type FoundObject, toFindOptions, toLabels } from "./finding.js";
+import { edgesOf, Finding, type FoundObject, searchFor, toFindOptions } from "./finding.js";
 import { Generation, type MaskRecord } from "./generation.js";
 import { type Link, reloaded } from "./link.js";
 import { Mask } from "./mask.js";
@@ -23,7 +23,6 @@ import type {
   Prompt,
 } from "./types.js";
 import { check, until } from "./until.js";
-import type { WasmDetection } from "./wasm-detector.js";
 import type { WasmLowResMask, WasmPrediction } from "./wasm-module.js";
 
 /** The model's answer to one prompt. */
@@ -216,10 +215,8 @@ export class ImageEmbedding {
    */
   find(labels: string | readonly string[], options: FindOptions = {}): Finding {
     this.#check(options.signal);
-    return this.#find(() => {
-      const words = toLabels(labels);
-      return { query: { labels: words }, names: words };
-    }, options);
+    const wanted = toFindOptions(options);
+    return this.#find(() => searchFor(labels, wanted), options.signal);
   }
 
   /**
@@ -231,23 +228,22 @@ export class ImageEmbedding {
    */
   findLike(example: Mask | Readonly<Box>, { label = "", ...options }: FindLikeOptions = {}): Finding {
     this.#check(options.signal);
-    return this.#find(() => ({ query: { example: this.#exampleBox(example) }, names: [label] }), options);
+    const wanted = toFindOptions(options);
+    const search = () => ({ query: { example: this.#exampleBox(example) }, names: [label], options: wanted });
+    return this.#find(search, options.signal);
   }
 
-  #find(ask: () => { query: Query; names: readonly string[] }, { signal, ...asked }: FindOptions): Finding {
-    const options = toFindOptions(asked);
-    let names: readonly string[] = [];
-    let left: WasmDetection[] | undefined;
+  #find(ask: () => Search, signal: AbortSignal | undefined): Finding {
+    let left: Detected[] | undefined;
     return new Finding(async () => {
       this.#check(signal);
       if (!left) {
-        const { query, names: words } = ask();
-        names = words;
+        const search = ask();
         const detector = this.#detector();
         if (this.#lastDetector !== detector) this.#lastDetector?.forget(this);
         this.#lastDetector = detector;
         const picture = () => this.#link.call("pixels", { image: this.#id });
-        left = await detector.find(this, picture, query, options, [signal, ...this.#gone]);
+        left = await detector.find(this, picture, search, [signal, ...this.#gone]);
       }
       const batch = left.splice(0, FOUND_AT_ONCE);
       if (!batch.length) return undefined;
@@ -255,7 +251,7 @@ export class ImageEmbedding {
       const predictions = await this.predictBatch(prompts, { ...(signal && { signal }) });
       return batch.flatMap(({ label, score, box }, i): FoundObject[] => {
         const mask = predictions[i]?.masks[0];
-        return mask ? [{ label: names[label] ?? "", score, box, mask }] : [];
+        return mask ? [{ label, score, box, mask }] : [];
       });
     });
   }

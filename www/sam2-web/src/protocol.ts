@@ -43,8 +43,16 @@ export interface RemoteWeights {
 
 export type WeightsSource = RemoteWeights | Blob | ArrayBuffer;
 
+/** The calls that every engine answers. */
+export interface CoreCalls {
+  /** Answers once the engine has stopped for good, with the reason. */
+  lost: { args: object; result: PlainError };
+  /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
+  takeWeights: { args: object; result: ArrayBuffer | undefined };
+}
+
 /** The engine's calls: the same whether it lives in a worker or on this thread. */
-export interface Calls {
+export interface Calls extends CoreCalls {
   load: {
     /** `wasmUrl` is of the module itself, where it is not beside its script. */
     args: { weights: WeightsSource; precision: Precision; wasmUrl?: string } & ModelConfig;
@@ -55,10 +63,6 @@ export interface Calls {
       notKept?: PlainError;
     };
   };
-  /** Answers once the engine has stopped for good, with the reason. */
-  lost: { args: object; result: PlainError };
-  /** After a load that failed: the file that was downloaded for it. Answers also when the engine has stopped. */
-  takeWeights: { args: object; result: ArrayBuffer | undefined };
   setImage: {
     args: { picture: Picture };
     result: MadeImage;

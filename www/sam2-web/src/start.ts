@@ -1,18 +1,16 @@
 import { addressOf } from "./address.js";
 import { chooseDevices } from "./device.js";
 import type { Source } from "./engine-core.js";
-import { fromPlain, type PlainError, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
+import { fromPlain, Sam2Error, type Sam2ErrorCode, toSam2Error } from "./errors.js";
 import { packageFile } from "./file-url.js";
-import type { CallTable, Connection, RemoteWeights, WeightsSource } from "./protocol.js";
+import type { CallTable, Connection, CoreCalls, RemoteWeights, WeightsSource } from "./protocol.js";
 import { readWeights } from "./read-weights.js";
 import type { LoadOptions } from "./types.js";
 import { check, until } from "./until.js";
 
 /** What an engine that can be started answers. */
-export interface StartCalls {
+export interface StartCalls extends CoreCalls {
   load: { args: Source; result: unknown };
-  lost: { args: object; result: PlainError };
-  takeWeights: { args: object; result: ArrayBuffer | undefined };
 }
 
 /** A network on a device. */

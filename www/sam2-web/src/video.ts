@@ -1,8 +1,9 @@
 import type { CutOut } from "./cutout/cut.js";
-import type { Detector } from "./detector.js";
+import type { Detected, Detector } from "./detector.js";
+import type { Search } from "./detector-engine.js";
 import { DISPOSE } from "./dispose.js";
 import { Sam2Error, type Sam2ErrorCode } from "./errors.js";
-import { type FoundObject, toFindOptions, toLabels } from "./finding.js";
+import { type FoundObject, searchFor, toFindOptions } from "./finding.js";
 import { closePicture, type FrameSource, transferOf } from "./frame-source.js";
 import type { Link } from "./link.js";
 import { Mask } from "./mask.js";
@@ -84,7 +85,7 @@ export class Video {
   readonly #detector: () => Detector;
   /** Of the objects that were found by words. */
   readonly #labels = new Map<number, string>();
-  #lastSearch: { words: string[]; options: FindOptions } | undefined;
+  #lastSearch: Search | undefined;
   #findAgain: { every: number; steps: number } | undefined;
   readonly #source: FrameSource;
   readonly #disposed = new AbortController();
@@ -173,11 +174,11 @@ export class Video {
     options: FindOptions = {},
   ): Promise<FoundVideoObject[]> {
     this.#checkFrame(frame);
-    const words = toLabels(labels);
-    const { signal, ...asked } = options;
-    this.#lastSearch = { words, options: asked };
+    const { signal } = options;
+    const search = searchFor(labels, toFindOptions(options));
+    this.#lastSearch = search;
     const found: FoundVideoObject[] = [];
-    for (const { label, score, box } of await this.#detect(frame, signal)) {
+    for (const { label, score, box } of await this.#detect(frame, search, signal)) {
       const made = await this.#join(frame, label, box, signal);
       if (made) found.push({ object: made.object, label, score, box, mask: made.mask });
     }
@@ -441,17 +442,15 @@ export class Video {
     return this.#read(masks);
   }
 
-  /** What the last search's words name on a frame, the best first. */
-  async #detect(frame: number, signal: AbortSignal | undefined) {
-    const { words = [], options = {} } = this.#lastSearch ?? {};
+  /** What a search finds on a frame, the best first. */
+  async #detect(frame: number, search: Search, signal: AbortSignal | undefined): Promise<Detected[]> {
     const detector = this.#detector();
     // A frame is looked at once, so what the detector knows of it is not kept.
     const key = {};
     try {
-      return await this.#live(signal, async (live) => {
+      return await this.#live(signal, (live) => {
         const picture = () => this.#source.picture(frame, live);
-        const found = await detector.find(key, picture, { labels: words }, toFindOptions(options), [live]);
-        return found.map(({ label, score, box }) => ({ label: words[label] ?? "", score, box }));
+        return detector.find(key, picture, search, [live]);
       });
     } finally {
       detector.forget(key);
@@ -484,15 +483,15 @@ export class Video {
 
   /** The objects on a frame that was just tracked, and those that have come, where it is time to look for them. */
   async #withNewcomers(tracked: VideoFrameMasks, signal: AbortSignal): Promise<VideoFrameMasks> {
-    const again = this.#findAgain;
-    if (!again || ++again.steps % again.every) return tracked;
+    const [again, search] = [this.#findAgain, this.#lastSearch];
+    if (!again || !search || ++again.steps % again.every) return tracked;
     const { frame } = tracked;
     let followed = tracked.masks.reduce<Mask>(
       (all, { mask }) => all.or(mask),
       new Mask(this.width, this.height),
     );
     let came = false;
-    for (const { label, box } of await this.#detect(frame, signal)) {
+    for (const { label, box } of await this.#detect(frame, search, signal)) {
       const made = await this.#join(frame, label, box, signal, followed);
       if (!made) continue;
       followed = followed.or(made.mask);
