@@ -1,9 +1,9 @@
 //! `sam2 convert` writes a checkpoint as packed safetensors.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use sam2::checkpoint::Packing;
 
 use crate::{detector, load};
@@ -50,24 +50,39 @@ impl Dtype {
 /// Bad input. The message says which file, what was expected and what was found.
 pub fn run(args: &Args) -> Result<()> {
     let name = || args.input.display().to_string();
-    let packing = args.dtype.packing();
-    if let Some((checkpoint, config)) = detector::open_if_detector(&args.input)? {
-        let with_text = checkpoint.has_text() && !args.without_text;
-        let packed = checkpoint.pack(&config, with_text, packing).with_context(name)?;
-        return write(&args.output, &packed);
+    if args.without_text {
+        let detector = detector::open_if_detector(&args.input)?.with_context(|| {
+            format!(
+                "--without-text: {} is no detector, and only detectors have a text tower",
+                name()
+            )
+        })?;
+        return args.write_detector(detector);
     }
-    ensure!(
-        !args.without_text,
-        "--without-text: {} is no detector, and only detectors have a text tower",
-        name()
-    );
-    let mut checkpoint = load::checkpoint(&args.input)?;
+    let mut checkpoint = match load::checkpoint(&args.input) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => match detector::open_if_detector(&args.input)? {
+            Some(detector) => return args.write_detector(detector),
+            None => return Err(error),
+        },
+    };
     let config = load::config(&args.config, &checkpoint).with_context(name)?;
     load::tell(&checkpoint.check(&config).with_context(name)?);
-    let packed = checkpoint.pack(&config, packing).with_context(name)?;
-    write(&args.output, &packed)
+    let packed = checkpoint
+        .pack(&config, args.dtype.packing())
+        .with_context(name)?;
+    args.write(&packed)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+impl Args {
+    fn write_detector(&self, (checkpoint, config): (owlv2::Checkpoint, owlv2::Owlv2Config)) -> Result<()> {
+        let with_text = checkpoint.has_text() && !self.without_text;
+        let packed = checkpoint.pack(&config, with_text, self.dtype.packing());
+        self.write(&packed.with_context(|| self.input.display().to_string())?)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        let path = &self.output;
+        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    }
 }

@@ -123,7 +123,8 @@ fn config(path: &Path, checkpoint: &Checkpoint) -> Result<Owlv2Config> {
     Ok(config)
 }
 
-/// Opens a file if it is a detector's; `None` for any other, which is left to its own reader.
+/// Opens a file if it is a detector's; `None` for any other. Who takes both kinds tries SAM 2's reader first, whose files are
+/// the larger ones and are then read once.
 ///
 /// # Errors
 /// It cannot be read, or does not match its configuration.

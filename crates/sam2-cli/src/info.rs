@@ -23,10 +23,13 @@ pub struct Args {
 /// Bad input. The message says what is wrong with the file.
 pub fn run(args: &Args) -> Result<()> {
     let name = || args.file.display().to_string();
-    if let Some((checkpoint, config)) = detector::open_if_detector(&args.file)? {
-        return detector_info(&checkpoint, &config);
-    }
-    let checkpoint = load::checkpoint(&args.file)?;
+    let checkpoint = match load::checkpoint(&args.file) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => match detector::open_if_detector(&args.file)? {
+            Some((checkpoint, config)) => return detector_info(&checkpoint, &config),
+            None => return Err(error),
+        },
+    };
     let config = match checkpoint.config() {
         Err(CheckpointError::UnknownVariant { .. }) => None,
         other => Some(other.with_context(name)?),
