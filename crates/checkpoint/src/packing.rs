@@ -1,6 +1,6 @@
 //! The number formats of a packed file.
 
-use crate::PackedDtype;
+use crate::{PackedDtype, PackedTensor};
 
 /// The fewest values of a matrix that is written in 8 bits. A smaller one would save little: the patch embedding of SAM 2's
 /// tiny, two tokens, kernels of one channel.
@@ -19,13 +19,14 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// The number format of a tensor of this shape. `output_axis` is the dimension of its output channel if it is a matrix.
-    pub fn dtype(self, shape: &[usize], output_axis: Option<usize>) -> PackedDtype {
+    /// A tensor of the file. `output_axis` is the dimension of its output channel if it is a matrix.
+    pub fn tensor(self, name: String, shape: Vec<usize>, output_axis: Option<usize>) -> PackedTensor {
         let is_large = shape.iter().product::<usize>() >= SMALLEST_Q8;
-        match (self, output_axis.filter(|_| is_large)) {
+        let dtype = match (self, output_axis.filter(|_| is_large)) {
             (Self::F32, _) => PackedDtype::F32,
             (Self::Q8, Some(axis)) => PackedDtype::Q8 { axis },
             (Self::F16 | Self::Q8, _) => PackedDtype::F16,
-        }
+        };
+        PackedTensor { name, shape, dtype }
     }
 }

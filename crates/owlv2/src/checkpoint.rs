@@ -193,9 +193,10 @@ impl Checkpoint {
 
     /// The number of parameters of `config` that the file has.
     pub fn parameter_count(&self, config: &Owlv2Config) -> usize {
+        let has_text = self.has_text();
         let specs = crate::parameters(config).into_iter();
         specs
-            .filter(|spec| self.has_text() || !is_text(&spec.name))
+            .filter(|spec| has_text || !is_text(&spec.name))
             .map(|spec| spec.shape.iter().product::<usize>())
             .sum()
     }
@@ -221,10 +222,9 @@ impl Checkpoint {
         let specs = crate::parameters(config).into_iter();
         let tensors: Vec<PackedTensor> = specs
             .filter(|spec| with_text || !is_text(&spec.name))
-            .map(|spec| PackedTensor {
-                dtype: packing.dtype(&spec.shape, output_axis(&spec)),
-                name: spec.name,
-                shape: spec.shape,
+            .map(|spec| {
+                let axis = output_axis(&spec);
+                packing.tensor(spec.name, spec.shape, axis)
             })
             .collect();
         write_safetensors(&metadata, &tensors, |name, shape| {

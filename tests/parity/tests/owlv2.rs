@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use owlv2::{Features, ObjectDetection, Owlv2Config, TextEncoder, Tokenizer, best_labels};
 use parity::{Fixture, cpu, implementations, natively, synthetic};
 use sam2_ops::Implementation;
-use sam2_resample::{Line, of_pixels};
+use sam2_predict::{PictureRef, PixelFormat};
 
 /// In parts of each tensor's scale.
 const LIMIT: f64 = 1e-4;
@@ -30,13 +30,8 @@ fn tokenizer() -> Tokenizer {
 /// The network's input of the synthetic picture of this size.
 fn picture([height, width]: [usize; 2], side: usize, device: &Device) -> Tensor<4> {
     let bytes = synthetic::picture(width, height);
-    let read = |line, values: &mut [f32]| {
-        let Line::Row(y) = line else { panic!("{line:?}") };
-        for (c, plane) in values.chunks_exact_mut(width).enumerate() {
-            let channel = of_pixels(|y, x| f32::from(bytes[3 * (y * width + x) + c]));
-            channel(Line::Row(y), plane);
-        }
-    };
+    let picture = PictureRef::new(&bytes, PixelFormat::Rgb, width, height).expect("a picture");
+    let read = |line, values: &mut [f32]| picture.read(line, values);
     owlv2::preprocess([height, width], side, &read, device)
 }
 

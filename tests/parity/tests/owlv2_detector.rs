@@ -12,7 +12,8 @@ use owlv2::{
 use parity::{Recipe, block_on, natively, synthetic};
 use safetensors::tensor::Dtype;
 use sam2_checkpoint::{FileError, Packing};
-use sam2_resample::{Line, of_pixels};
+use sam2_predict::{PictureRef, PixelFormat};
+use sam2_resample::Line;
 
 const SIZE: [usize; 2] = [120, 200];
 /// Everything, so that results of generated weights can be compared.
@@ -52,13 +53,8 @@ fn detector() -> Detector {
 fn image(detector: &Detector) -> DetectorImage {
     let [height, width] = SIZE;
     let bytes = synthetic::picture(width, height);
-    let read = |line, values: &mut [f32]| {
-        let Line::Row(y) = line else { panic!("{line:?}") };
-        for (c, plane) in values.chunks_exact_mut(width).enumerate() {
-            let channel = of_pixels(|y, x| f32::from(bytes[3 * (y * width + x) + c]));
-            channel(Line::Row(y), plane);
-        }
-    };
+    let picture = PictureRef::new(&bytes, PixelFormat::Rgb, width, height).expect("a picture");
+    let read = |line, values: &mut [f32]| picture.read(line, values);
     block_on(detector.set_image(SIZE, &read)).expect("a picture")
 }
 

@@ -1,7 +1,7 @@
 //! Writes safetensors files with official names and the configuration in the metadata.
 
 use burn::tensor::TensorData;
-use sam2_checkpoint::{FileError, PackedTensor, Packing, write_safetensors};
+use sam2_checkpoint::{FileError, Packing, write_safetensors};
 
 use super::CheckpointError;
 use crate::parameters::is_memory;
@@ -43,10 +43,9 @@ pub fn pack(
         .parameters()
         .into_iter()
         .filter(|spec| with_memory || !is_memory(&spec.name))
-        .map(|spec| PackedTensor {
-            dtype: packing.dtype(&spec.shape, output_axis(&spec)),
-            name: spec.name,
-            shape: spec.shape,
+        .map(|spec| {
+            let axis = output_axis(&spec);
+            packing.tensor(spec.name, spec.shape, axis)
         })
         .collect();
     write_safetensors(&metadata, &tensors, |name, shape| {
