@@ -13,6 +13,7 @@ import {
 } from "sam2-web";
 import * as formats from "sam2-web/formats";
 import "sam2-web-nano";
+import * as shapes from "./shapes.js";
 
 export interface Fixture {
   picture: { file: string; width: number; height: number };
@@ -75,6 +76,7 @@ export const tools = {
   Sam2Error,
   Mask,
   formats,
+  shapes,
   readPicture,
   iou,
 

@@ -6,7 +6,8 @@ import { expect, openTestPage, test, webgpuAdapter } from "../support.js";
 function findRedCircles(page: Page, device: "cpu" | "webgpu", worker: boolean) {
   return page.evaluate(
     async ([device, worker]) => {
-      const { load, Mask } = window.tools;
+      const { load, Mask, shapes } = window.tools;
+      const { circle, square, paint } = shapes;
       const [width, height] = [640, 480];
       const canvas = new OffscreenCanvas(width, height);
       const context = canvas.getContext("2d");
@@ -16,33 +17,15 @@ function findRedCircles(page: Page, device: "cpu" | "webgpu", worker: boolean) {
       ground.addColorStop(1, "#6d7480");
       context.fillStyle = ground;
       context.fillRect(0, 0, width, height);
-      const polygon = (corners: readonly (readonly [number, number])[], fill: string) => {
-        context.fillStyle = fill;
-        context.beginPath();
-        for (const [x, y] of corners) context.lineTo(x, y);
-        context.fill();
-      };
-      const circle = (x: number, y: number, radius: number) =>
-        Array.from({ length: 360 }, (_, i) => {
-          const angle = (i * Math.PI) / 180;
-          return [x + radius * Math.cos(angle), y + radius * Math.sin(angle)] as const;
-        });
-      const square = (x: number, y: number, half: number) =>
-        [
-          [x - half, y - half],
-          [x + half, y - half],
-          [x + half, y + half],
-          [x - half, y + half],
-        ] as const;
       const wanted = [
         { x: 130, y: 120, radius: 80 },
         { x: 500, y: 330, radius: 95 },
         { x: 330, y: 90, radius: 65 },
       ];
-      for (const { x, y, radius } of wanted) polygon(circle(x, y, radius), "#d72828");
-      polygon(circle(140, 350, 80), "#2d4bd7");
-      polygon(square(540, 110, 65), "#d72828");
-      polygon(square(310, 320, 62), "#28a53c");
+      for (const { x, y, radius } of wanted) paint(context, circle(x, y, radius), "#d72828");
+      paint(context, circle(140, 350, 80), "#2d4bd7");
+      paint(context, square(540, 110, 65), "#d72828");
+      paint(context, square(310, 320, 62), "#28a53c");
       const discs = wanted.map(({ x, y, radius }) =>
         Mask.fromPolygons([[circle(x, y, radius)]], { width, height }),
       );
@@ -183,15 +166,9 @@ test("what is wrong is said, and the next search works", async ({ page }) => {
 test("what is found in a video is followed, and a newcomer joins it", async ({ page }) => {
   test.setTimeout(240_000);
   const found = await page.evaluate(async () => {
-    const { load, Mask } = window.tools;
+    const { load, Mask, shapes } = window.tools;
+    const { circle, square, paint } = shapes;
     const [width, height, count] = [640, 480, 7];
-    const circle = (x: number, y: number, radius: number) =>
-      Array.from({ length: 360 }, (_, i) => {
-        const angle = (i * Math.PI) / 180;
-        return [x + radius * Math.cos(angle), y + radius * Math.sin(angle)] as const;
-      });
-    const square = (x: number, y: number, half: number) =>
-      [-1, 1].flatMap((down) => [-down, down].map((right) => [x + half * right, y + half * down] as const));
     /** A circle goes to the right, and a square is there from the third frame on. */
     const shapesOf = (frame: number) => [
       { label: "red circle", fill: "#d72828", outline: circle(150 + 12 * frame, 140, 85) },
@@ -204,12 +181,7 @@ test("what is found in a video is followed, and a newcomer joins it", async ({ p
       for (let frame = 0; frame < count; frame++) {
         context.fillStyle = "#858c8f";
         context.fillRect(0, 0, width, height);
-        for (const { fill, outline } of shapesOf(frame)) {
-          context.fillStyle = fill;
-          context.beginPath();
-          for (const [x, y] of outline) context.lineTo(x, y);
-          context.fill();
-        }
+        for (const { fill, outline } of shapesOf(frame)) paint(context, outline, fill);
         yield canvas.transferToImageBitmap();
       }
     }
